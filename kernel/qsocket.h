@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * The ABI of Q.Sockets: call numbers, argument structs, flags and limits.
+ *
+ * One entry, as socketcall(2) has one:
+ *
+ *	int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len);
+ *
+ * args_len must be the size of the call's struct (QRUN: header plus room for
+ * the events). Results are >= 0; failures are -errno. Times are nanoseconds
+ * of CLOCK_MONOTONIC unless a name says otherwise, rates bytes per second.
+ */
+#ifndef QSOCKET_H
+#define QSOCKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QSOCKET_ABI 1
+
+enum qsocket_call {
+	QSOCKINIT = 1, /* open a link: device, scheduler, rate   -> handle */
+	QSOCKET = 2,   /* create a managed socket on a link      -> handle */
+	QATTACH = 3,   /* manage a socket that exists already    -> handle */
+	QCHANGE = 4,   /* change a stream's attributes, or a link's rate   */
+	QINFO = 5,     /* read the counters of a stream or of a link       */
+	QSEND = 6,     /* queue a message to the connected peer  -> bytes  */
+	QSENDTO = 7,   /* queue a message to an address          -> bytes  */
+	QCLOSE = 8,    /* close a stream or a link                         */
+	QRUN = 9,      /* advance a virtual link's clock         -> events */
+};
+
+/* Limits. */
+#define QSOCKET_NAME_BYTES 16		  /* device and scheduler names, with the NUL  */
+#define QSOCKET_HANDLES_MAX 4096	  /* links and streams open at once            */
+#define QSOCKET_STREAMS_MAX 1024	  /* streams on one link                       */
+#define QSOCKET_QUEUE_MESSAGES_MAX 65536  /* messages queued on one link               */
+#define QSOCKET_QUEUE_MESSAGES_DEFAULT 8192
+#define QSOCKET_STREAM_MESSAGES_DEFAULT 2048 /* messages queued on one stream          */
+#define QSOCKET_STREAM_BYTES_DEFAULT (4u << 20)
+#define QSOCKET_FRAME_MESSAGES_MAX 1024	  /* messages in one frame                     */
+#define QSOCKET_MESSAGE_BYTES_MAX 65507	  /* the largest UDP payload over IPv4         */
+#define QSOCKET_SEGMENTS_MAX 64		  /* UDP_MAX_SEGMENTS of every kernel          */
+#define QSOCKET_BEGUN_MAX 16		  /* frames on the wire at once, interleaved   */
+#define QSOCKET_LOOKAHEAD_MAX 128	  /* units looked at before giving one up      */
+#define QSOCKET_BEST_EFFORT_SHARE 16	  /* 1/16 of a busy link is best effort's      */
+#define QSOCKET_WINDOW_MAX 65535	  /* largest oln and old, and cap of y'        */
+#define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
+#define QSOCKET_IPG_NS_MAX 3600000000000ull
+#define QSOCKET_EVENTS_MAX 65536	  /* events returned by one QRUN               */
+
+/* Per-message flags, one u32:
+ *	 0     first message of a frame
+ *	 1     last message of a frame
+ *	 2     belongs to a frame (set with 0 and 1 for a frame of one message)
+ *	 3     leading: also leans on the group before (open GOP)
+ *	 4-6   drop priority: 0 goes first ... 6, 7 never
+ *	 7     a deadline is given
+ *	 8-9   level: 0 starts a group, 1 is referenced, 2 a leaf, 3 none given
+ *	16-31  segment: bytes of each datagram that the data is cut into, 0 = one
+ */
+#define QSOCKET_START 0x1u
+#define QSOCKET_END 0x2u
+#define QSOCKET_FRAME 0x4u
+#define QSOCKET_LEADING 0x8u
+#define QSOCKET_DROP_SHIFT 4
+#define QSOCKET_DROP_NEVER 7u
+#define QSOCKET_DEADLINE 0x80u
+#define QSOCKET_LEVEL_SHIFT 8
+#define QSOCKET_LEVEL_NONE 3u
+#define QSOCKET_SEGMENT_SHIFT 16
+#define QSOCKET_FLAGS_RESERVED 0xfc00u
+
+/* Why a message was not sent. */
+enum qsocket_reason {
+	QSOCKET_EXPIRED = 1,	/* could not arrive by its deadline             */
+	QSOCKET_INCOMPLETE = 2, /* "frame": the rest of its frame was lost      */
+	QSOCKET_DEPENDENCY = 3, /* a frame that it needs was lost               */
+	QSOCKET_WINDOW = 4,	/* given up, within the loss window, for others */
+	QSOCKET_OVERFLOW = 5,	/* no room, and nothing less valuable queued    */
+	QSOCKET_ERROR = 6,	/* the network refused it                       */
+	QSOCKET_CLOSED = 7,	/* the stream was closed and told to discard    */
+	QSOCKET_REASONS = 8
+};
+
+enum qsocket_type { QSOCKET_UDP = 1, QSOCKET_TCP = 2 };
+enum qsocket_host { QSOCKET_ABOVE = 1, QSOCKET_VIRTUAL = 2 };
+enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
+
+#define QSOCKINIT_VIRTUAL 0x1u	  /* the caller owns the clock; see QRUN      */
+#define QSOCKET_UNDROPPABLE 0x1u  /* attr.flags: send late rather than drop   */
+#define QCLOSE_DRAIN 0x1u	  /* send what is queued, then close          */
+#define QSOCKET_STATE_BLOCKED 0x1u /* waits for room in the socket's buffer   */
+#define QSOCKET_STATE_CLOSING 0x2u /* draining                                */
+#define QSOCKET_STATE_BROKEN 0x4u  /* the connection is gone                  */
+#define QSOCKET_STATE_FRAME_OPEN 0x8u /* a frame was started and not ended    */
+
+/* family 0: none; else AF_INET (2) or AF_INET6 (10), in Linux's numbers. */
+struct qsocket_addr {
+	uint16_t family;
+	uint16_t port;	   /* host order */
+	uint32_t scope;	   /* interface index of a link-local address */
+	uint8_t bytes[16]; /* network order; IPv4 in the first four */
+};
+
+/* What a stream needs. All zero: best effort. */
+struct qsocket_attr {
+	uint64_t ipg_ns;	 /* period T; 0 = none */
+	uint32_t oln;		 /* at most oln losses ... */
+	uint32_t old;		 /* ... in every old messages; 0 = no window */
+	uint32_t flags;		 /* QSOCKET_UNDROPPABLE */
+	uint32_t queue_messages; /* most messages queued; 0 = default */
+	uint64_t queue_bytes;	 /* most bytes queued; 0 = default */
+};
+
+struct qsockinit_args {
+	char device[QSOCKET_NAME_BYTES];    /* "": a link of this program's own */
+	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs" "edf" "edf-lossless" "fifo" */
+	uint64_t rate;			    /* bytes per second */
+	uint32_t flags;			    /* QSOCKINIT_VIRTUAL */
+	uint32_t queue_messages;	    /* of all streams; 0 = default */
+};
+
+struct qsocket_args {
+	uint32_t link;
+	uint32_t type; /* enum qsocket_type */
+	struct qsocket_attr attr;
+	struct qsocket_addr local; /* family 0: any */
+	struct qsocket_addr peer;  /* family 0: not connected (UDP only) */
+};
+
+struct qattach_args {
+	uint32_t link;
+	uint32_t type;
+	int32_t fd; /* -1: find it among this process's sockets by its addresses */
+	uint32_t zero;
+	struct qsocket_attr attr;
+	struct qsocket_addr local;
+	struct qsocket_addr peer;
+};
+
+struct qchange_args {
+	uint32_t handle;
+	uint32_t zero;
+	uint64_t rate; /* a link's; 0 for a stream */
+	struct qsocket_attr attr;
+};
+
+/* QSEND and QSENDTO. On a virtual link data is 0 and at_ns is the arrival. */
+struct qsend_args {
+	uint32_t handle;
+	uint32_t flags;
+	uint64_t data; /* pointer; copied before the call returns */
+	uint32_t data_len;
+	uint32_t deadline_us;  /* from now; with QSOCKET_DEADLINE */
+	uint64_t at_ns;	       /* virtual links only */
+	uint32_t message;      /* virtual links only: the caller's number for it */
+	uint32_t zero;
+	struct qsocket_addr to; /* QSENDTO */
+};
+
+struct qclose_args {
+	uint32_t handle;
+	uint32_t flags; /* QCLOSE_DRAIN */
+};
+
+/* Every message that was accepted is in exactly one of sent, late,
+ * dropped[1..7] and queued. */
+struct qsocket_info {
+	uint32_t kind;
+	uint32_t host;
+	char scheduler[QSOCKET_NAME_BYTES];
+	uint64_t rate;
+	struct qsocket_attr attr;
+	uint32_t window_lost; /* x': losses left in the current window */
+	uint32_t window_left; /* y': messages left in the current window */
+	uint64_t violations;
+	uint64_t offered;
+	uint64_t sent; /* in time, or without a deadline */
+	uint64_t late; /* sent after the deadline */
+	uint64_t dropped[QSOCKET_REASONS];
+	uint64_t dropped_by_priority[8];
+	uint64_t offered_bytes;
+	uint64_t sent_bytes; /* late ones included */
+	uint64_t dropped_bytes;
+	uint64_t queued;
+	uint64_t queued_bytes;
+	uint64_t frames_offered[4]; /* by level */
+	uint64_t frames_sent[4];    /* whole, late ones included */
+	uint64_t frames_late[4];
+	uint64_t frames_dropped[4][QSOCKET_REASONS];
+	uint64_t frames_partial; /* begun on the wire and not finished */
+	uint64_t delay_ns_sum;	 /* time in our queue, of what was sent */
+	uint64_t delay_ns_max;
+	uint64_t socket_errors; /* failed sends, retried ones included */
+	uint64_t syscalls;	/* send calls made */
+	uint32_t state;
+	int32_t last_error; /* errno of the last failed send, 0 = none */
+	uint32_t streams;   /* of a link */
+	uint32_t zero;
+};
+
+struct qinfo_args {
+	uint32_t handle;
+	uint32_t zero;
+	struct qsocket_info info; /* out */
+};
+
+enum qsocket_outcome { QSOCKET_SENT = 1, QSOCKET_LATE = 2, QSOCKET_DROPPED = 3 };
+
+struct qsocket_event {
+	uint64_t at_ns;
+	uint32_t stream; /* handle */
+	uint32_t message;
+	uint32_t bytes;
+	uint8_t outcome;
+	uint8_t reason;
+	uint16_t zero;
+};
+
+/* QRUN: completions up to and including until_ns, decisions before it. */
+struct qrun_args {
+	uint32_t link;
+	uint32_t events_max;
+	uint64_t until_ns;
+	uint64_t now_ns;  /* out: less than until_ns when events_max was reached */
+	uint32_t events_len; /* out */
+	uint32_t zero;
+	struct qsocket_event events[];
+};
+
+_Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
+_Static_assert(sizeof(struct qsocket_attr) == 32, "qsocket_attr");
+_Static_assert(sizeof(struct qsockinit_args) == 48, "qsockinit_args");
+_Static_assert(sizeof(struct qsocket_args) == 88, "qsocket_args");
+_Static_assert(sizeof(struct qattach_args) == 96, "qattach_args");
+_Static_assert(sizeof(struct qchange_args) == 48, "qchange_args");
+_Static_assert(sizeof(struct qsend_args) == 64, "qsend_args");
+_Static_assert(sizeof(struct qclose_args) == 8, "qclose_args");
+_Static_assert(sizeof(struct qsocket_event) == 24, "qsocket_event");
+_Static_assert(sizeof(struct qrun_args) == 32, "qrun_args");
+_Static_assert(offsetof(struct qinfo_args, info) == 8, "qinfo_args");
+
+#if defined(QSOCKET_BUILD)
+#define QSOCKET_API __attribute__((visibility("default")))
+#else
+#define QSOCKET_API
+#endif
+
+QSOCKET_API int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len);
+
+/* qsocketcall() with the arguments in registers, as a C library wraps
+ * socketcall(2): a per-message struct would cost a foreign caller more. */
+QSOCKET_API int32_t qsend(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
+			  uint32_t deadline_us);
+QSOCKET_API int32_t qsendto(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
+			    uint32_t deadline_us, const struct qsocket_addr *to);
+
+/* CLOCK_MONOTONIC in nanoseconds: the clock of absolute deadlines. */
+QSOCKET_API uint64_t qsocket_now(void);
+
+/* The layout of this header as the compiler sees it: "struct.field offset
+ * size" lines; returns the length of the text. For tests of the bindings. */
+QSOCKET_API int32_t qsocket_layout(char *text, uint32_t text_len);
+
+/* send(2) with MSG_DONTWAIT, for measuring what queueing adds. */
+QSOCKET_API int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len);
+
+#endif

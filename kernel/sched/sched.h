@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * The scheduler of a link: policy only. It has no clock, no lock, no socket
+ * and no allocator: a host (kernel/engine, a test's virtual link) gives it
+ * memory once, calls it under the host's own lock, says what time it is, and
+ * takes from it one packet at a time. Integers only; C freestanding.
+ *
+ * A message's walk: qs_enqueue() appends it to a unit (its frame) of its
+ * stream (frame.c); qs_dequeue() ranks the streams' head units (order.h),
+ * asks whether a unit can arrive whole and in time (admit.c), and hands out
+ * its packets; window.c keeps what the stream may lose. Whatever is lost
+ * waits on the list of the dead until qs_reap() takes it, with the reason.
+ */
+#ifndef QS_SCHED_H
+#define QS_SCHED_H
+
+#include "../qsocket.h"
+
+#define QS_NONE UINT32_MAX     /* no index */
+#define QS_FOREVER UINT64_MAX  /* no deadline; never */
+#define QS_LEVELS 4
+#define QS_PRIORITIES 8
+
+/* Where a stream stands after a referenced frame was lost. */
+enum qs_tail {
+	QS_SOUND,      /* everything decodes */
+	QS_BROKEN,     /* nothing does until a group starts */
+	QS_RECOVERING, /* a group started; its leading frames lean on the broken one */
+};
+
+enum qs_unit_flag {
+	QS_MARKED = 1,	 /* a frame, not a lone message */
+	QS_ENDED = 2,	 /* its last message is queued */
+	QS_BEGUN = 4,	 /* a packet of it has left */
+	QS_LEADS = 8,	 /* leans on the group before */
+	QS_READY = 16,	 /* head of its stream, ranked, in a heap */
+	QS_WATCHED = 32, /* in the expiry tree */
+	QS_WAS_LATE = 64, /* a message of it left after its deadline */
+};
+
+/* One message. The host keeps the payload under the same index. */
+struct qs_message {
+	uint64_t deadline_ns; /* as given, absolute; QS_FOREVER = none */
+	uint64_t arrival_ns;
+	uint32_t next;	  /* in its unit, on the free list or among the dead */
+	uint32_t stream;
+	uint32_t bytes;	  /* cost on the link, all segments */
+	uint32_t segment; /* cost of one segment, 0 = one packet */
+	uint32_t left;	  /* cost not yet handed out */
+	uint8_t reason;	  /* of a dead one */
+	uint8_t drop;
+	uint8_t level;
+	uint8_t begun;	  /* of a dead one: some segments had left */
+};
+
+/* One frame, or one unmarked message: what is admitted and lost as a whole. */
+struct qs_unit {
+	uint64_t arrival_ns;
+	uint64_t due_ns;    /* earliest deadline of its messages */
+	uint64_t expiry_ns; /* due_ns where the stream is lossy, else QS_FOREVER */
+	uint64_t seq;	    /* order of arrival on the link */
+	uint32_t stream;
+	uint32_t prev, next;  /* in its stream; next also on the free list */
+	uint32_t first, last; /* messages not yet wholly handed out */
+	uint32_t bytes;	      /* not yet handed out */
+	uint32_t messages;
+	uint32_t left, right; /* expiry tree */
+	uint8_t drop;
+	uint8_t level;
+	uint8_t flags;
+};
+
+struct qs_stream {
+	/* what was asked for */
+	uint64_t period_ns; /* T */
+	uint32_t x, y;	    /* at most x losses in y; y = 0: no window */
+	uint32_t messages_max;
+	uint64_t bytes_max;
+	uint8_t lossy;
+	uint8_t used;
+	/* the queue */
+	uint32_t head, tail; /* units */
+	uint32_t open;	     /* unit still being received, or QS_NONE */
+	uint32_t messages;
+	uint64_t bytes;
+	uint8_t discarding; /* reason given to the rest of a lost frame, or 0 */
+	uint8_t chain;	    /* enum qs_tail, of what comes after the queue */
+	uint8_t fifo_open, fifo_lost, fifo_kept; /* frames under a policy that ignores them */
+	uint8_t fifo_level;
+	uint8_t blocked;    /* the host cannot send for it now */
+	/* the head unit, once ready */
+	uint64_t release_ns, rank_ns, seq;
+	uint64_t tag, finish; /* best effort: start-time fair queueing, bytes */
+	uint64_t prev_release_ns;
+	uint8_t released; /* prev_release_ns is set */
+	uint8_t managed;
+	uint32_t place; /* in its heap, or QS_NONE */
+	/* the window */
+	uint32_t x_left, y_left;
+	uint8_t tagged;
+	/* counters, as struct qsocket_info has them */
+	uint64_t violations, offered, sent, late, dropped[QSOCKET_REASONS];
+	uint64_t dropped_by_priority[QS_PRIORITIES];
+	uint64_t frames_offered[QS_LEVELS], frames_sent[QS_LEVELS], frames_late[QS_LEVELS];
+	uint64_t frames_dropped[QS_LEVELS][QSOCKET_REASONS], frames_partial;
+	uint64_t delay_ns_sum, delay_ns_max;
+};
+
+struct qs_link;
+
+/* A policy: which head unit is served next, and which rules hold. */
+struct qs_policy {
+	const char *name;
+	uint8_t frames;	     /* units are frames; else single messages, first come first served */
+	uint8_t lossy;	     /* drops what cannot arrive in time */
+	uint8_t slides;	     /* a missed rank deadline moves on by the period (DWCS) */
+	uint8_t by_deadline; /* a deadline alone makes a message managed */
+	int (*before)(const struct qs_stream *a, const struct qs_stream *b);
+};
+
+/* The four, by name; NULL if there is none such. */
+const struct qs_policy *qs_policy_find(const char *name);
+
+struct qs_heap {
+	uint32_t *streams;
+	uint32_t len;
+	int (*before)(const struct qs_stream *a, const struct qs_stream *b);
+};
+
+struct qs_link {
+	const struct qs_policy *policy;
+	uint64_t rate;	   /* bytes per second */
+	uint64_t guard_ns; /* asked of a unit beyond its transmission time before it begins */
+	struct qs_stream *streams;
+	struct qs_unit *units;
+	struct qs_message *messages;
+	uint32_t streams_max, messages_max;
+	uint32_t streams_len, units_free, messages_free;
+	uint32_t messages_len; /* queued */
+	uint32_t dead, dead_last;
+	uint64_t seq;
+	uint64_t vtime;	 /* best effort's virtual time, bytes */
+	uint64_t credit; /* best effort's claim, in bytes * QSOCKET_BEST_EFFORT_SHARE */
+	struct qs_heap managed, rest;
+	uint32_t watch;	      /* root of the expiry tree */
+	uint64_t watch_bytes; /* bytes of the units in it */
+	uint32_t promised[QSOCKET_BEGUN_MAX];
+	uint32_t promised_len;
+};
+
+/* A message as it is handed in. */
+struct qs_arrival {
+	uint64_t deadline_ns; /* QS_FOREVER = none */
+	uint32_t bytes;	      /* cost on the link */
+	uint32_t segment;     /* cost of one segment, 0 = not cut */
+	uint32_t flags;	      /* QSOCKET_START ... as in qsocket.h, deadline apart */
+};
+
+/* What qs_dequeue() hands out. */
+struct qs_packet {
+	uint32_t message, stream;
+	uint32_t bytes;	 /* cost of this packet */
+	uint32_t offset; /* cost already handed out of this message */
+	uint8_t done;	 /* the message's last */
+	uint8_t frame_done; /* the unit's last */
+	uint8_t outcome; /* with done: QSOCKET_SENT or QSOCKET_LATE */
+	uint64_t done_ns; /* when its last byte leaves, at the link's rate */
+};
+
+/* Bytes of memory a link wants, and its set-up in that memory (zeroed,
+ * aligned to 16). */
+size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max);
+void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
+	     uint32_t streams_max, uint32_t messages_max);
+
+/* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
+ * queued (QSOCKET_CLOSED) and frees the index. */
+int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr);
+void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr);
+void qs_remove(struct qs_link *link, uint32_t stream);
+/* Drops a stream's queue with a reason; a begun message stays if keep_begun. */
+void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason, int keep_begun);
+void qs_rate(struct qs_link *link, uint64_t rate);
+void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info);
+
+/* Queues one message. Returns its index in *message and 0, or 0 with
+ * *message = QS_NONE when it was accepted and dropped at once (*reason says
+ * why; counted), or -ENOBUFS and -ETIME (counted), or -EPROTO and -EMSGSIZE. */
+int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+		   const struct qs_arrival *arrival, uint32_t *message, uint8_t *reason);
+
+/* The next packet at this time, of at most bytes_max where a message can be
+ * cut (0: no limit). 1, or 0 when nothing can be sent now. The host calls
+ * qs_free() once it is through with a message that is done. */
+int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet);
+void qs_free(struct qs_link *link, uint32_t message);
+
+/* When qs_dequeue() found nothing: when to ask again, at the latest. */
+uint64_t qs_next_ns(const struct qs_link *link);
+
+/* Takes one message from the list of the dead: its index, or QS_NONE. The
+ * host then calls qs_free(). */
+uint32_t qs_reap(struct qs_link *link);
+
+/* A stream whose socket is full sits out. */
+void qs_block(struct qs_link *link, uint32_t stream, int blocked);
+
+/* Time that so many bytes take on the link. */
+static inline uint64_t qs_duration_ns(const struct qs_link *link, uint64_t bytes)
+{
+	return bytes * 1000000000ull / link->rate;
+}
+
+#endif
