@@ -1,0 +1,146 @@
+// Makes a checkout ready to run: the npm packages, the two runtimes among them, and the C library.
+//
+// Plain JavaScript for Node >= 20, Bun and Deno, because it runs before anything is installed.
+// Importing it is running it (`bun test` preloads it). Each step first looks whether there is
+// anything to do, so the second run says nothing and takes a few hundredths of a second.
+
+import { spawnSync } from "node:child_process";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, dirname, join, relative } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The checkout's folder. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const bin = join(root, "node_modules", ".bin");
+const library = join(root, "kernel", "build", "libqsocket.so");
+const RUNTIME_BYTES_MIN = 1 << 20; // smaller than this it is npm's stub, not the runtime itself
+const TOOLS = `  Debian, Ubuntu: apt install gcc make libc6-dev
+  Fedora:         dnf install gcc make
+  Alpine:         apk add gcc make musl-dev linux-headers`;
+
+if (process.platform !== "linux") {
+  fail(`Q.Sockets needs Linux: this is ${process.platform}.`);
+}
+if (!packagesAreCurrent()) installPackages();
+
+/** Paths of the runtimes that this project's packages bring; null where there is none for this machine. */
+export const runtimes = { bun: runtime("bun"), deno: runtime("deno") };
+
+buildLibrary();
+
+/** Whether every package that package.json names is there in that very version. */
+function packagesAreCurrent() {
+  const { dependencies, devDependencies } = manifest(root);
+  return Object.entries({ ...dependencies, ...devDependencies }).every(([name, version]) =>
+    manifest(join(root, "node_modules", name))?.version === version
+  );
+}
+
+/** With npm where Node runs this, else with the runtime that does, so that one of them is enough. */
+function installPackages() {
+  const [command, ...args] = process.versions.bun
+    ? [process.execPath, "install", "--no-save"]
+    : process.versions.deno
+    ? [process.execPath, "install", "--quiet"]
+    : ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"];
+  say(`installing the npm packages (${[command.split("/").pop(), ...args].join(" ")})`);
+  const done = spawnSync(command, args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  if (done.error) fail(`Cannot install the npm packages: ${done.error.message}`);
+  if (done.status !== 0) fail("Cannot install the npm packages: see above.");
+}
+
+/**
+ * The packages `bun` and `deno` put their executable in place in an install script, which some
+ * installers do not run. Without it, .bin/NAME is pointed at the executable in the platform's package.
+ */
+function runtime(name) {
+  const path = join(bin, name);
+  if (isRuntime(path)) return path;
+  const home = join(root, "node_modules", name);
+  if (!existsSync(home)) return null;
+  const require = createRequire(join(realpathSync(home), "package.json"));
+  for (const platform of Object.keys(manifest(home).optionalDependencies ?? {})) {
+    try {
+      const folder = dirname(require.resolve(`${platform}/package.json`));
+      const file = [join(folder, "bin", name), join(folder, name)].find(isRuntime);
+      if (!file || spawnSync(file, ["--version"]).status !== 0) continue;
+      mkdirSync(bin, { recursive: true });
+      rmSync(path, { force: true });
+      symlinkSync(relative(bin, file), path);
+      say(`using ${relative(root, file)} as ${name}`);
+      return path;
+    } catch {
+      // Not installed: made for another machine.
+    }
+  }
+  return null;
+}
+
+function isRuntime(path) {
+  return existsSync(path) && statSync(path).size >= RUNTIME_BYTES_MIN;
+}
+
+function buildLibrary() {
+  const make = process.env.MAKE ?? "make";
+  const haveMake = onPath(make);
+  if (!haveMake && existsSync(library)) return;
+  const compiler = process.env.CC ?? ["cc", "gcc", "clang"].find(onPath);
+  const args = ["-C", join(root, "kernel"), "--no-print-directory"];
+  if (compiler) args.push(`CC=${compiler}`);
+  if (haveMake && spawnSync(make, [...args, "-q"], { stdio: "ignore" }).status === 0) return;
+  if (!haveMake || !compiler) {
+    const missing = haveMake
+      ? "no C compiler (cc, gcc or clang)"
+      : compiler
+      ? "no make"
+      : "no make and no C compiler (cc, gcc or clang)";
+    fail(`Cannot build ${relative(root, library)}: ${missing} found. Install:\n${TOOLS}`);
+  }
+  say(`building ${relative(root, library)} with ${compiler}`);
+  const done = spawnSync(make, [...args, "-s"], { stdio: ["ignore", 2, 2] });
+  if (done.status !== 0) {
+    fail(`Cannot build ${relative(root, library)}: see above. It needs:\n${TOOLS}`);
+  }
+}
+
+/** package.json of the package in `folder`, or undefined. */
+function manifest(folder) {
+  try {
+    return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function onPath(command) {
+  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`${text}\n`);
+  process.exit(1);
+}
