@@ -1,0 +1,231 @@
+// What callers may pass, and the checks made where it enters. Options of links and sockets are
+// checked with zod and their types are inferred from the schemas; the options of a message are
+// checked by hand in message.ts, because that path runs for every datagram.
+
+import * as z from "zod";
+import { LIMIT } from "./abi.ts";
+
+const ipgMax = LIMIT.QSOCKET_IPG_NS_MAX / 1e6;
+
+function number(lowest: number, highest: number, unit: string) {
+  const error = `must be ${lowest} to ${highest}${unit}`;
+  return z.number({ error }).min(lowest, { error }).max(highest, { error });
+}
+
+function whole(lowest: number, highest: number, unit = "") {
+  return number(lowest, highest, unit).int({
+    error: `must be a whole number from ${lowest} to ${highest}${unit}`,
+  });
+}
+
+const flag = z.boolean({ error: "must be true or false" });
+
+const BITS = { bit: 1, b: 8 } as const;
+const PREFIX = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 } as const;
+
+/** Bytes per second of a rate; throws RangeError. The units are decimal, as tc(8) has them. */
+export function parseRate(rate: number | string): number {
+  let bytes = rate;
+  if (typeof bytes === "string") {
+    // "b" for bits or "bps" would be read in two ways, so only "bit" and "B" are units.
+    const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(bit|B)(?:\/s)?$/.exec(
+      bytes.trim().replace(/[KMGT](?=bit|B)/, (prefix) => prefix.toLowerCase()),
+    );
+    if (!match) {
+      throw new RangeError('must be bytes per second, or a string such as "10mbit" or "1200kB/s"');
+    }
+    const prefix = PREFIX[match[2] as keyof typeof PREFIX];
+    bytes = Number(match[1]) * prefix * BITS[match[3].toLowerCase() as keyof typeof BITS] / 8;
+  }
+  if (!(bytes > 0)) throw new RangeError("must be above 0");
+  if (bytes > LIMIT.QSOCKET_RATE_MAX) {
+    throw new RangeError(`must be at most ${LIMIT.QSOCKET_RATE_MAX} bytes per second`);
+  }
+  return Math.ceil(bytes);
+}
+
+const rate = z.union([z.number(), z.nan(), z.string()], {
+  error: 'must be bytes per second, or a string such as "10mbit"',
+}).transform((value, context) => {
+  try {
+    return parseRate(value);
+  } catch (error) {
+    context.issues.push({ code: "custom", message: (error as Error).message, input: value });
+    return z.NEVER;
+  }
+});
+
+const scheduler = z.enum(["dwcs", "edf", "edf-lossless", "fifo"], {
+  error: 'must be "dwcs", "edf", "edf-lossless" or "fifo"',
+});
+
+const address = z.strictObject({
+  /** An IPv4 or IPv6 address, with `%interface` where it is link-local. Names are not resolved. */
+  hostname: z.string({ error: "must be an IP address" }),
+  /** 0 to 65535; 0 only in a local address, for any port. */
+  port: whole(0, 65535),
+}, { error: "must be an address such as { hostname, port }" });
+
+const attributeFields = {
+  /** The stream's period, or inter-packet gap, in milliseconds. 0: none, best effort. */
+  ipg: number(0, ipgMax, " ms").optional(),
+  /** At most `oln` losses ... */
+  oln: whole(0, LIMIT.QSOCKET_WINDOW_MAX).optional(),
+  /** ... in every `old` frames (messages, where frames are not marked). 0: no loss window. */
+  old: whole(0, LIMIT.QSOCKET_WINDOW_MAX).optional(),
+  /** `false`: send late rather than drop. */
+  droppable: flag.optional(),
+  /** Most messages queued on this stream. Default 2048. */
+  queueMessages: whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional(),
+  /** Most bytes queued on this stream. Default 4 MiB. */
+  queueBytes: whole(1, Number.MAX_SAFE_INTEGER).optional(),
+};
+
+const windowRule = {
+  error: (issue: { input?: unknown }) =>
+    `must be at most old, which is ${(issue.input as { old?: number }).old ?? 0}`,
+  path: ["oln"],
+};
+
+function windowFits(attributes: { oln?: number; old?: number }): boolean {
+  return (attributes.oln ?? 0) <= (attributes.old ?? 0);
+}
+
+/** Schema of {@linkcode StreamAttributes}. */
+export const streamAttributes = z.strictObject(attributeFields).refine(windowFits, windowRule);
+
+/** Schema of attributes to change: what is not given stays, so the window is checked later. */
+export const attributeChanges = z.strictObject(attributeFields);
+
+/** Schema of {@linkcode SocketOptions}. */
+export const socketOptions = z.strictObject({
+  ...attributeFields,
+  /** The transport. Default "udp". */
+  type: z.enum(["udp", "tcp"], { error: 'must be "udp" or "tcp"' }).optional(),
+  /** The address to bind. Default: any. */
+  local: address.optional(),
+  /** The peer to connect to. A UDP socket may do without and use `sendto`. */
+  to: address.optional(),
+}).refine(windowFits, windowRule).refine((options) => options.type !== "tcp" || options.to, {
+  error: "must be given for a TCP socket",
+  path: ["to"],
+});
+
+/** Schema of {@linkcode AttachOptions}. */
+export const attachOptions = z.strictObject({
+  ...attributeFields,
+  /** The transport, where the target does not tell: for `{ fd }`. Default "udp". */
+  type: z.enum(["udp", "tcp"], { error: 'must be "udp" or "tcp"' }).optional(),
+}).refine(windowFits, windowRule);
+
+const queueMessages = whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional();
+
+/** Schema of {@linkcode LinkOptions}. */
+export const linkOptions = z.strictObject({
+  /** The network device, for a link that everyone shares. Default: a link of this program's own. */
+  device: z.string({ error: "must be the name of a network device" })
+    .regex(/^[^\s/\0]{1,15}$/, { error: "must be a device name of 1 to 15 characters" }).optional(),
+  /** The scheduler. Default "dwcs". */
+  scheduler: scheduler.optional(),
+  /** Bytes per second, or a string with its unit: "10mbit", "1.5gbit", "1200kB/s". */
+  rate,
+  /** Most messages queued on the whole link. Default 8192. */
+  queueMessages,
+});
+
+/** Schema of {@linkcode LinkChanges}. */
+export const linkChanges = z.strictObject({ rate });
+
+/** Schema of {@linkcode VirtualLinkOptions}. */
+export const virtualLinkOptions = z.strictObject({
+  scheduler: scheduler.optional(),
+  rate,
+  queueMessages,
+});
+
+/** Schema of the interval of `stats`, in milliseconds. */
+export const statsInterval = number(1, 2 ** 31 - 1, " ms");
+
+/** The policies that decide what goes next. */
+export type Scheduler = z.infer<typeof scheduler>;
+/** An IP address and a port. */
+export type Address = z.infer<typeof address>;
+/** What a stream needs of its link: period in ms, loss window, queue limits. All optional. */
+export type StreamAttributes = z.input<typeof attributeChanges>;
+/** Options of `qsocket`: transport, addresses and {@linkcode StreamAttributes}. */
+export type SocketOptions = z.input<typeof socketOptions>;
+/** Options of `qattach`: {@linkcode StreamAttributes}, and the transport of a bare descriptor. */
+export type AttachOptions = z.input<typeof attachOptions>;
+/** Options of `qsockinit`. */
+export type LinkOptions = z.input<typeof linkOptions>;
+/** What `change` may change about a link. */
+export type LinkChanges = z.input<typeof linkChanges>;
+/** Options of a `VirtualLink`. */
+export type VirtualLinkOptions = z.input<typeof virtualLinkOptions>;
+
+/**
+ * The drop priority of a message: 0 is given up first, 6 last, "never" only when its own deadline
+ * has passed.
+ */
+export type DropPriority = "never" | 0 | 1 | 2 | 3 | 4 | 5 | 6;
+
+/** Where a message stands in its frame. */
+export type FrameMark = "whole" | "start" | "middle" | "end";
+
+/** What one message needs. Everything is optional; times are in milliseconds. */
+export interface MessageOptions {
+  /** When it must have left, in milliseconds from now; above 0. */
+  deadline?: number;
+  /** The same on the clock of `monotonic()`, instead of `deadline`. May have passed. */
+  deadlineAt?: number;
+  /** Default 6. */
+  drop?: DropPriority;
+  /** Frames are sent and dropped whole. Default: a message that belongs to no frame. */
+  frame?: FrameMark;
+  /** 0 starts a group, 1 is referenced by others, 2 and above is a leaf. Default: not told. */
+  level?: number;
+  /** The frame leans on the group before its own as well (a leading picture of an open GOP). */
+  leading?: boolean;
+  /** UDP: cut the data into datagrams of this many bytes, the last one shorter; 64 at most. */
+  segment?: number;
+}
+
+/** One message with its options, as `QSocket.writable` takes it. */
+export interface QMessage extends MessageOptions {
+  data: Uint8Array;
+  /** The peer, for a socket that is not connected. */
+  to?: Address;
+}
+
+/**
+ * Returns `value` as the schema understands it; throws a RangeError or TypeError that says which
+ * option is wrong: "Cannot open link eth0: rate must be above 0, got -1".
+ */
+export function check<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
+  const result = schema.safeParse(value, { reportInput: true });
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue.code === "unrecognized_keys") {
+    const where = issue.path.length > 0 ? ` in ${issue.path.join(".")}` : "";
+    throw new TypeError(`Cannot ${doing}: there is no option "${issue.keys[0]}"${where}`);
+  }
+  const got = issue.path.reduce<unknown>(
+    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+    value,
+  );
+  const objectMissing = issue.code === "invalid_type" && issue.expected === "object";
+  const wrong = objectMissing ? "must be an object" : issue.message;
+  const name = issue.path.length > 0 ? issue.path.join(".") : "the argument";
+  const message = `Cannot ${doing}: ${name} ${wrong}, got ${show(got)}`;
+  const wrongType = issue.code === "invalid_union" || issue.code === "invalid_type";
+  // NaN and Infinity are numbers out of range, whatever the schema calls them.
+  const badNumber = typeof got === "number" && !Number.isFinite(got);
+  throw new (wrongType && !badNumber ? TypeError : RangeError)(message);
+}
+
+/** A value as an error message shows it, on one line and not for long. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
+  if (value === null || typeof value !== "object") return String(value);
+  return Array.isArray(value) ? "an array" : `a ${value.constructor?.name ?? "bare"} object`;
+}
