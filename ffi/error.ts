@@ -1,0 +1,86 @@
+import { constants } from "node:os";
+import { getSystemErrorMap } from "node:util";
+
+const NAMES = new Map<number, string>();
+for (const [name, errno] of Object.entries(constants.errno)) {
+  // Two names may share a number (EAGAIN and EWOULDBLOCK): the first one listed is kept.
+  if (!NAMES.has(errno)) NAMES.set(errno, name);
+}
+
+/** What an error number means here, where the system's own words would mislead. */
+const MEANINGS: Record<string, string> = {
+  EACCES: "this needs root, or the capability CAP_NET_ADMIN",
+  EBADF: "it is closed, or was never open",
+  EBUSY: "another scheduler is in charge there already",
+  EDESTADDRREQ: "the socket is not connected; give the peer with sendto",
+  EMFILE: "too many sockets are open",
+  EMSGSIZE: "the message or its frame is too large (65507 bytes, 1024 messages)",
+  ENFILE: "too many sockets are open",
+  ENOBUFS: "the queue is full, and holds nothing that is worth less",
+  ENODEV: "there is no such network device",
+  ENOSPC: "too many links or streams are open",
+  EPERM: "this needs root, or the capability CAP_NET_ADMIN",
+  EPIPE: "the connection is gone",
+  EPROTO: "frame marks are out of order: a frame is started, continued and ended, one at a time",
+  ETIME: "the deadline has passed",
+};
+
+/**
+ * An error of the system or of the scheduler: which call failed, and why.
+ *
+ * `send` and `sendto` throw it with the code ENOBUFS (the queue is full) or ETIME (the deadline
+ * has passed) for messages that were counted, as dropped by `overflow` and `expired`; with every
+ * other code the message was not accepted and not counted.
+ *
+ * @example
+ * ```ts
+ * import { QError, type QSocket } from "qsockets";
+ *
+ * function offer(socket: QSocket, data: Uint8Array): boolean {
+ *   try {
+ *     socket.send(data, { deadline: 40 });
+ *     return true;
+ *   } catch (error) {
+ *     if (error instanceof QError && error.code === "ENOBUFS") return false;
+ *     throw error;
+ *   }
+ * }
+ * ```
+ */
+export class QError extends Error {
+  /** The call that failed: "qsend", "qsockinit", ... */
+  readonly call: string;
+  /** The error number, above 0. */
+  readonly errno: number;
+  /** Its name: "ENOBUFS". */
+  readonly code: string;
+
+  constructor(call: string, errno: number, message: string) {
+    super(message);
+    this.name = "QError";
+    this.call = call;
+    this.errno = errno;
+    this.code = errorName(errno);
+  }
+}
+
+/** The name of an error number: "ENOBUFS" of 105. */
+export function errorName(errno: number): string {
+  return NAMES.get(errno) ?? `E${errno}`;
+}
+
+/**
+ * The error for a negative result of a call: "Cannot send: the deadline has passed (ETIME)".
+ * `why` replaces the words of one error number, for a caller that knows more.
+ */
+export function failure(
+  call: string,
+  result: number,
+  doing: string,
+  why: Record<string, string> = {},
+): QError {
+  const code = errorName(-result);
+  const words = why[code] ?? MEANINGS[code] ?? getSystemErrorMap().get(result)?.[1] ??
+    "the system refused";
+  return new QError(call, -result, `Cannot ${doing}: ${words} (${code})`);
+}

@@ -1,0 +1,167 @@
+// What qinfo reads: struct qsocket_info with the names and units of TypeScript.
+
+import { CALL, ENUM, FLAG } from "./abi.ts";
+import { errorName, failure } from "./error.ts";
+import { Args, qinfoArgs } from "./layout.ts";
+import { library } from "./library.ts";
+import type { Scheduler } from "./options.ts";
+
+/** Why a message was not sent. */
+export type DropReason =
+  | "expired"
+  | "frame"
+  | "dependency"
+  | "window"
+  | "overflow"
+  | "error"
+  | "closed";
+
+/** A count for each {@linkcode DropReason}. */
+export type DropCounts<T = number> = Record<DropReason, T>;
+
+/** The reasons by their number in C; index 0 is none. */
+export const REASONS: readonly (DropReason | undefined)[] = [
+  undefined,
+  "expired",
+  "frame",
+  "dependency",
+  "window",
+  "overflow",
+  "error",
+  "closed",
+];
+
+/** Frames by level: index 0, 1, 2 and, at 3, those without a level. */
+export interface FrameCounts {
+  offered: readonly number[];
+  /** Whole, late ones included. */
+  sent: readonly number[];
+  late: readonly number[];
+  dropped: DropCounts<readonly number[]>;
+  /** Begun on the wire and not finished. */
+  partial: number;
+}
+
+/**
+ * The counters of a stream. Every message that was accepted is in exactly one of `sent`, `late`,
+ * `dropped` and `queued`.
+ */
+export interface SocketInfo {
+  /** Where the scheduler stands: "above" the protocol stack, or "virtual". */
+  host: "above" | "virtual";
+  scheduler: Scheduler;
+  /** Of the link, bytes per second. */
+  rate: number;
+  /** Messages offered. */
+  offered: number;
+  /** Messages sent in time, or without a deadline. */
+  sent: number;
+  /** Messages sent after their deadline. */
+  late: number;
+  dropped: DropCounts;
+  /** Messages dropped by drop priority, 0 to 6, and "never" at 7. */
+  droppedByPriority: readonly number[];
+  queued: number;
+  queuedBytes: number;
+  offeredBytes: number;
+  sentBytes: number;
+  droppedBytes: number;
+  frames: FrameCounts;
+  /** The current loss window: losses that it still allows, of messages that are left in it. */
+  window: { lost: number; left: number };
+  /** Losses that the window did not allow. */
+  violations: number;
+  /** Time in our queue of what was sent, in milliseconds. */
+  delay: { mean: number; max: number };
+  /** Failed sends, retried ones included. */
+  socketErrors: number;
+  /** Send calls made to the kernel. */
+  syscalls: number;
+  /** The last failed send: "ECONNREFUSED". */
+  lastError: string | null;
+  /** Waits for room in the socket's buffer. */
+  blocked: boolean;
+  /** Sends what is queued and takes no more. */
+  closing: boolean;
+  /** The connection is gone. */
+  broken: boolean;
+  /** A frame was started and not ended. */
+  frameOpen: boolean;
+  /** Milliseconds. */
+  ipg: number;
+  oln: number;
+  old: number;
+  droppable: boolean;
+  queueMessages: number;
+  queueBytes: number;
+}
+
+/** The counters of a link: those of its streams together, closed ones included. */
+export interface LinkInfo extends SocketInfo {
+  /** Streams open on it. */
+  streams: number;
+}
+
+const args = new Args(qinfoArgs);
+
+/** Reads the counters of a stream or a link; throws QError EBADF once it is closed. */
+export function readInfo(handle: number, doing: string): LinkInfo {
+  const result = library().qsocketcall(CALL.QINFO, args.fill({ handle }), args.bytes.byteLength);
+  if (result < 0) throw failure("qinfo", result, doing);
+  const { info } = args.read();
+  const sentMessages = info.sent + info.late;
+  return {
+    host: info.host === ENUM.QSOCKET_VIRTUAL ? "virtual" : "above",
+    scheduler: info.scheduler as Scheduler,
+    rate: info.rate,
+    offered: info.offered,
+    sent: info.sent,
+    late: info.late,
+    dropped: byReason((reason) => info.dropped[reason]),
+    droppedByPriority: info.dropped_by_priority,
+    queued: info.queued,
+    queuedBytes: info.queued_bytes,
+    offeredBytes: info.offered_bytes,
+    sentBytes: info.sent_bytes,
+    droppedBytes: info.dropped_bytes,
+    frames: {
+      offered: info.frames_offered,
+      sent: info.frames_sent,
+      late: info.frames_late,
+      dropped: byReason((reason) => info.frames_dropped.map((counts) => counts[reason])),
+      partial: info.frames_partial,
+    },
+    window: { lost: info.window_lost, left: info.window_left },
+    violations: info.violations,
+    delay: {
+      mean: sentMessages > 0 ? info.delay_ns_sum / sentMessages / 1e6 : 0,
+      max: info.delay_ns_max / 1e6,
+    },
+    socketErrors: info.socket_errors,
+    syscalls: info.syscalls,
+    lastError: info.last_error === 0 ? null : errorName(info.last_error),
+    blocked: (info.state & FLAG.QSOCKET_STATE_BLOCKED) !== 0,
+    closing: (info.state & FLAG.QSOCKET_STATE_CLOSING) !== 0,
+    broken: (info.state & FLAG.QSOCKET_STATE_BROKEN) !== 0,
+    frameOpen: (info.state & FLAG.QSOCKET_STATE_FRAME_OPEN) !== 0,
+    ipg: info.attr.ipg_ns / 1e6,
+    oln: info.attr.oln,
+    old: info.attr.old,
+    droppable: (info.attr.flags & FLAG.QSOCKET_UNDROPPABLE) === 0,
+    queueMessages: info.attr.queue_messages,
+    queueBytes: info.attr.queue_bytes,
+    streams: info.streams,
+  };
+}
+
+function byReason<T>(count: (reason: number) => T): DropCounts<T> {
+  return {
+    expired: count(ENUM.QSOCKET_EXPIRED),
+    frame: count(ENUM.QSOCKET_INCOMPLETE),
+    dependency: count(ENUM.QSOCKET_DEPENDENCY),
+    window: count(ENUM.QSOCKET_WINDOW),
+    overflow: count(ENUM.QSOCKET_OVERFLOW),
+    error: count(ENUM.QSOCKET_ERROR),
+    closed: count(ENUM.QSOCKET_CLOSED),
+  };
+}
