@@ -31,10 +31,10 @@ enum qsocket_call {
 };
 
 /* Limits. */
-#define QSOCKET_NAME_BYTES 16		  /* device and scheduler names, with the NUL  */
-#define QSOCKET_HANDLES_MAX 4096	  /* links and streams open at once            */
-#define QSOCKET_STREAMS_MAX 1024	  /* streams on one link                       */
-#define QSOCKET_QUEUE_MESSAGES_MAX 65536  /* messages queued on one link               */
+#define QSOCKET_NAME_BYTES 16		 /* device and scheduler names, with the NUL  */
+#define QSOCKET_HANDLES_MAX 4096	 /* links and streams open at once            */
+#define QSOCKET_STREAMS_MAX 1024	 /* streams on one link                       */
+#define QSOCKET_QUEUE_MESSAGES_MAX 65536 /* messages queued on one link               */
 #define QSOCKET_QUEUE_MESSAGES_DEFAULT 8192
 #define QSOCKET_STREAM_MESSAGES_DEFAULT 2048 /* messages queued on one stream          */
 #define QSOCKET_STREAM_BYTES_DEFAULT (4u << 20)
@@ -47,7 +47,7 @@ enum qsocket_call {
 #define QSOCKET_WINDOW_MAX 65535	  /* largest oln and old, and cap of y'        */
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
-#define QSOCKET_EVENTS_MAX 65536	  /* events returned by one QRUN               */
+#define QSOCKET_EVENTS_MAX 65536 /* events returned by one QRUN               */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -87,12 +87,12 @@ enum qsocket_type { QSOCKET_UDP = 1, QSOCKET_TCP = 2 };
 enum qsocket_host { QSOCKET_ABOVE = 1, QSOCKET_VIRTUAL = 2 };
 enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 
-#define QSOCKINIT_VIRTUAL 0x1u	  /* the caller owns the clock; see QRUN      */
-#define QSOCKET_UNDROPPABLE 0x1u  /* attr.flags: send late rather than drop   */
-#define QCLOSE_DRAIN 0x1u	  /* send what is queued, then close          */
-#define QSOCKET_STATE_BLOCKED 0x1u /* waits for room in the socket's buffer   */
-#define QSOCKET_STATE_CLOSING 0x2u /* draining                                */
-#define QSOCKET_STATE_BROKEN 0x4u  /* the connection is gone                  */
+#define QSOCKINIT_VIRTUAL 0x1u	      /* the caller owns the clock; see QRUN      */
+#define QSOCKET_UNDROPPABLE 0x1u      /* attr.flags: send late rather than drop   */
+#define QCLOSE_DRAIN 0x1u	      /* send what is queued, then close          */
+#define QSOCKET_STATE_BLOCKED 0x1u    /* waits for room in the socket's buffer   */
+#define QSOCKET_STATE_CLOSING 0x2u    /* draining                                */
+#define QSOCKET_STATE_BROKEN 0x4u     /* the connection is gone                  */
 #define QSOCKET_STATE_FRAME_OPEN 0x8u /* a frame was started and not ended    */
 
 /* family 0: none; else AF_INET (2) or AF_INET6 (10), in Linux's numbers. */
@@ -152,9 +152,9 @@ struct qsend_args {
 	uint32_t flags;
 	uint64_t data; /* pointer; copied before the call returns */
 	uint32_t data_len;
-	uint32_t deadline_us;  /* from now; with QSOCKET_DEADLINE */
-	uint64_t at_ns;	       /* virtual links only */
-	uint32_t message;      /* virtual links only: the caller's number for it */
+	uint32_t deadline_us; /* from now; with QSOCKET_DEADLINE */
+	uint64_t at_ns;	      /* virtual links only */
+	uint32_t message;     /* virtual links only: the caller's number for it */
 	uint32_t zero;
 	struct qsocket_addr to; /* QSENDTO */
 };
@@ -223,7 +223,7 @@ struct qrun_args {
 	uint32_t link;
 	uint32_t events_max;
 	uint64_t until_ns;
-	uint64_t now_ns;  /* out: less than until_ns when events_max was reached */
+	uint64_t now_ns;     /* out: less than until_ns when events_max was reached */
 	uint32_t events_len; /* out */
 	uint32_t zero;
 	struct qsocket_event events[];

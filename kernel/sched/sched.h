@@ -16,8 +16,8 @@
 
 #include "../qsocket.h"
 
-#define QS_NONE UINT32_MAX     /* no index */
-#define QS_FOREVER UINT64_MAX  /* no deadline; never */
+#define QS_NONE UINT32_MAX    /* no index */
+#define QS_FOREVER UINT64_MAX /* no deadline; never */
 #define QS_LEVELS 4
 #define QS_PRIORITIES 8
 
@@ -29,20 +29,21 @@ enum qs_tail {
 };
 
 enum qs_unit_flag {
-	QS_MARKED = 1,	 /* a frame, not a lone message */
-	QS_ENDED = 2,	 /* its last message is queued */
-	QS_BEGUN = 4,	 /* a packet of it has left */
-	QS_LEADS = 8,	 /* leans on the group before */
-	QS_READY = 16,	 /* head of its stream, ranked, in a heap */
-	QS_WATCHED = 32, /* in the expiry tree */
+	QS_MARKED = 1,	  /* a frame, not a lone message */
+	QS_ENDED = 2,	  /* its last message is queued */
+	QS_BEGUN = 4,	  /* a packet of it has left */
+	QS_LEADS = 8,	  /* leans on the group before */
+	QS_READY = 16,	  /* head of its stream, ranked, in a heap */
+	QS_WATCHED = 32,  /* in the expiry tree */
 	QS_WAS_LATE = 64, /* a message of it left after its deadline */
+	QS_LAST = 128,	  /* fifo: ends a frame of which nothing was refused */
 };
 
 /* One message. The host keeps the payload under the same index. */
 struct qs_message {
 	uint64_t deadline_ns; /* as given, absolute; QS_FOREVER = none */
 	uint64_t arrival_ns;
-	uint32_t next;	  /* in its unit, on the free list or among the dead */
+	uint32_t next; /* in its unit, on the free list or among the dead */
 	uint32_t stream;
 	uint32_t bytes;	  /* cost on the link, all segments */
 	uint32_t segment; /* cost of one segment, 0 = one packet */
@@ -50,7 +51,7 @@ struct qs_message {
 	uint8_t reason;	  /* of a dead one */
 	uint8_t drop;
 	uint8_t level;
-	uint8_t begun;	  /* of a dead one: some segments had left */
+	uint8_t begun; /* of a dead one: some segments had left */
 };
 
 /* One frame, or one unmarked message: what is admitted and lost as a whole. */
@@ -64,7 +65,7 @@ struct qs_unit {
 	uint32_t first, last; /* messages not yet wholly handed out */
 	uint32_t bytes;	      /* not yet handed out */
 	uint32_t messages;
-	uint32_t left, right; /* expiry tree */
+	uint32_t left, right, up; /* expiry tree */
 	uint8_t drop;
 	uint8_t level;
 	uint8_t flags;
@@ -77,6 +78,7 @@ struct qs_stream {
 	uint32_t messages_max;
 	uint64_t bytes_max;
 	uint8_t lossy;
+	uint8_t undroppable;
 	uint8_t used;
 	/* the queue */
 	uint32_t head, tail; /* units */
@@ -87,14 +89,16 @@ struct qs_stream {
 	uint8_t chain;	    /* enum qs_tail, of what comes after the queue */
 	uint8_t fifo_open, fifo_lost, fifo_kept; /* frames under a policy that ignores them */
 	uint8_t fifo_level;
-	uint8_t blocked;    /* the host cannot send for it now */
+	uint8_t blocked; /* the host cannot send for it now */
 	/* the head unit, once ready */
 	uint64_t release_ns, rank_ns, seq;
 	uint64_t tag, finish; /* best effort: start-time fair queueing, bytes */
 	uint64_t prev_release_ns;
 	uint8_t released; /* prev_release_ns is set */
 	uint8_t managed;
-	uint32_t place; /* in its heap, or QS_NONE */
+	uint32_t place;			 /* in its heap, or QS_NONE */
+	uint64_t served_seq, failed_seq; /* the last frames sent, and refused (+ 1) */
+	uint8_t served_late;
 	/* the window */
 	uint32_t x_left, y_left;
 	uint8_t tagged;
@@ -104,6 +108,7 @@ struct qs_stream {
 	uint64_t frames_offered[QS_LEVELS], frames_sent[QS_LEVELS], frames_late[QS_LEVELS];
 	uint64_t frames_dropped[QS_LEVELS][QSOCKET_REASONS], frames_partial;
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t offered_bytes, sent_bytes, dropped_bytes; /* costs on the link */
 };
 
 struct qs_link;
@@ -135,7 +140,7 @@ struct qs_link {
 	struct qs_unit *units;
 	struct qs_message *messages;
 	uint32_t streams_max, messages_max;
-	uint32_t streams_len, units_free, messages_free;
+	uint32_t streams_len, streams_free, units_free, messages_free;
 	uint32_t messages_len; /* queued */
 	uint32_t dead, dead_last;
 	uint64_t seq;
@@ -161,14 +166,18 @@ struct qs_packet {
 	uint32_t message, stream;
 	uint32_t bytes;	 /* cost of this packet */
 	uint32_t offset; /* cost already handed out of this message */
-	uint8_t done;	 /* the message's last */
+	uint64_t unit_seq;
+	uint8_t marked;	    /* of a frame */
+	uint8_t not_first;  /* packets of its frame have left before */
+	uint8_t done;	    /* the message's last */
 	uint8_t frame_done; /* the unit's last */
-	uint8_t outcome; /* with done: QSOCKET_SENT or QSOCKET_LATE */
-	uint64_t done_ns; /* when its last byte leaves, at the link's rate */
+	uint8_t outcome;    /* with done: QSOCKET_SENT or QSOCKET_LATE */
+	uint64_t done_ns;   /* when its last byte leaves, at the link's rate */
 };
 
 /* Bytes of memory a link wants, and its set-up in that memory (zeroed,
  * aligned to 16). */
+uint32_t qs_messages_held(uint32_t messages_max); /* message indexes there are */
 size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max);
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max);
@@ -178,9 +187,10 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr);
 void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr);
 void qs_remove(struct qs_link *link, uint32_t stream);
-/* Drops a stream's queue with a reason; a begun message stays if keep_begun. */
-void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason, int keep_begun);
+/* Drops a stream's queue with a reason. */
+void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason);
 void qs_rate(struct qs_link *link, uint64_t rate);
+/* Adds a stream's counters to a struct that starts out zeroed. */
 void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info);
 
 /* Queues one message. Returns its index in *message and 0, or 0 with
@@ -194,6 +204,16 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
  * qs_free() once it is through with a message that is done. */
 int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet);
 void qs_free(struct qs_link *link, uint32_t message);
+
+/* The network refused a message that qs_dequeue() had counted as sent: counts
+ * it as dropped instead, and gives up what is left of its frame. Before
+ * qs_free(). */
+void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason);
+
+/* Counts a message that qs_enqueue() would not take (-EPROTO, -EMSGSIZE) as
+ * offered and dropped, for hosts that owe an outcome for every message. */
+void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *arrival,
+	       uint8_t reason);
 
 /* When qs_dequeue() found nothing: when to ask again, at the latest. */
 uint64_t qs_next_ns(const struct qs_link *link);

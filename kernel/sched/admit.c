@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Admission: before a unit's first byte leaves, three questions.
+ *
+ *	Is it doomed? What was promised to frames already begun, if it is due
+ *	before, and the unit itself no longer fit before its expiry.
+ *
+ *	Does it fit? Frames of several streams may be interleaved, packet by
+ *	packet, as long as every begun frame still arrives whole and in time.
+ *	The promised set is kept feasible: in the order of their expiries
+ *	(earliest first, which meets all deadlines if any order does) each
+ *	promised unit ends in time, even if the packet in question goes first.
+ *	So at a constant rate no begun frame is ever cut off.
+ *
+ *	Does it endanger a more valuable one? Of the units that still wait,
+ *	the first QSOCKET_LOOKAHEAD_MAX to expire are laid out twice in the
+ *	order of their expiries, without and with this unit in front, counting
+ *	only those that are more valuable than it. If one of them is in time
+ *	without it and not with it, this unit is the one to give up.
+ */
+#include "parts.h"
+
+static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, uint64_t expiry_ns)
+{
+	return now_ns + qs_duration_ns(link, bytes) <= expiry_ns;
+}
+
+/* A host's clock is late by a little: ask for that much more, but never for
+ * more than an eighth of the lifetime that the sender gave. */
+static uint64_t guard_ns(const struct qs_link *link, const struct qs_unit *u)
+{
+	uint64_t eighth = (u->expiry_ns - u->arrival_ns) / 8;
+
+	return link->guard_ns < eighth ? link->guard_ns : eighth;
+}
+
+int qs_doomed(const struct qs_link *link, uint32_t unit, uint64_t now_ns)
+{
+	const struct qs_unit *u = &link->units[unit];
+	uint64_t bytes = u->bytes;
+
+	for (uint32_t i = 0; i < link->promised_len; i++) {
+		const struct qs_unit *p = &link->units[link->promised[i]];
+
+		if (!qs_expires_before(p, u))
+			break;
+		bytes += p->bytes;
+	}
+	return !in_time(link, now_ns + guard_ns(link, u), bytes, u->expiry_ns);
+}
+
+int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, uint64_t now_ns)
+{
+	const struct qs_unit *u = &link->units[unit];
+	int listed = u->expiry_ns == QS_FOREVER;
+	uint64_t bytes = packet_bytes;
+
+	for (uint32_t i = 0; i < link->promised_len; i++) {
+		uint32_t other = link->promised[i];
+		const struct qs_unit *p = &link->units[other];
+
+		if (other == unit || (!listed && qs_expires_before(u, p))) {
+			bytes += u->bytes - packet_bytes;
+			if (!in_time(link, now_ns, bytes, u->expiry_ns))
+				return 0;
+			listed = 1;
+			if (other == unit)
+				continue;
+		}
+		bytes += p->bytes;
+		if (!in_time(link, now_ns, bytes, p->expiry_ns))
+			return 0;
+	}
+	return listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->expiry_ns);
+}
+
+/* Whether a waiting unit counts as more valuable, in qs_endangers(). */
+static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, uint8_t drop)
+{
+	const struct qs_unit *v = &link->units[other];
+
+	return other != unit && v->drop > drop &&
+	       (link->streams[v->stream].period_ns > 0 || link->policy->by_deadline);
+}
+
+/* `bytes` of `unit`, of the value `drop`, would go first. */
+int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop,
+		 uint64_t now_ns)
+{
+	const struct qs_unit *units = link->units;
+	uint32_t other = qs_watch_first(link), promised = 0;
+	uint64_t without = 0, all = link->watch_bytes + bytes, first_ns;
+
+	if (other == QS_NONE)
+		return 0;
+	first_ns = units[other].expiry_ns;
+	for (uint32_t i = 0; i < link->promised_len; i++) {
+		const struct qs_unit *p = &units[link->promised[i]];
+
+		all += p->bytes;
+		if (p->expiry_ns < first_ns)
+			first_ns = p->expiry_ns;
+	}
+	if (in_time(link, now_ns, all, first_ns))
+		return 0; /* no overload: everything that waits is in time */
+
+	/* the same pass for both: `with` runs ahead of `without` by what goes
+	 * first, until a unit is in time in one of them only, which ends it */
+	for (uint32_t visited = 0; other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
+	     visited++, other = qs_watch_next(link, other)) {
+		const struct qs_unit *v = &units[other];
+
+		if (!outranks(link, other, unit, drop))
+			continue;
+		while (promised < link->promised_len &&
+		       qs_expires_before(&units[link->promised[promised]], v))
+			without += units[link->promised[promised++]].bytes;
+		if (!in_time(link, now_ns, without + v->bytes, v->expiry_ns))
+			continue;
+		if (!in_time(link, now_ns, without + v->bytes + bytes, v->expiry_ns))
+			return 1;
+		without += v->bytes;
+	}
+	return 0;
+}
+
+/* The promised set is small and kept in the order of expiries. */
+void qs_promise(struct qs_link *link, uint32_t unit)
+{
+	uint32_t i = link->promised_len++;
+
+	for (; i > 0; i--) {
+		uint32_t other = link->promised[i - 1];
+
+		if (!qs_expires_before(&link->units[unit], &link->units[other]))
+			break;
+		link->promised[i] = other;
+	}
+	link->promised[i] = unit;
+}
+
+void qs_unpromise(struct qs_link *link, uint32_t unit)
+{
+	uint32_t i = 0;
+
+	while (i < link->promised_len && link->promised[i] != unit)
+		i++;
+	if (i == link->promised_len)
+		return;
+	link->promised_len--;
+	for (; i < link->promised_len; i++)
+		link->promised[i] = link->promised[i + 1];
+}
+
+uint32_t qs_promised_first(const struct qs_link *link)
+{
+	return link->promised_len ? link->promised[0] : QS_NONE;
+}

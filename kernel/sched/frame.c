@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * From messages to units. A frame is a unit of several messages, from its
+ * start mark to its end mark; an unmarked message is a unit of one. A unit is
+ * served, or lost, whole: once a part of it was lost, what still comes of it
+ * is dropped on arrival (the stream is "discarding"), until its end or the
+ * next start. Every queue is bounded: a newcomer that finds no room takes the
+ * place of the least valuable unit of its own stream, if that is worth less
+ * than itself, and is refused otherwise. It never takes another stream's.
+ */
+#include "parts.h"
+
+enum verdict { ACCEPTED, DISCARDED, NO_ROOM };
+
+static uint8_t drop_of(uint32_t flags)
+{
+	return flags >> QSOCKET_DROP_SHIFT & 7;
+}
+
+static uint8_t level_of(uint32_t flags)
+{
+	return flags & QSOCKET_FRAME ? flags >> QSOCKET_LEVEL_SHIFT & 3 : QSOCKET_LEVEL_NONE;
+}
+
+static int continues(uint32_t flags)
+{
+	return (flags & QSOCKET_FRAME) && !(flags & QSOCKET_START);
+}
+
+static int starts_frame(uint32_t flags)
+{
+	return (flags & QSOCKET_FRAME) && (flags & QSOCKET_START);
+}
+
+/* A message that ends here and now, without having been queued. */
+void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *a, uint8_t reason)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	s->offered++;
+	s->offered_bytes += a->bytes;
+	s->dropped[reason]++;
+	s->dropped_by_priority[drop_of(a->flags)]++;
+	s->dropped_bytes += a->bytes;
+}
+
+/* Loses the frame of a message that was itself just refused: the part that is
+ * queued, and the part that is still to come. */
+static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
+		       uint8_t reason)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint8_t level = level_of(a->flags);
+
+	if (continues(a->flags)) {
+		if (s->open != QS_NONE)
+			qs_lose(link, s->open, QSOCKET_INCOMPLETE);
+	} else {
+		if (starts_frame(a->flags)) {
+			s->frames_offered[level]++;
+			s->frames_dropped[level][reason]++;
+		}
+		qs_missed(link, stream);
+		if (reason != QSOCKET_DEPENDENCY && s->lossy && level < 2)
+			s->chain = QS_BROKEN;
+	}
+	s->discarding = 0;
+	if ((a->flags & QSOCKET_FRAME) && !(a->flags & QSOCKET_END))
+		s->discarding = reason == QSOCKET_DEPENDENCY ? reason : QSOCKET_INCOMPLETE;
+}
+
+static int has_room(const struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
+{
+	return s->messages < s->messages_max && s->bytes + bytes <= s->bytes_max &&
+	       link->messages_len < link->messages_max && link->messages_free != QS_NONE;
+}
+
+static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_t now_ns,
+			      const struct qs_arrival *a)
+{
+	uint8_t drop = drop_of(a->flags), level = level_of(a->flags);
+	int cont = continues(a->flags);
+
+	if (has_room(link, s, a->bytes))
+		return ACCEPTED;
+	if (link->policy->lossy)
+		qs_expire(link, now_ns);
+	for (;;) {
+		uint32_t victim;
+
+		if (cont && s->open == QS_NONE)
+			return DISCARDED;
+		if (has_room(link, s, a->bytes))
+			return ACCEPTED;
+		if (!s->lossy || a->bytes > s->bytes_max)
+			return NO_ROOM;
+		if (cont) {
+			drop = link->units[s->open].drop;
+			level = link->units[s->open].level;
+		}
+		victim = qs_least_valuable(link, s, s->open);
+		if (victim == QS_NONE || link->units[victim].drop > drop ||
+		    (link->units[victim].drop == drop && link->units[victim].level <= level))
+			return NO_ROOM;
+		qs_lose(link, victim, QSOCKET_OVERFLOW);
+	}
+}
+
+/* Whether a new unit needs something that was lost before it. */
+static int leans_on_loss(struct qs_stream *s, const struct qs_arrival *a)
+{
+	uint8_t level = level_of(a->flags);
+
+	if (!s->lossy || level == QSOCKET_LEVEL_NONE || s->chain == QS_SOUND)
+		return 0;
+	if (s->chain == QS_BROKEN) {
+		if (level > 0)
+			return 1;
+		s->chain = QS_RECOVERING;
+		return 0;
+	}
+	if (a->flags & QSOCKET_LEADING)
+		return 1;
+	s->chain = QS_SOUND;
+	return 0;
+}
+
+static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+			 const struct qs_arrival *a)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint32_t unit = link->units_free;
+	struct qs_unit *u = &link->units[unit];
+
+	link->units_free = u->next;
+	*u = (struct qs_unit){
+	    .arrival_ns = now_ns,
+	    .due_ns = QS_FOREVER,
+	    .expiry_ns = QS_FOREVER,
+	    .seq = link->seq++,
+	    .stream = stream,
+	    .prev = s->tail,
+	    .next = QS_NONE,
+	    .first = QS_NONE,
+	    .last = QS_NONE,
+	    .drop = drop_of(a->flags),
+	    .level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
+	};
+	if (a->flags & QSOCKET_LEADING)
+		u->flags |= QS_LEADS;
+	if (s->tail == QS_NONE)
+		s->head = unit;
+	else
+		link->units[s->tail].next = unit;
+	s->tail = unit;
+	return unit;
+}
+
+static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
+		       const struct qs_arrival *a)
+{
+	struct qs_unit *u = &link->units[unit];
+	struct qs_stream *s = &link->streams[u->stream];
+	uint32_t message = link->messages_free;
+	struct qs_message *m = &link->messages[message];
+
+	link->messages_free = m->next;
+	link->messages_len++;
+	*m = (struct qs_message){
+	    .deadline_ns = a->deadline_ns,
+	    .arrival_ns = now_ns,
+	    .next = QS_NONE,
+	    .stream = u->stream,
+	    .bytes = a->bytes,
+	    .segment = a->segment,
+	    .left = a->bytes,
+	    .drop = drop_of(a->flags),
+	    .level = u->level,
+	};
+	if (u->last == QS_NONE)
+		u->first = message;
+	else
+		link->messages[u->last].next = message;
+	u->last = message;
+	u->messages++;
+	s->messages++;
+	s->bytes += a->bytes;
+
+	if (u->flags & QS_WATCHED)
+		qs_unwatch(link, unit);
+	u->bytes += a->bytes;
+	if (a->deadline_ns < u->due_ns)
+		u->due_ns = a->deadline_ns;
+	if (s->lossy)
+		u->expiry_ns = u->due_ns;
+	if (u->expiry_ns != QS_FOREVER)
+		qs_watch(link, unit);
+	return message;
+}
+
+/* Under a policy without frames: a message is a unit, and of frames there is
+ * only the count of what the tail drop left of them. */
+static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+			       const struct qs_arrival *a, uint32_t *message)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint32_t flags = a->flags;
+	uint8_t reason = 0;
+
+	if ((flags & QSOCKET_FRAME) ? starts_frame(flags) == s->fifo_open : s->fifo_open)
+		return -QS_EPROTO;
+	if (a->deadline_ns <= now_ns)
+		reason = QSOCKET_EXPIRED;
+	else if (!has_room(link, s, a->bytes))
+		reason = QSOCKET_OVERFLOW;
+	if (starts_frame(flags)) {
+		s->fifo_open = 1;
+		s->fifo_level = level_of(flags);
+		s->fifo_lost = s->fifo_kept = 0;
+		s->frames_offered[s->fifo_level]++;
+	}
+	if (!(flags & QSOCKET_FRAME))
+		s->fifo_level = QSOCKET_LEVEL_NONE;
+	if (reason) {
+		qs_refuse(link, stream, a, reason);
+		qs_missed(link, stream);
+		s->fifo_lost = reason;
+	} else {
+		uint32_t unit = new_unit(link, stream, now_ns, a);
+
+		s->offered++;
+		s->offered_bytes += a->bytes;
+		*message = append(link, unit, now_ns, a);
+		link->units[unit].flags |= QS_ENDED;
+		s->fifo_kept = 1;
+		if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END) && !s->fifo_lost)
+			link->units[unit].flags |= QS_LAST;
+		qs_settle(link, stream);
+	}
+	if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END)) {
+		s->fifo_open = 0;
+		if (s->fifo_lost) {
+			s->frames_dropped[s->fifo_level][s->fifo_lost]++;
+			s->frames_partial += s->fifo_kept;
+		}
+	}
+	return reason == QSOCKET_EXPIRED ? -QS_ETIME : reason ? -QS_ENOBUFS : 0;
+}
+
+/* A message that was let in and dropped at once; the call does not fail. */
+static int32_t accept_and_drop(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
+			       uint8_t *reason)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	*reason = s->discarding;
+	qs_refuse(link, stream, a, *reason);
+	if (a->flags & QSOCKET_END)
+		s->discarding = 0;
+	return 0;
+}
+
+int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+		   const struct qs_arrival *a, uint32_t *message, uint8_t *reason)
+{
+	struct qs_stream *s = &link->streams[stream];
+	int cont = continues(a->flags);
+	uint32_t unit;
+
+	*message = QS_NONE;
+	*reason = 0;
+	if (!link->policy->frames)
+		return enqueue_message(link, stream, now_ns, a, message);
+
+	if (cont ? s->open == QS_NONE && !s->discarding : s->open != QS_NONE)
+		return -QS_EPROTO;
+	if (cont && s->open == QS_NONE)
+		return accept_and_drop(link, stream, a, reason);
+	if (cont && link->units[s->open].messages >= QSOCKET_FRAME_MESSAGES_MAX) {
+		lose_frame(link, stream, a, QSOCKET_INCOMPLETE);
+		return -QS_EMSGSIZE;
+	}
+	if (a->deadline_ns <= now_ns) {
+		qs_refuse(link, stream, a, QSOCKET_EXPIRED);
+		lose_frame(link, stream, a, QSOCKET_EXPIRED);
+		return -QS_ETIME;
+	}
+	if (!cont)
+		s->discarding = 0;
+	switch (make_room(link, s, now_ns, a)) {
+	case DISCARDED:
+		return accept_and_drop(link, stream, a, reason);
+	case NO_ROOM:
+		qs_refuse(link, stream, a, QSOCKET_OVERFLOW);
+		lose_frame(link, stream, a, QSOCKET_OVERFLOW);
+		return -QS_ENOBUFS;
+	case ACCEPTED:
+		break;
+	}
+	if (!cont && leans_on_loss(s, a)) {
+		*reason = QSOCKET_DEPENDENCY;
+		qs_refuse(link, stream, a, *reason);
+		lose_frame(link, stream, a, *reason);
+		return 0;
+	}
+
+	unit = cont ? s->open : new_unit(link, stream, now_ns, a);
+	s->offered++;
+	s->offered_bytes += a->bytes;
+	*message = append(link, unit, now_ns, a);
+	if (starts_frame(a->flags)) {
+		link->units[unit].flags |= QS_MARKED;
+		s->frames_offered[link->units[unit].level]++;
+		s->open = unit;
+	}
+	if (!(a->flags & QSOCKET_FRAME) || (a->flags & QSOCKET_END)) {
+		link->units[unit].flags |= QS_ENDED;
+		s->open = QS_NONE;
+		qs_settle(link, stream);
+	}
+	return 0;
+}

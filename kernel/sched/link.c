@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * A link's memory, and the streams' life on it.
+ */
+#include "parts.h"
+
+/* Messages that the host still holds (being sent, not yet reaped) come on top
+ * of those that are queued. */
+#define HELD_MAX 1024u
+
+const struct qs_policy *qs_policy_find(const char *name)
+{
+	static const struct qs_policy *const all[] = {&qs_dwcs, &qs_edf, &qs_edf_lossless,
+						      &qs_fifo};
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		const char *a = all[i]->name, *b = name;
+
+		while (*a && *a == *b)
+			a++, b++;
+		if (*a == *b)
+			return all[i];
+	}
+	return NULL;
+}
+
+static size_t round_up(size_t bytes)
+{
+	return (bytes + 15) / 16 * 16;
+}
+
+uint32_t qs_messages_held(uint32_t messages_max)
+{
+	return messages_max + HELD_MAX;
+}
+
+size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max)
+{
+	return round_up(streams_max * sizeof(struct qs_stream)) +
+	       round_up(messages_max * sizeof(struct qs_unit)) +
+	       round_up(qs_messages_held(messages_max) * sizeof(struct qs_message)) +
+	       2 * round_up(streams_max * sizeof(uint32_t));
+}
+
+static void *take(char **memory, size_t bytes)
+{
+	void *taken = *memory;
+
+	*memory += round_up(bytes);
+	return taken;
+}
+
+void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
+	     uint32_t streams_max, uint32_t messages_max)
+{
+	char *free_memory = memory;
+	uint32_t held = qs_messages_held(messages_max);
+
+	*link = (struct qs_link){
+	    .policy = policy,
+	    .rate = rate,
+	    .streams_max = streams_max,
+	    .messages_max = messages_max,
+	    .dead = QS_NONE,
+	    .watch = QS_NONE,
+	};
+	link->streams = take(&free_memory, streams_max * sizeof(struct qs_stream));
+	link->units = take(&free_memory, messages_max * sizeof(struct qs_unit));
+	link->messages = take(&free_memory, held * sizeof(struct qs_message));
+	link->managed.streams = take(&free_memory, streams_max * sizeof(uint32_t));
+	link->rest.streams = take(&free_memory, streams_max * sizeof(uint32_t));
+	link->managed.before = policy->before;
+	link->rest.before = qs_tag_before;
+	for (uint32_t i = 0; i < streams_max; i++)
+		link->streams[i].head = i + 1 < streams_max ? i + 1 : QS_NONE;
+	for (uint32_t i = 0; i < messages_max; i++)
+		link->units[i].next = i + 1 < messages_max ? i + 1 : QS_NONE;
+	for (uint32_t i = 0; i < held; i++)
+		link->messages[i].next = i + 1 < held ? i + 1 : QS_NONE;
+}
+
+/* The stream's attributes; a window that did not change goes on. */
+void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr)
+{
+	struct qs_stream *s = &link->streams[stream];
+	int same_window = s->x == attr->oln && s->y == attr->old;
+
+	s->period_ns = attr->ipg_ns;
+	s->x = attr->oln;
+	s->y = attr->old;
+	s->messages_max =
+	    attr->queue_messages ? attr->queue_messages : QSOCKET_STREAM_MESSAGES_DEFAULT;
+	s->bytes_max = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
+	s->lossy = link->policy->lossy && !(attr->flags & QSOCKET_UNDROPPABLE);
+	s->undroppable = (attr->flags & QSOCKET_UNDROPPABLE) != 0;
+	if (!same_window)
+		qs_window_reset(s);
+	if (s->place == QS_NONE)
+		return;
+	/* managed or not is the head's from when it was ranked: rank it anew */
+	qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
+	if (!(link->units[s->head].flags & QS_BEGUN))
+		link->units[s->head].flags &= (uint8_t)~QS_READY;
+	else if (s->managed && s->period_ns == 0 && link->policy->slides)
+		s->managed = 0;
+	qs_settle(link, stream);
+}
+
+int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
+{
+	uint32_t stream = link->streams_free;
+	struct qs_stream *s;
+
+	if (stream == QS_NONE)
+		return -QS_ENOSPC;
+	s = &link->streams[stream];
+	link->streams_free = s->head;
+	link->streams_len++;
+	*s = (struct qs_stream){
+	    .used = 1,
+	    .head = QS_NONE,
+	    .tail = QS_NONE,
+	    .open = QS_NONE,
+	    .place = QS_NONE,
+	    .fifo_level = QSOCKET_LEVEL_NONE,
+	};
+	qs_change(link, stream, attr);
+	qs_window_reset(s);
+	return (int32_t)stream;
+}
+
+void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	while (s->head != QS_NONE)
+		qs_drop(link, s->head, reason);
+}
+
+void qs_remove(struct qs_link *link, uint32_t stream)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	qs_flush(link, stream, QSOCKET_CLOSED);
+	s->used = 0;
+	s->head = link->streams_free;
+	link->streams_free = stream;
+	link->streams_len--;
+}
+
+void qs_rate(struct qs_link *link, uint64_t rate)
+{
+	link->rate = rate;
+}
+
+static void add_frames(struct qsocket_info *info, const struct qs_stream *s)
+{
+	for (unsigned level = 0; level < QS_LEVELS; level++) {
+		info->frames_offered[level] += s->frames_offered[level];
+		info->frames_sent[level] += s->frames_sent[level];
+		info->frames_late[level] += s->frames_late[level];
+		for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++)
+			info->frames_dropped[level][reason] += s->frames_dropped[level][reason];
+	}
+	info->frames_partial += s->frames_partial;
+}
+
+/* Adds a stream's counters to `info`, and says what the stream is now. */
+void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info)
+{
+	const struct qs_stream *s = &link->streams[stream];
+
+	info->attr = (struct qsocket_attr){
+	    .ipg_ns = s->period_ns,
+	    .oln = s->x,
+	    .old = s->y,
+	    .flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
+	    .queue_messages = s->messages_max,
+	    .queue_bytes = s->bytes_max,
+	};
+	info->window_lost = s->x_left;
+	info->window_left = s->y_left;
+	info->violations += s->violations;
+	info->offered += s->offered;
+	info->sent += s->sent;
+	info->late += s->late;
+	for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++)
+		info->dropped[reason] += s->dropped[reason];
+	for (unsigned drop = 0; drop < QS_PRIORITIES; drop++)
+		info->dropped_by_priority[drop] += s->dropped_by_priority[drop];
+	info->offered_bytes += s->offered_bytes;
+	info->sent_bytes += s->sent_bytes;
+	info->dropped_bytes += s->dropped_bytes;
+	info->queued += s->messages;
+	info->queued_bytes += s->bytes;
+	info->delay_ns_sum += s->delay_ns_sum;
+	if (s->delay_ns_max > info->delay_ns_max)
+		info->delay_ns_max = s->delay_ns_max;
+	if (s->open != QS_NONE || s->fifo_open)
+		info->state |= QSOCKET_STATE_FRAME_OPEN;
+	if (s->blocked)
+		info->state |= QSOCKET_STATE_BLOCKED;
+	add_frames(info, s);
+}

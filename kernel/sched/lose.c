@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Losing a unit whole, and what its loss costs: a loss in the stream's window,
+ * and, where others refer to it, those others. After a lost frame of level 0
+ * or 1 nothing of its group decodes any more: the chain is broken until a
+ * group starts. The frames that follow that start in decoding order but come
+ * before it in display (open GOP) lean on the broken group as well: while the
+ * chain recovers, they are dropped too. A leaf (level 2) poisons nothing.
+ */
+#include "parts.h"
+
+/* A unit's messages join the list of the dead, for the host to reap. */
+static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit *u, uint8_t reason)
+{
+	for (uint32_t i = u->first; i != QS_NONE;) {
+		struct qs_message *m = &link->messages[i];
+		uint32_t next = m->next;
+
+		m->reason = reason;
+		m->begun = m->left < m->bytes;
+		s->dropped[reason]++;
+		s->dropped_by_priority[m->drop]++;
+		s->dropped_bytes += m->bytes;
+		s->bytes -= m->left;
+		s->messages--;
+		link->messages_len--;
+		m->next = QS_NONE;
+		if (link->dead == QS_NONE)
+			link->dead = i;
+		else
+			link->messages[link->dead_last].next = i;
+		link->dead_last = i;
+		i = next;
+	}
+}
+
+void qs_missed(struct qs_link *link, uint32_t stream)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	qs_window_missed(s, 1);
+	if (s->place != QS_NONE)
+		qs_heap_fix(qs_heap_of(link, s), link->streams, stream);
+}
+
+/* Takes one unit out, with all that is counted; the chain is qs_lose()'s. */
+void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
+{
+	struct qs_unit *u = &link->units[unit];
+	uint32_t stream = u->stream;
+	struct qs_stream *s = &link->streams[stream];
+
+	if (u->flags & QS_WATCHED)
+		qs_unwatch(link, unit);
+	if (u->flags & QS_BEGUN)
+		qs_unpromise(link, unit);
+	if (u->flags & QS_MARKED) {
+		s->frames_dropped[u->level][reason]++;
+		if (u->flags & QS_BEGUN)
+			s->frames_partial++;
+	} else if (u->flags & QS_LAST) {
+		s->frames_dropped[u->level][reason]++;
+	}
+	bury(link, s, u, reason);
+	if (s->open == unit) {
+		s->open = QS_NONE;
+		s->discarding = reason == QSOCKET_DEPENDENCY ? reason : QSOCKET_INCOMPLETE;
+	}
+	qs_unit_unlink(link, unit);
+	qs_missed(link, stream);
+}
+
+/* Drops what follows a lost frame and needs it, from `unit` on. */
+static void break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
+{
+	enum qs_tail chain = QS_BROKEN;
+
+	while (unit != QS_NONE) {
+		const struct qs_unit *v = &link->units[unit];
+		uint32_t next = v->next;
+
+		if (v->level != QSOCKET_LEVEL_NONE) {
+			if (chain == QS_BROKEN && v->level == 0)
+				chain = QS_RECOVERING;
+			else if (chain == QS_BROKEN || v->flags & QS_LEADS)
+				qs_drop(link, unit, QSOCKET_DEPENDENCY);
+			else
+				return; /* sound again before the queue's end */
+		}
+		unit = next;
+	}
+	s->chain = (uint8_t)chain;
+}
+
+void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason)
+{
+	const struct qs_unit *u = &link->units[unit];
+	uint32_t stream = u->stream, next = u->next;
+	struct qs_stream *s = &link->streams[stream];
+	int referenced = s->lossy && u->level < 2;
+
+	qs_drop(link, unit, reason);
+	if (referenced)
+		break_chain(link, s, next);
+	qs_settle(link, stream);
+}
+
+/* Loses what has expired, begun frames that cannot end in time included: those
+ * only where the link was slower than it said. */
+void qs_expire(struct qs_link *link, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < link->promised_len;) {
+		const struct qs_unit *p = &link->units[link->promised[i]];
+
+		if (now_ns + qs_duration_ns(link, p->bytes) > p->expiry_ns)
+			qs_lose(link, link->promised[i], QSOCKET_INCOMPLETE);
+		else
+			i++;
+	}
+	for (;;) {
+		uint32_t unit = qs_watch_first(link);
+
+		if (unit == QS_NONE || link->units[unit].expiry_ns > now_ns)
+			return;
+		qs_lose(link, unit,
+			link->units[unit].flags & QS_ENDED ? QSOCKET_EXPIRED : QSOCKET_INCOMPLETE);
+	}
+}
+
+/* The unit of a stream that overflow takes first, QS_NONE if there is none:
+ * lowest drop priority, then leaves before what is referenced, then the last
+ * to come. */
+uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except)
+{
+	uint32_t least = QS_NONE;
+
+	for (uint32_t i = s->head; i != QS_NONE; i = link->units[i].next) {
+		const struct qs_unit *v = &link->units[i], *w;
+
+		if (i == except || v->flags & QS_BEGUN)
+			continue;
+		w = least == QS_NONE ? v : &link->units[least];
+		if (v->drop < w->drop || (v->drop == w->drop && v->level >= w->level))
+			least = i;
+	}
+	return least;
+}
+
+/* The frame of a refused message, and what leans on it. A host may have taken
+ * several packets before it learns of the first refusal: then the frame is
+ * over here, and counted as sent. */
+static void unsend_frame(struct qs_link *link, const struct qs_packet *packet, uint8_t level,
+			 uint8_t reason)
+{
+	struct qs_stream *s = &link->streams[packet->stream];
+	uint32_t unit = s->head;
+
+	if (unit != QS_NONE && link->units[unit].seq == packet->unit_seq) {
+		qs_lose(link, unit, QSOCKET_INCOMPLETE);
+		return;
+	}
+	if (!packet->marked)
+		return;
+	s->frames_sent[level]--;
+	if (s->served_seq == packet->unit_seq && s->served_late)
+		s->frames_late[level]--;
+	s->frames_dropped[level][reason]++;
+	s->frames_partial += !packet->frame_done || packet->offset > 0 || packet->not_first;
+	if (!s->lossy || level > 1)
+		return;
+	if (unit != QS_NONE && link->units[unit].flags & QS_BEGUN)
+		unit = link->units[unit].next;
+	break_chain(link, s, unit);
+	qs_settle(link, packet->stream);
+}
+
+void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason)
+{
+	struct qs_stream *s = &link->streams[packet->stream];
+	const struct qs_message *m = &link->messages[packet->message];
+	uint8_t level = m->level;
+
+	if (packet->done) {
+		if (packet->outcome == QSOCKET_LATE)
+			s->late--;
+		else
+			s->sent--;
+		s->sent_bytes -= m->bytes;
+		s->dropped[reason]++;
+		s->dropped_by_priority[m->drop]++;
+		s->dropped_bytes += m->bytes;
+	}
+	if (s->failed_seq != packet->unit_seq + 1) {
+		s->failed_seq = packet->unit_seq + 1;
+		unsend_frame(link, packet, level, reason);
+	}
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * One decision: which packet leaves next.
+ *
+ *	1. What has expired is lost.
+ *	2. Under DWCS a head whose rank deadline has passed is a miss for every
+ *	   period that passed, and its rank moves on by as many.
+ *	3. Best effort has its turn when managed traffic has used up enough of
+ *	   the link since the last (1/QSOCKET_BEST_EFFORT_SHARE is its own), as
+ *	   long as no begun frame and no frame that is never to be dropped pays
+ *	   for it.
+ *	4. The first head in the policy's order is judged: doomed or given up,
+ *	   it is lost, and the next one is judged; if it fits beside what was
+ *	   promised to frames already begun, it is served; if not, the promised
+ *	   frame that is due first is.
+ *
+ * Rank and expiry are two deadlines. A unit's release is its arrival, but not
+ * before the period after the last release: a stream that sends faster than
+ * it said, or claims early deadlines, only competes with itself. Its rank is
+ * its deadline, but not before its release. It expires by its deadline alone.
+ */
+#include "parts.h"
+
+enum verdict { SERVE, LOST, WAIT };
+
+struct qs_heap *qs_heap_of(struct qs_link *link, const struct qs_stream *s)
+{
+	return s->managed ? &link->managed : &link->rest;
+}
+
+/* Best effort: start-time fair queueing by bytes, all weights equal.
+ * Goyal, Vin, Cheng: "Start-Time Fair Queuing", SIGCOMM 1996. */
+int qs_tag_before(const struct qs_stream *a, const struct qs_stream *b)
+{
+	return a->tag != b->tag ? a->tag < b->tag : a->seq < b->seq;
+}
+
+/* Ranks a stream's head unit, once it is complete, and lets it compete. */
+void qs_settle(struct qs_link *link, uint32_t stream)
+{
+	struct qs_stream *s = &link->streams[stream];
+	struct qs_unit *u;
+
+	if (s->head == QS_NONE || s->blocked)
+		return;
+	u = &link->units[s->head];
+	if (!(u->flags & QS_ENDED) || s->place != QS_NONE)
+		return;
+	if (!(u->flags & QS_READY)) {
+		u->flags |= QS_READY;
+		s->seq = u->seq;
+		s->release_ns = u->arrival_ns;
+		if (s->released && s->prev_release_ns + s->period_ns > u->arrival_ns)
+			s->release_ns = s->prev_release_ns + s->period_ns;
+		if (u->due_ns != QS_FOREVER)
+			s->rank_ns = u->due_ns > s->release_ns ? u->due_ns : s->release_ns;
+		else
+			s->rank_ns = s->period_ns ? s->release_ns + s->period_ns : QS_FOREVER;
+		s->managed = !link->policy->frames || s->period_ns > 0 ||
+			     (link->policy->by_deadline && u->due_ns != QS_FOREVER);
+		if (!s->managed) {
+			s->tag = s->finish > link->vtime ? s->finish : link->vtime;
+			s->finish = s->tag + u->bytes;
+		}
+	}
+	qs_heap_push(qs_heap_of(link, s), link->streams, stream);
+}
+
+/* Takes a unit out of its stream and frees it; the next head is not ranked. */
+void qs_unit_unlink(struct qs_link *link, uint32_t unit)
+{
+	struct qs_unit *u = &link->units[unit];
+	struct qs_stream *s = &link->streams[u->stream];
+
+	if (u->flags & QS_READY) {
+		if (s->place != QS_NONE)
+			qs_heap_remove(qs_heap_of(link, s), link->streams, u->stream);
+		s->prev_release_ns = s->release_ns;
+		s->released = 1;
+	}
+	if (u->prev == QS_NONE)
+		s->head = u->next;
+	else
+		link->units[u->prev].next = u->next;
+	if (u->next == QS_NONE)
+		s->tail = u->prev;
+	else
+		link->units[u->next].prev = u->prev;
+	u->next = link->units_free;
+	link->units_free = unit;
+}
+
+static int promises(const struct qs_link *link, const struct qs_unit *u)
+{
+	return u->expiry_ns != QS_FOREVER && link->promised_len < QSOCKET_BEGUN_MAX;
+}
+
+static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32_t bytes_max)
+{
+	const struct qs_unit *u = &link->units[link->streams[stream].head];
+	const struct qs_message *m = &link->messages[u->first];
+	uint32_t cut;
+
+	if (m->segment == 0 || bytes_max == 0 || m->left <= bytes_max)
+		return m->left;
+	cut = bytes_max / m->segment * m->segment;
+	if (cut == 0)
+		cut = m->segment;
+	return cut < m->left ? cut : m->left;
+}
+
+/* DWCS: missed rank deadlines, as many as have passed. */
+static void slide(struct qs_link *link, uint64_t now_ns)
+{
+	while (link->managed.len > 0) {
+		uint32_t stream = link->managed.streams[0];
+		struct qs_stream *s = &link->streams[stream];
+		uint64_t periods;
+
+		if (s->rank_ns > now_ns)
+			return;
+		periods = (now_ns - s->rank_ns) / s->period_ns + 1;
+		qs_window_missed(s, periods);
+		s->rank_ns += periods * s->period_ns;
+		s->release_ns += periods * s->period_ns;
+		qs_heap_fix(&link->managed, link->streams, stream);
+	}
+}
+
+/* Step 3 and 4 for one head. `turn`: best effort, ahead of managed streams. */
+static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
+			  int turn)
+{
+	const struct qs_stream *s = &link->streams[stream];
+	uint32_t unit = s->head;
+	const struct qs_unit *u = &link->units[unit];
+	int mortal = u->expiry_ns != QS_FOREVER;
+
+	if (!link->policy->frames)
+		return SERVE;
+	if (!(u->flags & QS_BEGUN) && mortal && qs_doomed(link, unit, now_ns)) {
+		qs_lose(link, unit, QSOCKET_EXPIRED);
+		return LOST;
+	}
+	if (turn) {
+		uint64_t ahead = u->flags & QS_BEGUN ? bytes : u->bytes;
+
+		if (qs_endangers(link, unit, ahead, QSOCKET_DROP_NEVER - 1, now_ns))
+			return WAIT;
+	} else if (!(u->flags & QS_BEGUN) && s->managed && s->lossy &&
+		   u->drop < QSOCKET_DROP_NEVER && qs_window_allows_loss(s) &&
+		   qs_endangers(link, unit, u->bytes, u->drop, now_ns)) {
+		qs_lose(link, unit, QSOCKET_WINDOW);
+		return LOST;
+	}
+	if (!(u->flags & QS_BEGUN) && mortal && bytes < u->bytes && !promises(link, u))
+		return WAIT;
+	return qs_fits(link, unit, bytes, now_ns) ? SERVE : WAIT;
+}
+
+/* A served unit is over: its window, its release, its counters. */
+static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint64_t done_ns)
+{
+	struct qs_stream *s = &link->streams[stream];
+	const struct qs_unit *u = &link->units[unit];
+
+	if (u->flags & (QS_MARKED | QS_LAST)) {
+		s->frames_sent[u->level]++;
+		if (u->flags & QS_WAS_LATE)
+			s->frames_late[u->level]++;
+		s->served_late = (u->flags & QS_WAS_LATE) != 0;
+		s->served_seq = u->seq;
+	}
+	qs_unpromise(link, unit);
+	qs_unit_unlink(link, unit);
+	if (done_ns <= s->rank_ns)
+		qs_window_served(s);
+	else
+		qs_window_missed(s, 1);
+	qs_settle(link, stream);
+}
+
+static void account(struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
+{
+	const uint64_t most = QSOCKET_BEST_EFFORT_SHARE * 65536ull;
+
+	if (s->managed) {
+		if (link->rest.len == 0)
+			link->credit = 0;
+		else
+			link->credit = link->credit + bytes < most ? link->credit + bytes : most;
+	} else {
+		uint64_t used = (uint64_t)bytes * QSOCKET_BEST_EFFORT_SHARE;
+
+		link->credit -= used < link->credit ? used : link->credit;
+		link->vtime = s->tag;
+	}
+}
+
+static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
+		 struct qs_packet *packet)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint32_t unit = s->head, message = link->units[unit].first;
+	struct qs_unit *u = &link->units[unit];
+	struct qs_message *m = &link->messages[message];
+	uint64_t done_ns = now_ns + qs_duration_ns(link, bytes);
+
+	if (u->flags & QS_WATCHED)
+		qs_unwatch(link, unit);
+	*packet = (struct qs_packet){
+	    .message = message,
+	    .stream = stream,
+	    .bytes = bytes,
+	    .offset = m->bytes - m->left,
+	    .unit_seq = u->seq,
+	    .not_first = (u->flags & QS_BEGUN) != 0,
+	    .marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
+	    .done = m->left == bytes,
+	    .frame_done = u->bytes == bytes && u->first == u->last,
+	    .done_ns = done_ns,
+	};
+	m->left -= bytes;
+	u->bytes -= bytes;
+	s->bytes -= bytes;
+	account(link, s, bytes);
+	if (!(u->flags & QS_BEGUN)) {
+		u->flags |= QS_BEGUN;
+		if (!packet->frame_done && promises(link, u))
+			qs_promise(link, unit);
+	}
+	if (!packet->done)
+		return 1;
+
+	packet->outcome = done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
+	if (packet->outcome == QSOCKET_LATE) {
+		u->flags |= QS_WAS_LATE;
+		s->late++;
+	} else {
+		s->sent++;
+	}
+	s->sent_bytes += m->bytes;
+	s->delay_ns_sum += done_ns - m->arrival_ns;
+	if (done_ns - m->arrival_ns > s->delay_ns_max)
+		s->delay_ns_max = done_ns - m->arrival_ns;
+	s->messages--;
+	link->messages_len--;
+	u->first = m->next;
+	m->next = QS_NONE;
+	if (packet->frame_done)
+		complete(link, stream, unit, done_ns);
+	return 1;
+}
+
+int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet)
+{
+	if (link->policy->lossy)
+		qs_expire(link, now_ns);
+	for (;;) {
+		uint32_t stream, bytes, promised;
+		enum verdict verdict;
+
+		if (link->policy->slides)
+			slide(link, now_ns);
+		if (link->managed.len > 0 && link->rest.len > 0) {
+			stream = link->rest.streams[0];
+			bytes = packet_bytes(link, stream, bytes_max);
+			verdict = WAIT;
+			if (link->credit >= (uint64_t)bytes * QSOCKET_BEST_EFFORT_SHARE)
+				verdict = judge(link, stream, bytes, now_ns, 1);
+			if (verdict == LOST)
+				continue;
+			if (verdict == SERVE)
+				return serve(link, stream, bytes, now_ns, packet);
+		}
+		if (link->managed.len > 0)
+			stream = link->managed.streams[0];
+		else if (link->rest.len > 0)
+			stream = link->rest.streams[0];
+		else
+			return 0;
+		bytes = packet_bytes(link, stream, bytes_max);
+		verdict = judge(link, stream, bytes, now_ns, 0);
+		if (verdict == LOST)
+			continue;
+		promised = qs_promised_first(link);
+		if (verdict == WAIT && promised != QS_NONE) {
+			stream = link->units[promised].stream;
+			bytes = packet_bytes(link, stream, bytes_max);
+		}
+		return serve(link, stream, bytes, now_ns, packet);
+	}
+}
+
+uint64_t qs_next_ns(const struct qs_link *link)
+{
+	uint32_t unit = qs_watch_first(link);
+
+	return unit == QS_NONE ? QS_FOREVER : link->units[unit].expiry_ns;
+}
+
+uint32_t qs_reap(struct qs_link *link)
+{
+	uint32_t message = link->dead;
+
+	if (message != QS_NONE)
+		link->dead = link->messages[message].next;
+	return message;
+}
+
+void qs_free(struct qs_link *link, uint32_t message)
+{
+	link->messages[message].next = link->messages_free;
+	link->messages_free = message;
+}
+
+/* A stream whose socket is full competes no more, and nothing is promised to
+ * the frame that it has begun. */
+void qs_block(struct qs_link *link, uint32_t stream, int blocked)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint32_t unit = s->head;
+
+	if (s->blocked == (blocked != 0))
+		return;
+	s->blocked = blocked != 0;
+	if (blocked && s->place != QS_NONE)
+		qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
+	if (unit != QS_NONE && link->units[unit].flags & QS_BEGUN) {
+		if (blocked)
+			qs_unpromise(link, unit);
+		else if (promises(link, &link->units[unit]))
+			qs_promise(link, unit);
+	}
+	qs_settle(link, stream);
+}
