@@ -1,0 +1,202 @@
+// Random links, streams and traffic for the properties of the scheduler.
+//
+// Rates are chosen by load: a scenario's bytes are offered over its length at 0.2 to 4 times
+// what the link can carry. Times are whole microseconds, the grain of deadlines at the socket.
+
+import fc from "fast-check";
+import process from "node:process";
+import type { Attributes, Drop, Mark, Options, Scheduler } from "./model/state.ts";
+import type { Scenario, ScenarioMessage } from "./model/play.ts";
+
+/** Runs and seed of the properties: set QSOCKETS_RUNS for more, QSOCKETS_SEED to repeat. */
+export const parameters = {
+  runs: Number(process.env.QSOCKETS_RUNS ?? 150),
+  seed: Number(process.env.QSOCKETS_SEED ?? Math.floor(Math.random() * 2 ** 31)),
+};
+
+/** Checks a property, a share of QSOCKETS_RUNS times; a failure prints how to repeat it. */
+export function check<T>(
+  arbitrary: fc.Arbitrary<T>,
+  predicate: (value: T) => void,
+  share = 1,
+): void {
+  fc.assert(fc.property(arbitrary, predicate), {
+    numRuns: Math.max(1, Math.round(parameters.runs * share)),
+    seed: parameters.seed,
+    reporter: (run) => {
+      if (!run.failed) return;
+      const again = `QSOCKETS_SEED=${run.seed} QSOCKETS_RUNS=${parameters.runs}`;
+      throw new Error(`${again} repeats this:\n${fc.defaultReportMessage(run)}`);
+    },
+  });
+}
+
+const millis = (min: number, max: number): fc.Arbitrary<number> =>
+  fc.integer({ min: Math.round(min * 1000), max: Math.round(max * 1000) }).map((us) => us / 1000);
+
+/** Mostly one value, else another. */
+const rarely = <T>(
+  usual: fc.Arbitrary<T>,
+  else_: fc.Arbitrary<T>,
+  weight = 5,
+): fc.Arbitrary<T> => fc.oneof({ weight, arbitrary: usual }, { weight: 1, arbitrary: else_ });
+
+export const drop: fc.Arbitrary<Drop> = fc.constantFrom<Drop>("never", 0, 1, 2, 3, 4, 5, 6);
+
+/** Attributes of a stream: with a period or best effort, with a window or none, tiny queues. */
+export const attributes: fc.Arbitrary<Attributes> = fc.record({
+  ipg: fc.oneof(fc.constantFrom(0, 1, 5, 10), millis(0.5, 40)),
+  window: fc.option(
+    fc.tuple(fc.integer({ min: 1, max: 8 }), fc.nat({ max: 8 })),
+    { nil: undefined },
+  ),
+  droppable: rarely(fc.constant(true), fc.constant(false)),
+  queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 12 }), 2),
+  queueBytes: rarely(fc.constant(0), fc.integer({ min: 500, max: 20_000 }), 3),
+}).map(({ window, ...rest }) => {
+  if (window === undefined) return rest;
+  const [old, oln] = window;
+  return { ...rest, old, oln: Math.min(old, oln) };
+});
+
+/** When and with what budget a stream's pictures or samples come, in milliseconds. */
+interface Pace {
+  start: number;
+  gap: number;
+  deadline: number | undefined;
+}
+
+const pace: fc.Arbitrary<Pace> = fc.record({
+  start: rarely(fc.constant(0), millis(0, 30), 1),
+  gap: fc.oneof(fc.constantFrom(0, 1, 5, 10), millis(0.1, 20)),
+  deadline: rarely(
+    fc.option(millis(1, 80), { nil: undefined, freq: 6 }),
+    fc.constantFrom(0, 0.001, 10),
+  ),
+});
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+const bytes = fc.oneof(
+  fc.constantFrom(100, 1000),
+  fc.integer({ min: 1, max: 3000 }),
+  fc.integer({ min: 1000, max: 1500 }),
+);
+
+type Trace = Omit<ScenarioMessage, "stream">[];
+
+/** Unmarked messages or frames of one message, at a pace with some jitter. */
+const samples: fc.Arbitrary<Trace> = fc.tuple(
+  pace,
+  fc.array(
+    fc.record({
+      bytes,
+      jitter: rarely(fc.constant(0), millis(0, 5), 2),
+      drop: rarely(fc.constant<Drop>(6), drop, 1),
+      whole: fc.boolean(),
+      level: fc.constantFrom(undefined, 0, 1, 2),
+      patience: rarely(fc.constant(0), millis(0, 20), 3),
+    }),
+    { minLength: 1, maxLength: 25 },
+  ),
+).map(([{ start, gap, deadline }, list]) =>
+  list.map(({ bytes, jitter, drop, whole, level, patience }, i) => ({
+    bytes,
+    at: round(start + i * gap + jitter),
+    drop,
+    ...(deadline === undefined ? {} : { deadline: round(deadline + patience) }),
+    ...(whole ? { frame: "whole" as Mark, ...(level === undefined ? {} : { level }) } : {}),
+  }))
+);
+
+const picture = fc.record({
+  type: fc.constantFrom("I", "P", "B", "b"),
+  packets: fc.integer({ min: 1, max: 6 }),
+  bytes: fc.integer({ min: 50, max: 1500 }),
+  leading: rarely(fc.constant(false), fc.constant(true), 3),
+  broken: rarely(fc.constant(false), fc.constant(true), 30), // its end never comes
+});
+
+const policies: Record<string, Drop>[] = [
+  { I: "never", P: 4, B: 0, b: 1 },
+  { I: 6, P: 6, B: 6, b: 6 },
+  { I: 5, P: 3, B: 1, b: 1 },
+];
+
+/** Pictures in decode order, cut into packets, in groups with and without leading pictures. */
+const groups: fc.Arbitrary<Trace> = fc.tuple(
+  pace,
+  fc.constantFrom(...policies),
+  fc.constantFrom(0, 0, 0.01, 0.3),
+  fc.array(picture, { minLength: 1, maxLength: 14 }),
+).map(([{ start, gap, deadline }, policy, spread, pictures]) =>
+  pictures.flatMap(({ type, packets, bytes, leading, broken }, i) => {
+    const flags: Options = {
+      drop: policy[type],
+      level: type === "I" ? 0 : type === "P" ? 1 : 2,
+      ...(leading && type !== "I" ? { leading } : {}),
+      ...(deadline === undefined ? {} : { deadline }),
+    };
+    const marks: Mark[] = packets === 1
+      ? ["whole"]
+      : ["start", ...Array<Mark>(packets - 2).fill("middle"), "end"];
+    if (broken) marks.splice(-1, 1);
+    return marks.map((frame, k) => ({
+      bytes,
+      at: round(start + i * gap + k * spread),
+      ...flags,
+      frame,
+    }));
+  })
+);
+
+/** Any flags at any time: what a careless or hostile caller might send. */
+const chaos: fc.Arbitrary<Trace> = fc.array(
+  fc.record({
+    bytes,
+    at: rarely(millis(0, 100), fc.constantFrom(0, 10, 20), 2),
+    deadline: millis(0, 60),
+    drop,
+    frame: fc.constantFrom<Mark>("whole", "start", "middle", "end", "end"),
+    level: fc.constantFrom(0, 1, 2, 3, 9),
+    leading: fc.boolean(),
+  }, { requiredKeys: ["bytes", "at"] }),
+  { minLength: 1, maxLength: 30 },
+);
+
+/** One stream's attributes and its traffic. */
+export const source: fc.Arbitrary<{ attributes: Attributes; trace: Trace }> = fc.record({
+  attributes,
+  trace: fc.oneof(samples, groups, groups, chaos),
+});
+
+/** A link with a few streams under any load; without a `scheduler` any of the four. */
+export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
+  return fc.record({
+    scheduler: scheduler === undefined
+      ? fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless", "fifo")
+      : fc.constant(scheduler),
+    load: fc.constantFrom(0.2, 0.5, 0.8, 0.95, 1, 1.1, 1.5, 2, 4),
+    queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
+    sources: fc.array(source, { minLength: 1, maxLength: 6 }),
+  }).map(({ scheduler, load, queueMessages, sources }) => {
+    const messages = sources.flatMap(({ trace }, stream) =>
+      trace.map((message) => ({ stream, ...message }))
+    );
+    const total = messages.reduce((sum, message) => sum + message.bytes, 0);
+    const length = Math.max(10, ...messages.map((message) => message.at));
+    return {
+      scheduler,
+      rate: Math.max(1000, Math.round(total / length / load) * 1000),
+      ...(queueMessages ? { queueMessages } : {}),
+      streams: sources.map((source) => source.attributes),
+      messages,
+    };
+  });
+}
+
+/** The scenario with every stream droppable, so that the policy alone decides what is lost. */
+export function droppable(scenario: Scenario): Scenario {
+  const streams = scenario.streams.map((stream) => ({ ...stream, droppable: true }));
+  return { ...scenario, streams };
+}

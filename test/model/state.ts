@@ -1,0 +1,248 @@
+// What the model keeps, and the sums it makes from it.
+//
+// The model is the scheduler a second time, written from the specification with nothing but
+// arrays: each question is answered by looking at everything again. No heap, no list that must
+// be kept in order, nothing carried from one decision to the next that could be computed.
+// Times are whole nanoseconds in a number (exact up to 104 days), Infinity where there is none.
+
+export type Scheduler = "dwcs" | "edf" | "edf-lossless" | "fifo";
+export type Reason = "expired" | "frame" | "dependency" | "window" | "overflow";
+export type Mark = "whole" | "start" | "middle" | "end";
+export type Drop = "never" | 0 | 1 | 2 | 3 | 4 | 5 | 6;
+
+/** The limits of qsocket.h that the scheduler's rules speak of. */
+export const LIMITS = {
+  begunUnits: 16,
+  lookaheadUnits: 128,
+  frameMessages: 1024,
+  windowLength: 65535,
+  bestEffortShare: 16,
+  creditBytes: 65536,
+  linkMessages: 8192,
+  streamMessages: 2048,
+  streamBytes: 4 << 20,
+};
+
+export const NEVER = 7;
+export const LEVEL_NONE = 3;
+
+/** What each policy does; the loss of messages is the policy's and the stream's choice. */
+export const POLICIES = {
+  "dwcs": { frames: true, lossy: true, slide: true },
+  "edf": { frames: true, lossy: true, slide: false },
+  "edf-lossless": { frames: true, lossy: false, slide: false },
+  "fifo": { frames: false, lossy: false, slide: false },
+};
+
+/** What a stream asks for; `ipg` in milliseconds, zero or absent for best effort. */
+export interface Attributes {
+  ipg?: number;
+  oln?: number;
+  old?: number;
+  droppable?: boolean;
+  queueMessages?: number;
+  queueBytes?: number;
+}
+
+/** What a message carries; `deadline` in milliseconds from its arrival. */
+export interface Options {
+  deadline?: number;
+  drop?: Drop;
+  frame?: Mark;
+  level?: number;
+  leading?: boolean;
+}
+
+/** One message's fate; `at` in milliseconds. */
+export interface Event {
+  at: number;
+  stream: number;
+  message: number;
+  bytes: number;
+  outcome: "sent" | "late" | "dropped";
+  reason?: Reason;
+}
+
+export interface Message {
+  number: number;
+  bytes: number;
+  deadlineNs: number;
+  drop: number;
+}
+
+/** A marked frame as the counters see it: one unit, or under fifo as many as it has messages. */
+export interface Frame {
+  level: number;
+  ended: boolean;
+  queued: number;
+  sent: number;
+  refused: number;
+  late: boolean;
+}
+
+export interface Unit {
+  stream: Stream;
+  seq: number;
+  arrivalNs: number;
+  drop: number;
+  level: number;
+  leading: boolean;
+  dueNs: number;
+  messages: Message[]; // the unsent ones
+  ended: boolean;
+  begun: boolean;
+  frame: Frame | null;
+  ready: boolean; // head of its stream and ended: from here on the three below count
+  releaseNs: number;
+  rankNs: number;
+  tag: number;
+}
+
+export interface Stream {
+  id: number;
+  periodNs: number;
+  x: number;
+  y: number;
+  droppable: boolean;
+  messagesMax: number;
+  bytesMax: number;
+  window: { lost: number; left: number; tagged: boolean }; // x', y'
+  units: Unit[];
+  releaseNs: number | null; // of the last ready head that left
+  finish: number;
+  tail: "sound" | "broken" | "recovering";
+  discarding: "frame" | "dependency" | null;
+  frame: Frame | null; // the one that is open under fifo
+  counters: Counters;
+}
+
+export interface Counters {
+  offered: number;
+  sent: number;
+  late: number;
+  dropped: Record<Reason, number>;
+  droppedByPriority: number[];
+  offeredBytes: number;
+  sentBytes: number;
+  droppedBytes: number;
+  violations: number;
+  frames: {
+    offered: number[];
+    sent: number[];
+    late: number[];
+    dropped: Record<Reason, number[]>;
+    partial: number;
+  };
+}
+
+export interface State {
+  scheduler: Scheduler;
+  policy: { frames: boolean; lossy: boolean; slide: boolean };
+  rate: number;
+  messagesMax: number;
+  streams: Stream[];
+  seq: number;
+  vtime: number;
+  credit: number;
+  events: Event[];
+}
+
+export function noCounters(): Counters {
+  const reasons = <T>(zero: () => T): Record<Reason, T> => ({
+    expired: zero(),
+    frame: zero(),
+    dependency: zero(),
+    window: zero(),
+    overflow: zero(),
+  });
+  const levels = () => [0, 0, 0, 0];
+  return {
+    offered: 0,
+    sent: 0,
+    late: 0,
+    dropped: reasons(() => 0),
+    droppedByPriority: [0, 0, 0, 0, 0, 0, 0, 0],
+    offeredBytes: 0,
+    sentBytes: 0,
+    droppedBytes: 0,
+    violations: 0,
+    frames: {
+      offered: levels(),
+      sent: levels(),
+      late: levels(),
+      dropped: reasons(levels),
+      partial: 0,
+    },
+  };
+}
+
+/** The time on the wire: the bytes are summed first and rounded down once. */
+export function durationNs(state: State, bytes: number): number {
+  return Number(BigInt(bytes) * 1_000_000_000n / BigInt(state.rate));
+}
+
+export function sum(numbers: number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
+}
+
+export function unsentBytes(unit: Unit): number {
+  return sum(unit.messages.map((message) => message.bytes));
+}
+
+export function isLossy(state: State, stream: Stream): boolean {
+  return state.policy.lossy && stream.droppable;
+}
+
+export function expiryNs(state: State, unit: Unit): number {
+  return isLossy(state, unit.stream) ? unit.dueNs : Infinity;
+}
+
+export function isManaged(state: State, unit: Unit): boolean {
+  if (state.scheduler === "fifo" || unit.stream.periodNs > 0) return true;
+  return state.scheduler !== "dwcs" && unit.dueNs < Infinity;
+}
+
+/** By expiry, and by age where that is equal: of the expiry set and of the promised set. */
+export function inExpiryOrder(state: State, units: Unit[]): Unit[] {
+  return units
+    .filter((unit) => expiryNs(state, unit) < Infinity)
+    .sort((a, b) => expiryNs(state, a) - expiryNs(state, b) || a.seq - b.seq);
+}
+
+function allUnits(state: State): Unit[] {
+  return state.streams.flatMap((stream) => stream.units);
+}
+
+/** All units that have not begun and can expire, whether ended or not, first to expire first. */
+export function expirySet(state: State): Unit[] {
+  return inExpiryOrder(state, allUnits(state).filter((unit) => !unit.begun));
+}
+
+/** The units begun that must still arrive whole in time, first to expire first. */
+export function promisedSet(state: State): Unit[] {
+  return inExpiryOrder(state, allUnits(state).filter((unit) => unit.begun));
+}
+
+/** Makes the head of a stream ready, if it is whole and is not ready yet. */
+export function makeHeadReady(state: State, stream: Stream): void {
+  const unit = stream.units[0];
+  if (unit === undefined || !unit.ended || unit.ready) return;
+  const period = stream.periodNs;
+  unit.ready = true;
+  unit.releaseNs = stream.releaseNs === null
+    ? unit.arrivalNs
+    : Math.max(unit.arrivalNs, stream.releaseNs + period);
+  if (unit.dueNs < Infinity) unit.rankNs = Math.max(unit.dueNs, unit.releaseNs);
+  else unit.rankNs = period > 0 ? unit.releaseNs + period : Infinity;
+  if (!isManaged(state, unit)) {
+    unit.tag = Math.max(state.vtime, stream.finish);
+    stream.finish = unit.tag + unsentBytes(unit);
+  }
+}
+
+/** Takes a unit out of its stream's queue. */
+export function remove(unit: Unit): void {
+  const units = unit.stream.units;
+  units.splice(units.indexOf(unit), 1);
+  if (unit.ready) unit.stream.releaseNs = unit.releaseNs;
+}
