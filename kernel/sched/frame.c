@@ -69,8 +69,16 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 		s->discarding = reason == QSOCKET_DEPENDENCY ? reason : QSOCKET_INCOMPLETE;
 }
 
+/* Half of the link's messages are out of best effort's reach. */
+static int best_effort(const struct qs_link *link, const struct qs_stream *s)
+{
+	return link->policy->frames && !link->policy->by_deadline && s->period_ns == 0;
+}
+
 static int has_room(const struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
 {
+	if (best_effort(link, s) && link->rest_len >= link->messages_max / 2)
+		return 0;
 	return s->messages < s->messages_max && s->bytes + bytes <= s->bytes_max &&
 	       link->messages_len < link->messages_max && link->messages_free != QS_NONE;
 }
@@ -107,22 +115,20 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 }
 
 /* Whether a new unit needs something that was lost before it. */
-static int leans_on_loss(struct qs_stream *s, const struct qs_arrival *a)
+static int leans_on_loss(const struct qs_stream *s, const struct qs_arrival *a)
 {
 	uint8_t level = level_of(a->flags);
 
 	if (!s->lossy || level == QSOCKET_LEVEL_NONE || s->chain == QS_SOUND)
 		return 0;
-	if (s->chain == QS_BROKEN) {
-		if (level > 0)
-			return 1;
-		s->chain = QS_RECOVERING;
-		return 0;
-	}
-	if (a->flags & QSOCKET_LEADING)
-		return 1;
-	s->chain = QS_SOUND;
-	return 0;
+	return s->chain == QS_BROKEN ? level > 0 : (a->flags & QSOCKET_LEADING) != 0;
+}
+
+/* A unit that leans on no loss has been let in: the chain mends. */
+static void mend_chain(struct qs_stream *s, const struct qs_arrival *a)
+{
+	if (level_of(a->flags) != QSOCKET_LEVEL_NONE)
+		s->chain = s->chain == QS_BROKEN ? QS_RECOVERING : QS_SOUND;
 }
 
 static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
@@ -163,9 +169,11 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	struct qs_stream *s = &link->streams[u->stream];
 	uint32_t message = link->messages_free;
 	struct qs_message *m = &link->messages[message];
+	uint8_t rest = (uint8_t)best_effort(link, s);
 
 	link->messages_free = m->next;
 	link->messages_len++;
+	link->rest_len += rest;
 	*m = (struct qs_message){
 	    .deadline_ns = a->deadline_ns,
 	    .arrival_ns = now_ns,
@@ -260,6 +268,15 @@ static int32_t accept_and_drop(struct qs_link *link, uint32_t stream, const stru
 	return 0;
 }
 
+static int32_t drop_dependent(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
+			      uint8_t *reason)
+{
+	*reason = QSOCKET_DEPENDENCY;
+	qs_refuse(link, stream, a, *reason);
+	lose_frame(link, stream, a, *reason);
+	return 0;
+}
+
 int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		   const struct qs_arrival *a, uint32_t *message, uint8_t *reason)
 {
@@ -287,6 +304,9 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	}
 	if (!cont)
 		s->discarding = 0;
+	/* once before room is made at others' expense, once after it was */
+	if (!cont && leans_on_loss(s, a))
+		return drop_dependent(link, stream, a, reason);
 	switch (make_room(link, s, now_ns, a)) {
 	case DISCARDED:
 		return accept_and_drop(link, stream, a, reason);
@@ -297,12 +317,10 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	case ACCEPTED:
 		break;
 	}
-	if (!cont && leans_on_loss(s, a)) {
-		*reason = QSOCKET_DEPENDENCY;
-		qs_refuse(link, stream, a, *reason);
-		lose_frame(link, stream, a, *reason);
-		return 0;
-	}
+	if (!cont && leans_on_loss(s, a))
+		return drop_dependent(link, stream, a, reason);
+	if (!cont)
+		mend_chain(s, a);
 
 	unit = cont ? s->open : new_unit(link, stream, now_ns, a);
 	s->offered++;

@@ -24,6 +24,7 @@ static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit
 		s->bytes -= m->left;
 		s->messages--;
 		link->messages_len--;
+		link->rest_len -= m->rest;
 		m->next = QS_NONE;
 		if (link->dead == QS_NONE)
 			link->dead = i;

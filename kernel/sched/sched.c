@@ -245,6 +245,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		s->delay_ns_max = done_ns - m->arrival_ns;
 	s->messages--;
 	link->messages_len--;
+	link->rest_len -= m->rest;
 	u->first = m->next;
 	m->next = QS_NONE;
 	if (packet->frame_done)

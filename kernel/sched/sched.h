@@ -52,6 +52,7 @@ struct qs_message {
 	uint8_t drop;
 	uint8_t level;
 	uint8_t begun; /* of a dead one: some segments had left */
+	uint8_t rest;  /* counts as best effort */
 };
 
 /* One frame, or one unmarked message: what is admitted and lost as a whole. */
@@ -141,7 +142,7 @@ struct qs_link {
 	struct qs_message *messages;
 	uint32_t streams_max, messages_max;
 	uint32_t streams_len, streams_free, units_free, messages_free;
-	uint32_t messages_len; /* queued */
+	uint32_t messages_len, rest_len; /* queued: all, and best effort's */
 	uint32_t dead, dead_last;
 	uint64_t seq;
 	uint64_t vtime;	 /* best effort's virtual time, bytes */
