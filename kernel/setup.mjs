@@ -1,8 +1,11 @@
 // Makes a checkout ready to run: the npm packages, the two runtimes among them, and the C library.
 //
+// node kernel/setup.mjs                       do that
+// node kernel/setup.mjs bun examples/demo.ts  then run this under Bun (or `deno ...`)
+//
 // Plain JavaScript for Node >= 20, Bun and Deno, because it runs before anything is installed.
 // Importing it is running it (`bun test` preloads it). Each step first looks whether there is
-// anything to do, so the second run says nothing and takes a few hundredths of a second.
+// anything to do, so the second run says nothing and takes a tenth of a second.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -36,10 +39,17 @@ if (process.platform !== "linux") {
 }
 if (!packagesAreCurrent()) installPackages();
 
-/** Paths of the runtimes that this project's packages bring; null where there is none for this machine. */
+/** Paths of the runtimes among the packages (or of the one that runs this); null if there is none. */
 export const runtimes = { bun: runtime("bun"), deno: runtime("deno") };
 
 buildLibrary();
+
+if (
+  process.argv[1] && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))
+) {
+  const [name, ...args] = process.argv.slice(2);
+  if (name) runUnder(name, args);
+}
 
 /** Whether every package that package.json names is there in that very version. */
 function packagesAreCurrent() {
@@ -64,29 +74,35 @@ function installPackages() {
 
 /**
  * The packages `bun` and `deno` put their executable in place in an install script, which some
- * installers do not run. Without it, .bin/NAME is pointed at the executable in the platform's package.
+ * installers do not run. Without it, the executable is in the package made for this platform.
  */
 function runtime(name) {
   const path = join(bin, name);
   if (isRuntime(path)) return path;
   const home = join(root, "node_modules", name);
-  if (!existsSync(home)) return null;
+  if (!existsSync(home)) return process.versions[name] ? process.execPath : null;
   const require = createRequire(join(realpathSync(home), "package.json"));
   for (const platform of Object.keys(manifest(home).optionalDependencies ?? {})) {
     try {
       const folder = dirname(require.resolve(`${platform}/package.json`));
       const file = [join(folder, "bin", name), join(folder, name)].find(isRuntime);
       if (!file || spawnSync(file, ["--version"]).status !== 0) continue;
-      mkdirSync(bin, { recursive: true });
-      rmSync(path, { force: true });
-      symlinkSync(relative(bin, file), path);
-      say(`using ${relative(root, file)} as ${name}`);
-      return path;
+      return name === "bun" ? linkBun(file) : file; // deno's launcher does without its script
     } catch {
       // Not installed: made for another machine.
     }
   }
-  return null;
+  return process.versions[name] ? process.execPath : null;
+}
+
+/** Puts the real bun where its package has a stub that only complains. */
+function linkBun(file) {
+  const path = join(bin, "bun");
+  say(`linking node_modules/.bin/bun to ${relative(root, file)}`);
+  mkdirSync(bin, { recursive: true });
+  rmSync(path, { force: true });
+  symlinkSync(relative(bin, file), path);
+  return path;
 }
 
 function isRuntime(path) {
@@ -114,6 +130,14 @@ function buildLibrary() {
   if (done.status !== 0) {
     fail(`Cannot build ${relative(root, library)}: see above. It needs:\n${TOOLS}`);
   }
+}
+
+function runUnder(name, args) {
+  if (!runtimes[name]) fail(`Cannot run ${name}: its package has no executable for this machine.`);
+  process.on("SIGINT", () => {}); // the child gets it too, and decides
+  const { status, error } = spawnSync(runtimes[name], args, { stdio: "inherit" });
+  if (error) fail(`Cannot run ${name}: ${error.message}`);
+  process.exit(status ?? 1);
 }
 
 /** package.json of the package in `folder`, or undefined. */

@@ -85,7 +85,7 @@ function run(command, args) {
   const started = performance.now();
   const child = spawn(command, args, {
     cwd: root,
-    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // its own process group, so that what it started ends with it
   });
