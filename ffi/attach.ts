@@ -1,0 +1,122 @@
+// Managing a socket that the program has open already. Neither runtime shows the descriptor of
+// every kind of socket, so C finds it among the process's own by its addresses, and keeps a
+// duplicate: the owner may go on reading from its socket, and close it.
+//
+// The kinds are told apart by the properties that hold their addresses.
+
+import { isIP } from "node:net";
+import { CALL, ENUM } from "./abi.ts";
+import { addressFields } from "./address.ts";
+import { attrFields } from "./attributes.ts";
+import { failure } from "./error.ts";
+import { Args, qattachArgs } from "./layout.ts";
+import { library } from "./library.ts";
+import { type Address, type AttachOptions, attachOptions, check, show } from "./options.ts";
+import { QSocket } from "./socket.ts";
+
+/**
+ * What can be attached: `{ fd }`; a bound socket of `node:dgram`, `Bun.udpSocket` or
+ * `Deno.listenDatagram`; a connected one of `node:net`, `Bun.connect` or `Deno.connect`.
+ */
+export type AttachTarget =
+  | { readonly fd: number }
+  | { readonly address: unknown }
+  | { readonly addr: unknown }
+  | { readonly localAddr: unknown; readonly remoteAddr: unknown }
+  | { readonly localAddress?: string; readonly localPort?: number };
+
+interface Endpoints {
+  type: "udp" | "tcp" | undefined;
+  fd: number;
+  local?: Address;
+  peer?: Address;
+}
+
+const DOING = "attach a socket";
+const args = new Args(qattachArgs);
+
+/** Manages an existing socket on the link that has this handle. */
+export function attachSocket(
+  link: number,
+  target: AttachTarget,
+  options: AttachOptions = {},
+): QSocket {
+  const { type, ...attributes } = check(attachOptions, options, DOING);
+  const ends = endpoints(target);
+  const transport = ends.type ?? type ?? "udp";
+  const filled = args.fill({
+    link,
+    type: transport === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
+    fd: ends.fd,
+    attr: attrFields(attributes),
+    ...(ends.local && { local: addressFields(ends.local, DOING) }),
+    ...(ends.peer && { peer: addressFields(ends.peer, DOING) }),
+  });
+  const handle = library().qsocketcall(CALL.QATTACH, filled, filled.byteLength);
+  if (handle < 0) throw failure("qattach", handle, DOING, meanings(ends, transport));
+  return new QSocket(handle, attributes);
+}
+
+function meanings({ fd, local }: Endpoints, type: string): Record<string, string> {
+  const none = local
+    ? `this process has no ${type} socket at ${local.hostname} port ${local.port}`
+    : `descriptor ${fd} is no ${type} socket`;
+  return { EBADF: none, ENOENT: none, ENOTSOCK: none, ENOTCONN: "it is not connected" };
+}
+
+function endpoints(target: unknown): Endpoints {
+  if (target === null || typeof target !== "object") {
+    throw new TypeError(`Cannot ${DOING}: target must be a socket or { fd }, got ${show(target)}`);
+  }
+  const at = target as Record<string, unknown>;
+  const fd = typeof at.fd === "number" && at.fd >= 0 ? at.fd : -1;
+  if (isAddress(at.localAddr)) { // Deno.TcpConn
+    return { type: "tcp", fd, local: at.localAddr, peer: addressOf(at.remoteAddr) };
+  }
+  if (isAddress(at.addr)) return { type: "udp", fd, local: at.addr }; // Deno.DatagramConn
+  if (typeof at.localPort === "number") { // net.Socket, and a TCP socket of Bun
+    const local = addressOf({ address: at.localAddress, port: at.localPort });
+    return {
+      type: "tcp",
+      fd,
+      local,
+      peer: addressOf({ address: at.remoteAddress, port: at.remotePort }),
+    };
+  }
+  if (typeof at.address === "function" && typeof at.remoteAddress === "function") { // node:dgram
+    const local = addressOf(ask(target, "address"));
+    const peer = addressOf(ask(target, "remoteAddress"));
+    if (local) return { type: "udp", fd, local, peer };
+  }
+  const local = addressOf(at.address); // Bun.udpSocket
+  if (local) return { type: "udp", fd, local, peer: addressOf(at.remoteAddress) };
+  if ("fd" in at) {
+    if (fd >= 0 && Number.isInteger(fd)) return { type: undefined, fd };
+    throw new RangeError(`Cannot ${DOING}: fd must be an open descriptor, got ${show(at.fd)}`);
+  }
+  throw new TypeError(
+    `Cannot ${DOING}: target must be a socket that is bound or connected, or { fd }, ` +
+      `got ${show(target)}`,
+  );
+}
+
+/** What a socket of node:dgram says of its addresses; it throws where there is none. */
+function ask(socket: object, method: string): unknown {
+  try {
+    return (socket as Record<string, () => unknown>)[method]();
+  } catch {
+    return undefined;
+  }
+}
+
+function isAddress(value: unknown): value is Address {
+  const address = value as Partial<Address> | undefined;
+  return typeof address?.hostname === "string" && typeof address.port === "number";
+}
+
+function addressOf(value: unknown): Address | undefined {
+  if (isAddress(value)) return { hostname: value.hostname, port: value.port };
+  const { address, port } = (value ?? {}) as { address?: unknown; port?: unknown };
+  if (typeof address !== "string" || typeof port !== "number" || isIP(address) === 0) return;
+  return { hostname: address, port };
+}

@@ -1,0 +1,36 @@
+// A stream's attributes as struct qsocket_attr has them.
+
+import { FLAG } from "./abi.ts";
+import { attributeChanges, check, streamAttributes } from "./options.ts";
+import type { StreamAttributes } from "./options.ts";
+
+/** The fields of struct qsocket_attr; what is not given is 0, for which C takes its default. */
+export function attrFields(attributes: StreamAttributes) {
+  return {
+    ipg_ns: Math.round((attributes.ipg ?? 0) * 1e6),
+    oln: attributes.oln ?? 0,
+    old: attributes.old ?? 0,
+    flags: attributes.droppable === false ? FLAG.QSOCKET_UNDROPPABLE : 0,
+    queue_messages: attributes.queueMessages ?? 0,
+    queue_bytes: attributes.queueBytes ?? 0,
+  };
+}
+
+/** Only the attributes among the options of a socket. */
+export function attributesOf(options: StreamAttributes): StreamAttributes {
+  const { ipg, oln, old, droppable, queueMessages, queueBytes } = options;
+  return { ipg, oln, old, droppable, queueMessages, queueBytes };
+}
+
+/** The attributes with some of them changed; throws for what is not valid, or not together. */
+export function changedAttributes(
+  current: StreamAttributes,
+  changes: StreamAttributes,
+  doing: string,
+): StreamAttributes {
+  const next = { ...current };
+  for (const [name, value] of Object.entries(check(attributeChanges, changes, doing))) {
+    if (value !== undefined) Object.assign(next, { [name]: value });
+  }
+  return check(streamAttributes, next, doing);
+}

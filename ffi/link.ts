@@ -1,0 +1,112 @@
+// A link: a rate, one scheduler, and the sockets that share them.
+
+import { CALL } from "./abi.ts";
+import { attachSocket, type AttachTarget } from "./attach.ts";
+import { attrFields } from "./attributes.ts";
+import { failure } from "./error.ts";
+import { type LinkInfo, readInfo } from "./info.ts";
+import { Args, qchangeArgs, qsockinitArgs } from "./layout.ts";
+import { library } from "./library.ts";
+import { check, linkChanges, linkOptions } from "./options.ts";
+import type {
+  AttachOptions,
+  LinkChanges,
+  LinkOptions,
+  Scheduler,
+  SocketOptions,
+} from "./options.ts";
+import { closeHandle, openSocket, type QSocket } from "./socket.ts";
+
+const initArgs = new Args(qsockinitArgs);
+const changeArgs = new Args(qchangeArgs);
+
+/**
+ * A link of a given rate that its sockets share, and the scheduler that shares it out.
+ *
+ * @example
+ * ```ts
+ * import { Link } from "qsockets";
+ *
+ * using link = new Link({ scheduler: "dwcs", rate: "10mbit" });
+ * using socket = link.open({ to: { hostname: "127.0.0.1", port: 5004 } });
+ * socket.send(new TextEncoder().encode("hello"));
+ * ```
+ */
+export class Link implements Disposable {
+  /** The policy that decides what goes next. */
+  readonly scheduler: Scheduler;
+  /** The network device, "" for a link of this program's own. */
+  readonly device: string;
+  #handle: number;
+  #rate: number;
+
+  /**
+   * Opens a link. Throws a QError if the device does not exist (ENODEV) or has another scheduler
+   * already (EBUSY), a RangeError or TypeError for wrong options.
+   */
+  constructor(options: LinkOptions) {
+    const { device = "", scheduler = "dwcs", rate, queueMessages = 0 } = check(
+      linkOptions,
+      options,
+      opening(options?.device),
+    );
+    const args = initArgs.fill({ device, scheduler, rate, queue_messages: queueMessages });
+    const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
+    if (handle < 0) throw failure("qsockinit", handle, opening(device));
+    this.#handle = handle;
+    this.#rate = rate;
+    this.scheduler = scheduler;
+    this.device = device;
+  }
+
+  /** The number by which C knows the link; 0 once it is closed. */
+  get handle(): number {
+    return this.#handle;
+  }
+
+  /** Bytes per second. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** Opens a socket on this link; the same as `qsocket(link, options)`. */
+  open(options?: SocketOptions): QSocket {
+    return openSocket(this.#handle, options);
+  }
+
+  /** Manages a socket that exists already; the same as `qattach(link, target, options)`. */
+  attach(target: AttachTarget, options?: AttachOptions): QSocket {
+    return attachSocket(this.#handle, target, options);
+  }
+
+  /** Changes the rate, from the next decision on. */
+  change(changes: LinkChanges): void {
+    const doing = "change the link";
+    const { rate } = check(linkChanges, changes, doing);
+    const args = changeArgs.fill({ handle: this.#handle, rate, attr: attrFields({}) });
+    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
+    if (result < 0) throw failure("qchange", result, doing);
+    this.#rate = rate;
+  }
+
+  /** The counters of all its sockets together. Throws a QError EBADF once the link is closed. */
+  info(): LinkInfo {
+    return readInfo(this.#handle, "read the counters of the link");
+  }
+
+  /** Closes the link and its sockets, discarding what they have queued. Twice does nothing. */
+  close(): void {
+    if (this.#handle === 0) return;
+    const handle = this.#handle;
+    this.#handle = 0;
+    closeHandle(handle, 0, "close the link");
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function opening(device: unknown): string {
+  return typeof device === "string" && device !== "" ? `open link ${device}` : "open a link";
+}
