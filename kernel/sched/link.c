@@ -95,13 +95,14 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	s->undroppable = (attr->flags & QSOCKET_UNDROPPABLE) != 0;
 	if (!same_window)
 		qs_window_reset(s);
-	if (s->place == QS_NONE)
+	if (s->head == QS_NONE)
 		return;
 	/* managed or not is the head's from when it was ranked: rank it anew */
-	qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
+	if (s->place != QS_NONE)
+		qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
 	if (!(link->units[s->head].flags & QS_BEGUN))
 		link->units[s->head].flags &= (uint8_t)~QS_READY;
-	else if (s->managed && s->period_ns == 0 && link->policy->slides)
+	else if (link->policy->slides && s->period_ns == 0)
 		s->managed = 0;
 	qs_settle(link, stream);
 }
