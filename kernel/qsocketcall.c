@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The multiplexer: one entry for all calls, as socketcall(2) is for a
+ * socket's. What a caller hands in is distrusted here, once: lengths, zeroed
+ * padding, names, ranges and handles are checked before a host sees them.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "engine/engine.h"
+
+uint64_t qsocket_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int zeroed(const void *memory, size_t bytes)
+{
+	const uint8_t *byte = memory;
+
+	for (size_t i = 0; i < bytes; i++)
+		if (byte[i])
+			return 0;
+	return 1;
+}
+
+/* NUL-terminated, and nothing behind the NUL. */
+static int name_ok(const char name[QSOCKET_NAME_BYTES])
+{
+	size_t len = strnlen(name, QSOCKET_NAME_BYTES);
+
+	return len < QSOCKET_NAME_BYTES && zeroed(name + len, QSOCKET_NAME_BYTES - len);
+}
+
+static int32_t check_addr(const struct qsocket_addr *addr)
+{
+	switch (addr->family) {
+	case 0:
+		return zeroed(addr, sizeof(*addr)) ? 0 : -EINVAL;
+	case AF_INET:
+		return !addr->scope && zeroed(addr->bytes + 4, 12) ? 0 : -EINVAL;
+	case AF_INET6:
+		return 0;
+	default:
+		return -EAFNOSUPPORT;
+	}
+}
+
+/* An address to send to: has a port as well. */
+static int32_t check_peer(const struct qsocket_addr *addr)
+{
+	return addr->family && !addr->port ? -EINVAL : check_addr(addr);
+}
+
+static int32_t check_attr(const struct qsocket_attr *attr)
+{
+	if (attr->flags & ~QSOCKET_UNDROPPABLE)
+		return -EINVAL;
+	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
+	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
+		return -ERANGE;
+	return attr->oln > attr->old ? -EINVAL : 0;
+}
+
+static int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
+			  const struct qsocket_addr *peer)
+{
+	int32_t error;
+
+	if (type != QSOCKET_UDP && type != QSOCKET_TCP)
+		return -EINVAL;
+	if ((error = check_addr(local)) || (error = check_peer(peer)))
+		return error;
+	return local->family && peer->family && local->family != peer->family ? -EAFNOSUPPORT : 0;
+}
+
+static int32_t check_message(const struct qsend_args *args)
+{
+	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
+
+	if (args->flags & QSOCKET_FLAGS_RESERVED || args->zero)
+		return -EINVAL;
+	if (args->flags & (QSOCKET_START | QSOCKET_END) && !(args->flags & QSOCKET_FRAME))
+		return -EINVAL;
+	if (args->deadline_us && !(args->flags & QSOCKET_DEADLINE))
+		return -EINVAL;
+	if (args->data_len > QSOCKET_MESSAGE_BYTES_MAX || segment > QSOCKET_MESSAGE_BYTES_MAX)
+		return -EMSGSIZE;
+	return segment && args->data_len > segment * QSOCKET_SEGMENTS_MAX ? -EMSGSIZE : 0;
+}
+
+/* A link that is open, locked, or a stream; -EBADF for the one in place of
+ * the other. */
+static struct link *lock_link(uint32_t handle)
+{
+	uint32_t stream;
+	struct link *link = handle_lock(handle, &stream);
+
+	if (link && stream != QS_NONE) {
+		pthread_mutex_unlock(&link->lock);
+		return NULL;
+	}
+	return link;
+}
+
+static struct link *lock_stream(uint32_t handle, uint32_t *stream)
+{
+	struct link *link = handle_lock(handle, stream);
+
+	if (link && *stream == QS_NONE) {
+		pthread_mutex_unlock(&link->lock);
+		return NULL;
+	}
+	return link;
+}
+
+static int32_t message(const struct qsend_args *args)
+{
+	int32_t result = check_message(args);
+	struct link *link;
+	uint32_t stream;
+
+	if (result)
+		return result;
+	link = lock_stream(args->handle, &stream);
+	if (!link)
+		return -EBADF;
+	result = link->host->send(link, stream, args);
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+int32_t qsend(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
+	      uint32_t deadline_us)
+{
+	return message(&(struct qsend_args){
+	    .handle = handle,
+	    .flags = flags,
+	    .data = (uintptr_t)data,
+	    .data_len = data_len,
+	    .deadline_us = deadline_us,
+	});
+}
+
+static int32_t message_to(const struct qsend_args *args)
+{
+	int32_t error = check_peer(&args->to);
+
+	if (error)
+		return error;
+	return args->to.family ? message(args) : -EDESTADDRREQ;
+}
+
+int32_t qsendto(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
+		uint32_t deadline_us, const struct qsocket_addr *to)
+{
+	if (!to)
+		return -EFAULT;
+	return message_to(&(struct qsend_args){
+	    .handle = handle,
+	    .flags = flags,
+	    .data = (uintptr_t)data,
+	    .data_len = data_len,
+	    .deadline_us = deadline_us,
+	    .to = *to,
+	});
+}
+
+static int32_t call_qsend(void *args)
+{
+	const struct qsend_args *a = args;
+
+	return zeroed(&a->to, sizeof(a->to)) ? message(a) : -EINVAL;
+}
+
+static int32_t call_qsendto(void *args)
+{
+	return message_to(args);
+}
+
+/* A device has one link in a process: asked for again, it is shared. */
+static int32_t share(struct link *link, const struct qsockinit_args *a)
+{
+	int32_t result;
+
+	pthread_mutex_lock(&link->lock);
+	if (strcmp(link->policy.policy->name, a->scheduler)) {
+		result = -EBUSY;
+	} else if (link->policy.rate != a->rate) {
+		result = -EEXIST;
+	} else {
+		link->references++;
+		result = (int32_t)link->handle;
+	}
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+static int32_t call_qsockinit(void *args)
+{
+	const struct qsockinit_args *a = args;
+	int is_virtual = a->flags & QSOCKINIT_VIRTUAL;
+	struct link *link;
+	int32_t result;
+
+	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
+	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
+		return -EINVAL;
+	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
+		return -ERANGE;
+	if (!qs_policy_find(a->scheduler))
+		return -EPROTONOSUPPORT;
+
+	table_lock();
+	link = *a->device ? link_of_device(a->device) : NULL;
+	if (link) {
+		result = share(link, a);
+		goto unlock_table;
+	}
+	result = -ENOMEM;
+	link = link_new();
+	if (!link)
+		goto unlock_table;
+	pthread_mutex_lock(&link->lock);
+	link->host = is_virtual ? &virtual_host : &engine_host;
+	result = link->host->open(link, a);
+	if (result < 0)
+		goto unlock_link;
+	result = handle_open(link, QS_NONE);
+	if (result < 0)
+		link->host->shut(link);
+	link->handle = result < 0 ? 0 : (uint32_t)result;
+unlock_link:
+	pthread_mutex_unlock(&link->lock);
+	if (result < 0)
+		link_free(link);
+	else
+		link_name(link, a->device);
+unlock_table:
+	table_unlock();
+	return result;
+}
+
+static int32_t call_qsocket(void *args)
+{
+	const struct qsocket_args *a = args;
+	int32_t result = check_ends(a->type, &a->local, &a->peer);
+	struct link *link;
+
+	if (result || (result = check_attr(&a->attr)))
+		return result;
+	table_lock();
+	link = lock_link(a->link);
+	result = link ? link->host->add(link, a) : -EBADF;
+	if (link)
+		pthread_mutex_unlock(&link->lock);
+	table_unlock();
+	return result;
+}
+
+static int32_t call_qattach(void *args)
+{
+	const struct qattach_args *a = args;
+	int32_t result = check_ends(a->type, &a->local, &a->peer);
+	struct link *link;
+
+	if (result || (result = check_attr(&a->attr)))
+		return result;
+	if (a->zero || (a->fd == -1 && !a->local.family && !a->peer.family))
+		return -EINVAL;
+	if (a->fd < -1)
+		return -EBADF;
+	table_lock();
+	link = lock_link(a->link);
+	result = link ? link->host->attach(link, a) : -EBADF;
+	if (link)
+		pthread_mutex_unlock(&link->lock);
+	table_unlock();
+	return result;
+}
+
+static int32_t call_qchange(void *args)
+{
+	const struct qchange_args *a = args;
+	int32_t result = check_attr(&a->attr);
+	struct link *link;
+	uint32_t stream;
+
+	if (a->zero)
+		return -EINVAL;
+	if (result)
+		return result;
+	link = handle_lock(a->handle, &stream);
+	if (!link)
+		return -EBADF;
+	if (stream == QS_NONE &&
+	    (a->rate == 0 || a->rate > QSOCKET_RATE_MAX || !zeroed(&a->attr, sizeof(a->attr))))
+		result = -EINVAL;
+	else if (stream != QS_NONE && a->rate)
+		result = -EINVAL;
+	else
+		result = link->host->change(link, stream, a);
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+static int32_t call_qinfo(void *args)
+{
+	struct qinfo_args *a = args;
+	struct link *link;
+	uint32_t stream;
+
+	if (a->zero)
+		return -EINVAL;
+	link = handle_lock(a->handle, &stream);
+	if (!link)
+		return -EBADF;
+	if (stream == QS_NONE)
+		info_link(link, &a->info);
+	else
+		info_stream(link, stream, &a->info);
+	pthread_mutex_unlock(&link->lock);
+	return 0;
+}
+
+/* Closes a link, its streams first. */
+static void shut(struct link *link)
+{
+	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++)
+		if (link->handles[stream])
+			link->host->close(link, stream, 0);
+	handle_close(link->handle);
+	link->handle = 0;
+	link->host->shut(link);
+	pthread_mutex_unlock(&link->lock);
+	link_free(link);
+}
+
+static int32_t call_qclose(void *args)
+{
+	const struct qclose_args *a = args;
+	struct link *link;
+	uint32_t stream;
+	int32_t result = 0;
+
+	if (a->flags & ~QCLOSE_DRAIN)
+		return -EINVAL;
+	table_lock();
+	link = handle_lock(a->handle, &stream);
+	if (!link) {
+		result = -EBADF;
+	} else if (stream != QS_NONE) {
+		result = link->host->close(link, stream, a->flags);
+		pthread_mutex_unlock(&link->lock);
+	} else if (a->flags) {
+		result = -EINVAL; /* only a stream drains */
+		pthread_mutex_unlock(&link->lock);
+	} else if (--link->references) {
+		pthread_mutex_unlock(&link->lock);
+	} else {
+		shut(link);
+	}
+	table_unlock();
+	return result;
+}
+
+static int32_t call_qrun(struct qrun_args *a, uint32_t args_len)
+{
+	struct link *link;
+	int32_t result;
+
+	if (a->events_max == 0 || a->events_max > QSOCKET_EVENTS_MAX)
+		return -ERANGE;
+	if (args_len != sizeof(*a) + a->events_max * sizeof(a->events[0]) || a->zero)
+		return -EINVAL;
+	link = lock_link(a->link);
+	if (!link)
+		return -EBADF;
+	result = link->host->run(link, a);
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
+{
+	static const struct {
+		int32_t (*call)(void *args);
+		uint32_t args_len;
+	} calls[] = {
+	    [QSOCKINIT] = {call_qsockinit, sizeof(struct qsockinit_args)},
+	    [QSOCKET] = {call_qsocket, sizeof(struct qsocket_args)},
+	    [QATTACH] = {call_qattach, sizeof(struct qattach_args)},
+	    [QCHANGE] = {call_qchange, sizeof(struct qchange_args)},
+	    [QINFO] = {call_qinfo, sizeof(struct qinfo_args)},
+	    [QSEND] = {call_qsend, sizeof(struct qsend_args)},
+	    [QSENDTO] = {call_qsendto, sizeof(struct qsend_args)},
+	    [QCLOSE] = {call_qclose, sizeof(struct qclose_args)},
+	};
+
+	if (call < QSOCKINIT || call > QRUN)
+		return -ENOSYS;
+	if (!args)
+		return -EFAULT;
+	if (call == QRUN)
+		return args_len < sizeof(struct qrun_args) ? -EINVAL : call_qrun(args, args_len);
+	return args_len == calls[call].args_len ? calls[call].call(args) : -EINVAL;
+}
+
+int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len)
+{
+	ssize_t sent = send(fd, data, data_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return sent < 0 ? -errno : (int32_t)sent;
+}
