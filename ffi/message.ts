@@ -26,7 +26,9 @@ export function messageFlags(options: MessageOptions): number {
   let flags = 0;
   if (frame !== undefined) {
     const mark = MARKS[frame];
-    if (mark === undefined) refuse("frame", 'must be "whole", "start", "middle" or "end"', frame);
+    if (typeof mark !== "number") {
+      refuse("frame", 'must be "whole", "start", "middle" or "end"', frame);
+    }
     flags = mark;
   }
   if (options.leading === true) flags |= FLAG.QSOCKET_LEADING;

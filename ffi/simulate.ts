@@ -1,0 +1,247 @@
+// The scheduler under a clock that the caller owns. The C policy that serves real links runs here
+// without threads or sockets: a packet of b bytes begun at t occupies the link until t + b / rate,
+// and messages arrive when the caller says. So a test can state what is sent when, and what is
+// dropped for which reason, and get the same answer every time.
+//
+// Arrivals may be given in any order and wait here, sorted, until the clock reaches them. What
+// arrives at time t is queued after the transmission that ends at t and before the decision at t.
+
+import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
+import { attrFields } from "./attributes.ts";
+import { errorName, failure } from "./error.ts";
+import { type DropReason, type LinkInfo, readInfo, REASONS, type SocketInfo } from "./info.ts";
+import { Args, qrunArgs, qsendArgs, qsocketArgs, qsocketEvent, qsockinitArgs } from "./layout.ts";
+import { library } from "./library.ts";
+import { checkBytes, deadlineUs, messageFlags } from "./message.ts";
+import { check, show, streamAttributes, virtualLinkOptions } from "./options.ts";
+import type { MessageOptions, Scheduler, StreamAttributes, VirtualLinkOptions } from "./options.ts";
+import { closeHandle } from "./socket.ts";
+
+/** What became of a message. */
+export interface VirtualEvent {
+  /** When, in ms: the end of its transmission, or the moment of the decision to drop it. */
+  at: number;
+  /** The `id` of its stream. */
+  stream: number;
+  /** Its number in the stream, as `send` returned it. */
+  message: number;
+  bytes: number;
+  /** "late" is sent after the deadline. */
+  outcome: "sent" | "late" | "dropped";
+  /** Why it was dropped. */
+  reason?: DropReason;
+}
+
+interface Arrival {
+  handle: number;
+  message: number;
+  data_len: number;
+  flags: number;
+  deadline_us: number;
+  at_ns: number;
+}
+
+const OUTCOMES = ["sent", "sent", "late", "dropped"] as const;
+const LOGGED = ["ENOBUFS", "ETIME", "EPROTO", "EMSGSIZE"];
+const EVENTS_MAX = 4096;
+
+const initArgs = new Args(qsockinitArgs);
+const openArgs = new Args(qsocketArgs);
+const sendArgs = new Args(qsendArgs);
+const runArgs = new Args(qrunArgs, qsocketEvent, Math.min(EVENTS_MAX, LIMIT.QSOCKET_EVENTS_MAX));
+
+/**
+ * A link in virtual time. Times are milliseconds, to the nanosecond.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { VirtualLink } from "qsockets";
+ *
+ * using link = new VirtualLink({ scheduler: "dwcs", rate: "10mbit" });
+ * const stream = link.open({ ipg: 10, oln: 1, old: 4 });
+ * stream.send(1250, { deadline: 40, drop: 3, frame: "whole", level: 1 }, 5);
+ * assert.deepEqual(link.run(1000), [
+ *   { at: 6, stream: 0, message: 0, bytes: 1250, outcome: "sent" },
+ * ]);
+ * ```
+ */
+export class VirtualLink implements Disposable {
+  /** The policy that decides what goes next. */
+  readonly scheduler: Scheduler;
+  /** Bytes per second. */
+  readonly rate: number;
+  #handle: number;
+  #nowNs = 0;
+  #streams = new Map<number, number>();
+  #arrivals: Arrival[] = [];
+
+  /** Throws a RangeError or TypeError for wrong options. */
+  constructor(options: VirtualLinkOptions) {
+    const doing = "open a virtual link";
+    const { scheduler = "dwcs", rate, queueMessages = 0 } = check(
+      virtualLinkOptions,
+      options,
+      doing,
+    );
+    const args = initArgs.fill({
+      scheduler,
+      rate,
+      flags: FLAG.QSOCKINIT_VIRTUAL,
+      queue_messages: queueMessages,
+    });
+    const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
+    if (handle < 0) throw failure("qsockinit", handle, doing);
+    this.#handle = handle;
+    this.scheduler = scheduler;
+    this.rate = rate;
+  }
+
+  /** The time that `run` has reached, in ms. */
+  get now(): number {
+    return this.#nowNs / 1e6;
+  }
+
+  /** Opens a stream; they are numbered from 0 in this order. */
+  open(attributes: StreamAttributes = {}): VirtualStream {
+    const doing = "open a virtual stream";
+    const args = openArgs.fill({
+      link: this.#handle,
+      type: ENUM.QSOCKET_UDP,
+      attr: attrFields(check(streamAttributes, attributes, doing)),
+    });
+    const handle = library().qsocketcall(CALL.QSOCKET, args, args.byteLength);
+    if (handle < 0) throw failure("qsocket", handle, doing, { EBADF: "the link is closed" });
+    const id = this.#streams.size;
+    this.#streams.set(handle, id);
+    return new VirtualStream(id, handle, (arrival) => this.#arrive(arrival));
+  }
+
+  /**
+   * Advances the clock to `until` (ms) and returns what happened, in order of time: transmissions
+   * that end by then, and decisions made before it. What arrives later stays pending.
+   */
+  run(until: number): VirtualEvent[] {
+    const untilNs = Math.round(until * 1e6);
+    if (!(untilNs >= this.#nowNs && untilNs <= Number.MAX_SAFE_INTEGER)) {
+      throw new RangeError(`Cannot run: until must be ${this.now} ms or later, got ${show(until)}`);
+    }
+    const events: VirtualEvent[] = [];
+    this.#arrivals.sort((a, b) => a.at_ns - b.at_ns);
+    let arrived = 0;
+    for (const arrival of this.#arrivals) {
+      if (arrival.at_ns > untilNs) break;
+      if (arrival.at_ns > this.#nowNs) this.#advance(arrival.at_ns, events);
+      this.#enqueue(arrival, events);
+      arrived++;
+    }
+    this.#arrivals.splice(0, arrived);
+    this.#advance(untilNs, events);
+    return events;
+  }
+
+  /** The counters of all its streams together. */
+  info(): LinkInfo {
+    return readInfo(this.#handle, "read the counters of the virtual link");
+  }
+
+  /** Closes the link and its streams; pending arrivals are forgotten. Twice does nothing. */
+  close(): void {
+    if (this.#handle === 0) return;
+    const handle = this.#handle;
+    this.#handle = 0;
+    this.#arrivals = [];
+    closeHandle(handle, 0, "close the virtual link");
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #arrive(arrival: Arrival): void {
+    if (this.#handle === 0) throw failure("qsend", -9, "send", { EBADF: "the link is closed" });
+    const { at_ns } = arrival;
+    if (!(at_ns >= this.#nowNs && at_ns <= Number.MAX_SAFE_INTEGER)) {
+      throw new RangeError(
+        `Cannot send: at must be ${this.now} ms, the link's time, or later, got ${at_ns / 1e6}`,
+      );
+    }
+    this.#arrivals.push(arrival);
+  }
+
+  #enqueue(arrival: Arrival, events: VirtualEvent[]): void {
+    for (;;) {
+      const args = sendArgs.fill(arrival);
+      const result = library().qsocketcall(CALL.QSEND, args, args.byteLength);
+      if (result >= 0) return;
+      const code = errorName(-result);
+      // Refused for what is counted and logged as an event: run() reports it.
+      if (LOGGED.includes(code)) return;
+      if (code !== "EAGAIN") throw failure("qsend", result, "send on a virtual link");
+      this.#advance(arrival.at_ns, events); // empties C's log, which was full
+    }
+  }
+
+  #advance(untilNs: number, events: VirtualEvent[]): void {
+    const call = { link: this.#handle, events_max: EVENTS_MAX, until_ns: untilNs };
+    for (;;) {
+      const args = runArgs.fill(call);
+      const result = library().qsocketcall(CALL.QRUN, args, args.byteLength);
+      if (result < 0) throw failure("qrun", result, "run", { EBADF: "the link is closed" });
+      const { events_len, now_ns } = runArgs.read();
+      for (let index = 0; index < events_len; index++) {
+        const { at_ns, stream, message, bytes, outcome, reason } = runArgs.item(index);
+        events.push({
+          at: at_ns / 1e6,
+          stream: this.#streams.get(stream) ?? -1,
+          message,
+          bytes,
+          outcome: OUTCOMES[outcome],
+          ...(outcome === ENUM.QSOCKET_DROPPED && { reason: REASONS[reason] }),
+        });
+      }
+      if (now_ns >= untilNs && events_len < EVENTS_MAX) break;
+    }
+    this.#nowNs = untilNs;
+  }
+}
+
+/** A stream of a {@linkcode VirtualLink}. */
+export class VirtualStream {
+  /** Counts from 0 in the order of opening. */
+  readonly id: number;
+  /** The number by which C knows the stream. */
+  readonly handle: number;
+  #arrive: (arrival: Arrival) => void;
+  #messages = 0;
+
+  /** Use `VirtualLink.open`. */
+  constructor(id: number, handle: number, arrive: (arrival: Arrival) => void) {
+    this.id = id;
+    this.handle = handle;
+    this.#arrive = arrive;
+  }
+
+  /**
+   * Lets a message of so many bytes arrive at the time `at` (ms) and returns its number in the
+   * stream, from 0. `deadline` counts from `at`, and `deadlineAt` is on the link's own clock.
+   */
+  send(bytes: number, options: MessageOptions = {}, at = 0): number {
+    checkBytes(bytes, options.segment);
+    this.#arrive({
+      handle: this.handle,
+      message: this.#messages,
+      data_len: bytes,
+      flags: messageFlags(options),
+      deadline_us: deadlineUs(options, at),
+      at_ns: Math.round(at * 1e6),
+    });
+    return this.#messages++;
+  }
+
+  /** The counters as they are at the link's time. */
+  info(): SocketInfo {
+    const { streams: _, ...info } = readInfo(this.handle, "read the counters of the stream");
+    return info;
+  }
+}
