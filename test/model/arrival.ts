@@ -29,28 +29,16 @@ export interface Arrival {
 export function enqueue(state: State, arrival: Arrival): void {
   const { stream, message, mark } = arrival;
   const continues = mark === "middle" || mark === "end";
-  const open = state.policy.frames ? openUnit(stream) !== null : stream.frame !== null;
-  if (continues ? !open && stream.discarding === null : open) {
-    return protocolError(state, arrival);
-  }
   stream.counters.offered += 1;
   stream.counters.offeredBytes += message.bytes;
+  const open = state.policy.frames ? openUnit(stream) !== null : stream.frame !== null;
+  if (continues ? !open && stream.discarding === null : open) {
+    return dropMessage(state, stream, message, "frame", arrival.atNs);
+  }
   if (mark === "start" || mark === "whole") stream.counters.frames.offered[arrival.level] += 1;
   if (!state.policy.frames) enqueueAlone(state, arrival);
   else if (continues) enqueueNext(state, arrival);
   else enqueueFirst(state, arrival);
-}
-
-/** Said to the caller as an error: the message was never accepted, and no counter knows it. */
-function protocolError(state: State, arrival: Arrival): void {
-  state.events.push({
-    at: arrival.atNs / 1e6,
-    stream: arrival.stream.id,
-    message: arrival.message.number,
-    bytes: arrival.message.bytes,
-    outcome: "dropped",
-    reason: "frame",
-  });
 }
 
 /** The unit of this stream whose last message has not come yet. */
@@ -63,22 +51,20 @@ function enqueueFirst(state: State, arrival: Arrival): void {
   const { stream, mark, level, leading } = arrival;
   stream.discarding = null;
   const lossy = isLossy(state, stream);
-  if (!makeRoom(state, arrival, null)) {
-    refuseFirst(state, arrival, "overflow");
-    if (mark === "start") stream.discarding = "frame";
-    if (lossy && level <= 1) stream.tail = "broken";
+  const tailWith = () =>
+    lossy && level !== LEVEL_NONE ? tailAfter(stream.tail, level, leading) : stream.tail;
+  let refused: Reason | null = null;
+  if (tailWith() === "lost") refused = "dependency";
+  else if (!makeRoom(state, arrival, null)) refused = "overflow";
+  else if (tailWith() === "lost") refused = "dependency"; // by what was lost to make room
+  if (refused === null) {
+    stream.tail = tailWith() as Stream["tail"];
+    append(state, arrival, mark === undefined ? null : newFrame(level));
     return;
   }
-  if (lossy && level !== LEVEL_NONE) {
-    const after = tailAfter(stream.tail, level, leading);
-    if (after === "lost") {
-      refuseFirst(state, arrival, "dependency");
-      if (mark === "start") stream.discarding = "dependency";
-      return;
-    }
-    stream.tail = after;
-  }
-  append(state, arrival, mark === undefined ? null : newFrame(level));
+  refuseFirst(state, arrival, refused);
+  if (mark === "start") stream.discarding = refused === "overflow" ? "frame" : "dependency";
+  if (refused === "overflow" && lossy && level <= 1) stream.tail = "broken";
 }
 
 function refuseFirst(state: State, arrival: Arrival, reason: Reason): void {
@@ -182,12 +168,16 @@ function isFull(state: State, stream: Stream, bytes: number): boolean {
   const queued = (of: Stream) => sum(of.units.map((unit) => unit.messages.length));
   return queued(stream) >= stream.messagesMax ||
     sum(stream.units.map(unsentBytes)) + bytes > stream.bytesMax ||
-    sum(state.streams.map(queued)) >= state.messagesMax;
+    sum(state.streams.map(queued)) >= state.messagesMax ||
+    (state.scheduler === "dwcs" && stream.periodNs === 0 &&
+      sum(state.streams.filter((other) => other.periodNs === 0).map(queued)) >=
+        Math.floor(state.messagesMax / 2));
 }
 
 /** Evicts until there is room for a message; false if it is worth no more than what is queued. */
 function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boolean {
   const { stream, message, atNs } = arrival;
+  if (message.bytes > stream.bytesMax) return false;
   const newcomer = continued ?? { drop: message.drop, level: arrival.level };
   while (isFull(state, stream, message.bytes)) {
     loseExpired(state, atNs);
