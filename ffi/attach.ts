@@ -15,8 +15,8 @@ import { type Address, type AttachOptions, attachOptions, check, show } from "./
 import { QSocket } from "./socket.ts";
 
 /**
- * What can be attached: `{ fd }`; a bound socket of `node:dgram`, `Bun.udpSocket` or
- * `Deno.listenDatagram`; a connected one of `node:net`, `Bun.connect` or `Deno.connect`.
+ * What can be attached: `{ fd }`; a bound socket of `node:dgram`, Bun's `udpSocket` or Deno's
+ * `listenDatagram`; a connected one of `node:net`, Bun's `connect` or Deno's `connect`.
  */
 export type AttachTarget =
   | { readonly fd: number }
@@ -70,10 +70,10 @@ function endpoints(target: unknown): Endpoints {
   }
   const at = target as Record<string, unknown>;
   const fd = typeof at.fd === "number" && at.fd >= 0 ? at.fd : -1;
-  if (isAddress(at.localAddr)) { // Deno.TcpConn
+  if (isAddress(at.localAddr)) { // Deno's TcpConn
     return { type: "tcp", fd, local: at.localAddr, peer: addressOf(at.remoteAddr) };
   }
-  if (isAddress(at.addr)) return { type: "udp", fd, local: at.addr }; // Deno.DatagramConn
+  if (isAddress(at.addr)) return { type: "udp", fd, local: at.addr }; // Deno's DatagramConn
   if (typeof at.localPort === "number") { // net.Socket, and a TCP socket of Bun
     const local = addressOf({ address: at.localAddress, port: at.localPort });
     return {
@@ -88,7 +88,7 @@ function endpoints(target: unknown): Endpoints {
     const peer = addressOf(ask(target, "remoteAddress"));
     if (local) return { type: "udp", fd, local, peer };
   }
-  const local = addressOf(at.address); // Bun.udpSocket
+  const local = addressOf(at.address); // Bun's udpSocket
   if (local) return { type: "udp", fd, local, peer: addressOf(at.remoteAddress) };
   if ("fd" in at) {
     if (fd >= 0 && Number.isInteger(fd)) return { type: undefined, fd };

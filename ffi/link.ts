@@ -42,7 +42,7 @@ export class Link implements Disposable {
 
   /**
    * Opens a link. Throws a QError if the device does not exist (ENODEV) or has another scheduler
-   * already (EBUSY), a RangeError or TypeError for wrong options.
+   * already (EBUSY) or another rate (EEXIST), a RangeError or TypeError for wrong options.
    */
   constructor(options: LinkOptions) {
     const { device = "", scheduler = "dwcs", rate, queueMessages = 0 } = check(
@@ -52,7 +52,11 @@ export class Link implements Disposable {
     );
     const args = initArgs.fill({ device, scheduler, rate, queue_messages: queueMessages });
     const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
-    if (handle < 0) throw failure("qsockinit", handle, opening(device));
+    if (handle < 0) {
+      throw failure("qsockinit", handle, opening(device), {
+        EEXIST: "it is open already, with another rate",
+      });
+    }
     this.#handle = handle;
     this.#rate = rate;
     this.scheduler = scheduler;
