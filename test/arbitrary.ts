@@ -53,11 +53,12 @@ export const attributes: fc.Arbitrary<Attributes> = fc.record({
   droppable: rarely(fc.constant(true), fc.constant(false)),
   queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 12 }), 2),
   queueBytes: rarely(fc.constant(0), fc.integer({ min: 500, max: 20_000 }), 3),
-}).map(({ window, ...rest }) => {
-  if (window === undefined) return rest;
-  const [old, oln] = window;
-  return { ...rest, old, oln: Math.min(old, oln) };
-});
+}).map(({ window: [old, oln] = [0, 0], queueMessages, queueBytes, ...rest }) => ({
+  ...rest,
+  ...(old > 0 ? { old, oln: Math.min(old, oln) } : {}),
+  ...(queueMessages > 0 ? { queueMessages } : {}),
+  ...(queueBytes > 0 ? { queueBytes } : {}),
+}));
 
 /** When and with what budget a stream's pictures or samples come, in milliseconds. */
 interface Pace {
@@ -71,7 +72,7 @@ const pace: fc.Arbitrary<Pace> = fc.record({
   gap: fc.oneof(fc.constantFrom(0, 1, 5, 10), millis(0.1, 20)),
   deadline: rarely(
     fc.option(millis(1, 80), { nil: undefined, freq: 6 }),
-    fc.constantFrom(0, 0.001, 10),
+    fc.constantFrom(0.001, 10),
   ),
 });
 
@@ -155,7 +156,7 @@ const chaos: fc.Arbitrary<Trace> = fc.array(
   fc.record({
     bytes,
     at: rarely(millis(0, 100), fc.constantFrom(0, 10, 20), 2),
-    deadline: millis(0, 60),
+    deadline: millis(0.001, 60),
     drop,
     frame: fc.constantFrom<Mark>("whole", "start", "middle", "end", "end"),
     level: fc.constantFrom(0, 1, 2, 3, 9),
