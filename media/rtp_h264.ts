@@ -17,6 +17,7 @@
  * nothing lies between; a NAL unit with a part missing is left out.
  */
 
+import { findStartCode } from "./annexb.ts";
 import { concatenate, partBytes } from "./rtp_payload.ts";
 import type { Joined, Opening, Payload, PayloadFormat, PayloadRun } from "./rtp_payload.ts";
 import type { SplitLimits } from "./rtp_payload.ts";
@@ -34,7 +35,6 @@ const STAP_A = 24;
 const FU_A = 28;
 const FU_START = 0x80;
 const FU_END = 0x40;
-const FU_RESERVED = 0x20;
 const FU_BYTES = 2; // indicator and header
 const STAP_LENGTH_BYTES = 2;
 
@@ -95,10 +95,8 @@ const LONG_START_CODE = new Uint8Array([0, 0, 0, 1]);
 const SHORT_START_CODE = LONG_START_CODE.subarray(1);
 
 function afterStartCode(data: Uint8Array, from: number): number {
-  for (let one = data.indexOf(1, from + 2); one >= 0; one = data.indexOf(1, one + 1)) {
-    if (data[one - 1] === 0 && data[one - 2] === 0) return one + 1;
-  }
-  return -1;
+  const at = findStartCode(data, from);
+  return at < 0 ? -1 : at + 3;
 }
 
 function split(accessUnit: Uint8Array, limits: SplitLimits): Payload[] {
@@ -190,8 +188,7 @@ function collect(run: PayloadRun, units: Uint8Array[]): boolean {
 
 function isPart(position: number): boolean {
   const both = FU_START | FU_END;
-  return (position & both) !== both && (position & FU_RESERVED) === 0 &&
-    isCarried(position & NAL_TYPE);
+  return (position & both) !== both && isCarried(position & NAL_TYPE);
 }
 
 function continues(parts: readonly Uint8Array[], payload: Uint8Array): boolean {

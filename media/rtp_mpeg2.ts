@@ -29,6 +29,7 @@
  * is no mark at the end of a frame: the marker bit means that the timestamps jump (section 2).
  */
 
+import { findStartCode } from "./annexb.ts";
 import { concatenate, partBytes } from "./rtp_payload.ts";
 import type { Joined, Opening, Payload, PayloadFormat, PayloadRun } from "./rtp_payload.ts";
 import type { SplitLimits } from "./rtp_payload.ts";
@@ -181,10 +182,8 @@ function findSections(data: Uint8Array): Section[] {
 
 /** The offset of the next 00 00 01 that has a byte after it, at or after `from`; -1 if none. */
 function nextStartCode(data: Uint8Array, from: number): number {
-  for (let one = data.indexOf(1, from + 2); one >= 0; one = data.indexOf(1, one + 1)) {
-    if (data[one - 1] === 0 && data[one - 2] === 0) return one + 1 < data.length ? one - 2 : -1;
-  }
-  return -1;
+  const at = findStartCode(data, from);
+  return at + 3 < data.length ? at : -1;
 }
 
 function pictureWords(data: Uint8Array, sections: readonly Section[]): PictureWords[] {
