@@ -1,25 +1,14 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { execPath } from "node:process";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { qsockinit } from "../ffi/calls.ts";
 import { errorName, failure, QError } from "../ffi/error.ts";
+import { run } from "./child.ts";
+import { message } from "./counters.ts";
+import { udpPeer } from "./receiver.ts";
 
 const root = new URL("../", import.meta.url);
-
-/** Runs a program in a process of the same runtime. */
-function run(program: string, env: Record<string, string> = {}) {
-  const isBun = "Bun" in globalThis;
-  const args = isBun ? ["-e", program] : ["eval", "--ext=ts", program];
-  return spawnSync(execPath, args, {
-    cwd: fileURLToPath(root),
-    env: { ...process.env, ...env },
-    encoding: "utf8",
-    timeout: 20_000,
-  });
-}
+const FAST = "1gbit";
 
 test("QError has the call, the number and the name of the error", () => {
   const error = failure("qsend", -constants.errno.ENOBUFS, "send");
@@ -68,19 +57,44 @@ test("the library is opened at the first call, and says how to build it when it 
   );
 });
 
-test("only ffi/runtime.ts names the runtimes", () => {
-  const files = ["mod.ts"];
-  for (const folder of ["ffi", "media"]) {
-    for (const file of readdirSync(new URL(folder, root))) files.push(`${folder}/${file}`);
+test("what the system refuses is a QError that reads as a sentence", async () => {
+  await using peer = await udpPeer();
+  using link = qsockinit({ rate: FAST });
+  using unconnected = link.open();
+  const cases: [() => unknown, string, RegExp][] = [
+    [() => qsockinit({ rate: 1, device: "nosuch0" }), "ENODEV", /^Cannot open link nosuch0: there/],
+    [() => unconnected.send(message(1)), "EDESTADDRREQ", /^Cannot send: the socket is not connec/],
+    [() => link.open({ local: peer.address }), "EADDRINUSE", /^Cannot open a socket: address alr/],
+    [
+      () => link.open({ local: { hostname: "203.0.113.1", port: 0 } }),
+      "EADDRNOTAVAIL",
+      /^Cannot open a socket: address not available/,
+    ],
+    [
+      () => link.open({ local: { hostname: "::1", port: 0 }, to: peer.address }),
+      "EAFNOSUPPORT",
+      /^Cannot open a socket to 127.0.0.1 port \d+: address family/,
+    ],
+  ];
+  for (const [use, code, words] of cases) {
+    assert.throws(use, (error: { name: string; code: string; message: string }) => {
+      assert.equal(error.name, "QError", String(error));
+      assert.equal(error.code, code, error.message);
+      assert.match(error.message, words);
+      return true;
+    });
   }
-  const naming = files.filter((file) => {
-    if (!file.endsWith(".ts") || file === "ffi/runtime.ts") return false;
-    try {
-      return /\b(Deno|Bun)\.\w|bun:ffi/.test(readFileSync(new URL(file, root), "utf8"));
-    } catch (error) {
-      if ((error as { code?: string }).code === "ENOENT") return false;
-      throw error;
-    }
+});
+
+test("a device has one scheduler and one rate", () => {
+  using first = qsockinit({ device: "lo", rate: FAST, scheduler: "edf" });
+  assert.throws(() => qsockinit({ device: "lo", rate: FAST, scheduler: "fifo" }), {
+    code: "EBUSY",
+    message: "Cannot open link lo: another scheduler is in charge there already (EBUSY)",
   });
-  assert.deepEqual(naming, []);
+  assert.throws(() => qsockinit({ device: "lo", rate: 1, scheduler: "edf" }), { code: "EEXIST" });
+  using second = qsockinit({ device: "lo", rate: FAST, scheduler: "edf" });
+  first.close();
+  using socket = second.open();
+  assert.equal(socket.info().scheduler, "edf");
 });
