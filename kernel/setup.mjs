@@ -3,6 +3,9 @@
 // node kernel/setup.mjs                       do that
 // node kernel/setup.mjs bun examples/demo.ts  then run this under Bun (or `deno ...`)
 //
+// (The tasks of deno.json say `node`, Deno's stand-in for it: in a task, the name `deno` finds npm's
+// package, whose launcher is a binary that Deno would then read as JavaScript.)
+//
 // Plain JavaScript for Node >= 20, Bun and Deno, because it runs before anything is installed.
 // Importing it is running it (`bun test` preloads it). Each step first looks whether there is
 // anything to do, so the second run says nothing and takes a tenth of a second.

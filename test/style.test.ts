@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const SKIPPED_FOLDERS = new Set(["node_modules", "build", "report", ".git"]);
+const NOT_OURS = /^(node_modules|build|report|\.git|\.example-.*)$/;
 
 /** Text of every file that is text, by its path from the checkout's root. */
 const texts = new Map(
@@ -76,7 +76,7 @@ function withoutProse(source: string): string {
 function filesBelow(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = folder ? `${folder}/${entry.name}` : entry.name;
-    if (SKIPPED_FOLDERS.has(entry.name)) return [];
+    if (NOT_OURS.test(entry.name)) return [];
     return entry.isDirectory() ? filesBelow(path) : [path];
   });
 }

@@ -1,0 +1,74 @@
+// The docstrings of what mod.ts exports, as `deno doc` reads them: all there, all examples right.
+
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { runtimes } from "../kernel/setup.mjs";
+import { checkTypeScript, fences, run, runTypeScript } from "./example.ts";
+
+interface JsDoc {
+  doc?: string;
+  tags?: { kind: string; doc?: string }[];
+}
+
+interface Module {
+  module_doc?: JsDoc;
+  symbols: { name: string; declarations: { kind: string; jsDoc?: JsDoc }[] }[];
+}
+
+interface Export {
+  name: string;
+  kinds: string[];
+  documented: boolean;
+  /** The TypeScript of its examples. */
+  examples: string[];
+}
+
+/** Types may do without an example: those of the calls that take them show them. */
+const TYPES = ["interface", "typeAlias"];
+
+const deno = runtimes.deno;
+const exports = deno ? documentation(deno) : [];
+const skip = deno ? false : "there is no Deno for this machine, whose `doc` reads the docstrings";
+
+test("mod.ts exports something", { skip }, () => assert.ok(exports.length > 0));
+
+test("every export of mod.ts has a docstring", { skip }, () => {
+  assert.deepEqual(exports.filter((it) => !it.documented).map((it) => it.name), []);
+});
+
+test("every function, class and constant of mod.ts has an example", { skip }, () => {
+  const values = exports.filter((it) => !it.kinds.every((kind) => TYPES.includes(kind)));
+  assert.deepEqual(values.filter((it) => it.examples.length === 0).map((it) => it.name), []);
+});
+
+test("the types of all examples are right", { skip }, () => {
+  checkTypeScript(exports.flatMap((it) => it.examples), deno!);
+});
+
+for (const { name, examples } of exports) {
+  examples.forEach((code, index) => {
+    const which = examples.length > 1 ? ` (${index + 1} of ${examples.length})` : "";
+    test(`the example of ${name} runs${which}`, () => runTypeScript(code));
+  });
+}
+
+function documentation(deno: string): Export[] {
+  const read = JSON.parse(run(deno, ["doc", "--quiet", "--json", "mod.ts"]));
+  return Object.values<Module>(read.nodes).flatMap(({ module_doc, symbols }) => [
+    described("mod.ts", ["module"], [module_doc]),
+    ...symbols.map(({ name, declarations }) =>
+      described(name, declarations.map((it) => it.kind), declarations.map((it) => it.jsDoc))
+    ),
+  ]);
+}
+
+function described(name: string, kinds: string[], docs: (JsDoc | undefined)[]): Export {
+  const tags = docs.flatMap((doc) => doc?.tags ?? []).filter((tag) => tag.kind === "example");
+  return {
+    name,
+    kinds,
+    documented: docs.some((doc) => (doc?.doc ?? "").trim() !== ""),
+    examples: tags.flatMap((tag) => fences(tag.doc ?? ""))
+      .filter((fence) => fence.language === "ts").map((fence) => fence.code),
+  };
+}
