@@ -18,7 +18,8 @@ const NOT_RUN = [
 ];
 
 const path = join(root, "README.md");
-const readme = existsSync(path) ? fences(readFileSync(path, "utf8")) : [];
+const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+const readme = fences(text);
 const typescript = readme.filter((fence) => fence.language === "ts");
 const shell = readme.filter((fence) => /^(sh|bash|console)$/.test(fence.language));
 const scripts = Object.keys(JSON.parse(readText("package.json")).scripts);
@@ -47,6 +48,12 @@ for (const { code, line } of shell) {
   }
 }
 
+test("scripts and tasks that README.md's prose names exist", () => {
+  const named = [...text.matchAll(/`(npm|bun|deno) (?:run|task) ([\w:-]+)[^`]*`/g)];
+  const missing = named.filter(([, runner, name]) => !known(runner).includes(name));
+  assert.deepEqual(missing.map(([command]) => command), []);
+});
+
 /** One string a command: no prompt, no comment, no output; continued lines joined. */
 function commands(code: string): string[] {
   const lines = code.replace(/\\\n\s*/g, "").split("\n").map((line) => line.trimEnd());
@@ -62,14 +69,18 @@ function tryCommand(command: string): void {
   const [, runner, name] = command.match(/^(npm|bun) run ([\w:-]+)/) ??
     command.match(/^(npm|bun) (test|start)\b/) ?? command.match(/^(deno) task ([\w:-]+)/) ?? [];
   if (runner) {
-    const known = runner === "deno" ? tasks : scripts;
-    assert.ok(known.includes(name), `no such ${runner === "deno" ? "task" : "script"}: ${name}`);
+    assert.ok(known(runner).includes(name), `no such script or task: ${name}`);
     if (name === "demo") demo(runner);
     return;
   }
   const program = command.match(/^(?:bun|bun run|deno run -A) (examples\/[\w./-]+\.ts)\b/)?.[1];
   assert.ok(program, "not a command that this test knows: teach it how to try it");
   assert.ok(existsSync(join(root, program)), `no such file: ${program}`);
+}
+
+/** What `npm run`, `bun run` or `deno task` can be given. */
+function known(runner: string): string[] {
+  return runner === "deno" ? tasks : scripts;
 }
 
 /** Runs the demo, shortened, when it is this runtime's: one run each is enough. */
