@@ -26,7 +26,11 @@ export function check<T>(
     reporter: (run) => {
       if (!run.failed) return;
       const again = `QSOCKETS_SEED=${run.seed} QSOCKETS_RUNS=${parameters.runs}`;
-      throw new Error(`${again} repeats this:\n${fc.defaultReportMessage(run)}`);
+      const cause = run.errorInstance;
+      const what = cause instanceof Error ? cause.message : cause;
+      throw new Error(`${again} repeats this:\n${what}\n${fc.defaultReportMessage(run)}`, {
+        cause,
+      });
     },
   });
 }
@@ -110,6 +114,12 @@ const samples: fc.Arbitrary<Trace> = fc.tuple(
   }))
 );
 
+/** The marks of the messages of one frame. */
+function marks(packets: number): Mark[] {
+  if (packets === 1) return ["whole"];
+  return ["start", ...Array<Mark>(packets - 2).fill("middle"), "end"];
+}
+
 const picture = fc.record({
   type: fc.constantFrom("I", "P", "B", "b"),
   packets: fc.integer({ min: 1, max: 6 }),
@@ -138,11 +148,7 @@ const groups: fc.Arbitrary<Trace> = fc.tuple(
       ...(leading && type !== "I" ? { leading } : {}),
       ...(deadline === undefined ? {} : { deadline }),
     };
-    const marks: Mark[] = packets === 1
-      ? ["whole"]
-      : ["start", ...Array<Mark>(packets - 2).fill("middle"), "end"];
-    if (broken) marks.splice(-1, 1);
-    return marks.map((frame, k) => ({
+    return marks(packets).slice(0, broken ? -1 : undefined).map((frame, k) => ({
       bytes,
       at: round(start + i * gap + k * spread),
       ...flags,
@@ -201,3 +207,115 @@ export function droppable(scenario: Scenario): Scenario {
   const streams = scenario.streams.map((stream) => ({ ...stream, droppable: true }));
   return { ...scenario, streams };
 }
+
+/** The scenario without messages that are out of order within their frame, or whose frame has no end. */
+export function wellFormed(scenario: Scenario): Scenario {
+  const messages = scenario.streams.flatMap((_, stream) => {
+    const arriving = scenario.messages.filter((message) => message.stream === stream)
+      .sort((a, b) => a.at - b.at);
+    const kept: ScenarioMessage[] = [];
+    let open: ScenarioMessage[] = [];
+    for (const message of arriving) {
+      const { frame } = message;
+      if (frame === undefined || frame === "whole" || frame === "start") open = [];
+      else if (open.length === 0) continue;
+      open.push(message);
+      if (frame === "start" || frame === "middle") continue;
+      kept.push(...open);
+      open = [];
+    }
+    return kept;
+  });
+  return { ...scenario, messages };
+}
+
+/** Streams of one period of so many slots, each with its window. */
+export interface SlotSet {
+  slots: number;
+  streams: { oln: number; old: number }[];
+}
+
+/** Sets that ask for more slots than there are, but for no more than is left when each loses its x of y. */
+export const slotSets: fc.Arbitrary<SlotSet> = fc.record({
+  slots: fc.integer({ min: 1, max: 6 }),
+  windows: fc.array(
+    fc.integer({ min: 1, max: 10 }).chain((old) =>
+      fc.integer({ min: 0, max: old - 1 }).map((oln) => ({ oln, old }))
+    ),
+    { minLength: 2, maxLength: 14 },
+  ),
+}).map(({ slots, windows }) => {
+  const streams: SlotSet["streams"] = [];
+  let needed = 0;
+  for (const window of windows) {
+    const more = 1 - window.oln / window.old;
+    if (needed + more > slots + 1e-9) continue;
+    needed += more;
+    streams.push(window);
+  }
+  return { slots, streams };
+}).filter(({ slots, streams }) => streams.length > slots);
+
+/** Frames that may never be dropped, which come at one time, among traffic that may. */
+export interface Batch {
+  scenario: Scenario;
+  at: number;
+  first: number; // the streams from this one on have one frame each
+  frames: { packets: number; bytes: number; deadline: number }[];
+}
+
+const tenths = (min: number, max: number): fc.Arbitrary<number> =>
+  fc.integer({ min: min * 10, max: max * 10 }).map((n) => n / 10);
+
+/** All of it with a deadline, and what may be dropped in frames of one message. */
+export const batches: fc.Arbitrary<Batch> = fc.record({
+  scheduler: fc.constantFrom<Scheduler>("dwcs", "edf"),
+  at: tenths(0, 40),
+  frames: fc.array(
+    fc.record({
+      packets: fc.integer({ min: 1, max: 4 }),
+      bytes: fc.integer({ min: 100, max: 1500 }),
+      deadline: tenths(1, 40),
+    }),
+    { minLength: 1, maxLength: 8 },
+  ),
+  others: fc.array(
+    fc.record({
+      ipg: fc.constantFrom(0, 1, 2, 5, 10),
+      trace: fc.array(
+        fc.record({
+          at: tenths(0, 60),
+          bytes: fc.integer({ min: 100, max: 1500 }),
+          deadline: tenths(1, 40),
+          drop: fc.constantFrom<Drop>(0, 1, 2, 3, 4, 5, 6),
+          level: fc.constantFrom(undefined, 2),
+        }),
+        { minLength: 1, maxLength: 18 },
+      ),
+    }),
+    { minLength: 1, maxLength: 6 },
+  ),
+}).map(({ scheduler, at, frames, others }) => {
+  const first = others.length;
+  const streams: Attributes[] = [
+    ...others.map(({ ipg }) => ({ ipg })),
+    ...frames.map(() => ({ ipg: 10 })),
+  ];
+  const messages: ScenarioMessage[] = [
+    ...others.flatMap(({ trace }, stream) =>
+      trace.map(({ level, ...message }) => ({
+        stream,
+        ...message,
+        frame: "whole" as const,
+        ...(level === undefined ? {} : { level }),
+      }))
+    ),
+    ...frames.flatMap(({ packets, bytes, deadline }, i) =>
+      marks(packets).map((frame) => {
+        const drop = "never" as const;
+        return { stream: first + i, bytes, at, deadline, drop, frame };
+      })
+    ),
+  ];
+  return { scenario: { scheduler, rate: 1_000_000, streams, messages }, at, first, frames };
+});

@@ -53,10 +53,11 @@ function enqueueFirst(state: State, arrival: Arrival): void {
   const lossy = isLossy(state, stream);
   const tailWith = () =>
     lossy && level !== LEVEL_NONE ? tailAfter(stream.tail, level, leading) : stream.tail;
-  let refused: Reason | null = null;
-  if (tailWith() === "lost") refused = "dependency";
-  else if (!makeRoom(state, arrival, null)) refused = "overflow";
-  else if (tailWith() === "lost") refused = "dependency"; // by what was lost to make room
+  let refused: Reason | null = tailWith() === "lost" ? "dependency" : null;
+  if (refused === null) {
+    if (!makeRoom(state, arrival, null)) refused = "overflow";
+    else if (tailWith() === "lost") refused = "dependency"; // by what was lost to make room
+  }
   if (refused === null) {
     stream.tail = tailWith() as Stream["tail"];
     append(state, arrival, mark === undefined ? null : newFrame(level));

@@ -1,0 +1,289 @@
+// What the scheduler promises, on random traffic: that it does what the model does, and what
+// follows for its users. `QSOCKETS_RUNS=5000` looks further, `QSOCKETS_SEED=n` looks again.
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { describe, test } from "node:test";
+import { VirtualLink } from "../ffi/simulate.ts";
+import {
+  batches,
+  check,
+  droppable,
+  parameters,
+  scenario,
+  slotSets,
+  wellFormed,
+} from "./arbitrary.ts";
+import { ModelLink } from "./model.ts";
+import { play, sameEvents, sameInfo } from "./model/play.ts";
+import type { LinkMaker, Played, PlayedInfo, Scenario } from "./model/play.ts";
+import type { Event, Scheduler } from "./model/state.ts";
+
+const Link = VirtualLink as LinkMaker;
+const SCHEDULERS: Scheduler[] = ["dwcs", "edf", "edf-lossless", "fifo"];
+
+console.log(`properties: QSOCKETS_SEED=${parameters.seed} QSOCKETS_RUNS=${parameters.runs}`);
+
+const key = ({ stream, message }: Event) => `${stream}.${message}`;
+const isSent = ({ outcome }: Event) => outcome !== "dropped";
+const sum = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((a, b) => a + b, 0);
+
+describe("the scheduler and its model", () => {
+  for (const scheduler of SCHEDULERS) {
+    test(`${scheduler} does the same, message by message`, () => {
+      check(scenario(scheduler), (scenario) => {
+        const expected = play(ModelLink, scenario);
+        const actual = play(Link, scenario);
+        sameEvents(actual.events, expected.events, scenario);
+        const print = JSON.stringify(scenario);
+        actual.streams.forEach((info, i) => sameInfo(info, expected.streams[i], `${i}: ${print}`));
+      }, 2);
+    });
+  }
+});
+
+describe("every scheduler", () => {
+  test("brings every message to one end, and counts it there", () => {
+    check(scenario(), (scenario) => {
+      const { events, streams, link } = play(Link, scenario);
+      assert.equal(new Set(events.map(key)).size, events.length, "a message ended twice");
+      assert.equal(events.length + link.queued, scenario.messages.length);
+      streams.forEach((info, i) => agrees(info, events.filter(({ stream }) => stream === i)));
+      agrees(link, events);
+    });
+  });
+
+  test("sends a stream's messages in the order of their arrival", () => {
+    check(scenario(), (scenario) => {
+      const { events } = play(Link, scenario);
+      scenario.streams.forEach((_, stream) => {
+        const arrived = scenario.messages.filter((message) => message.stream === stream)
+          .map(({ at }, number) => ({ at, number }))
+          .sort((a, b) => a.at - b.at).map(({ number }) => number);
+        const sent = events.filter((event) => event.stream === stream && isSent(event))
+          .map(({ message }) => arrived.indexOf(message));
+        assert.deepEqual(sent, [...sent].sort((a, b) => a - b));
+      });
+    });
+  });
+
+  test("does not depend on when the clock is looked at", () => {
+    const stops = fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 8 });
+    check(fc.tuple(scenario(), stops), ([scenario, stops]) => {
+      const sorted = stops.map((tenths) => tenths / 10).sort((a, b) => a - b);
+      sameEvents(play(Link, scenario, sorted).events, play(Link, scenario).events, scenario);
+    });
+  });
+
+  test("does the same with the same input, in whatever order of calls", () => {
+    check(fc.tuple(scenario(), fc.integer()), ([{ messages, ...rest }, seed]) => {
+      // Distinct times: among equal ones the order of the calls is the order of arrival.
+      const given = messages.map((message, i) => ({ ...message, at: message.at + i / 1e6 }));
+      const order = given.map((_, i) => i).sort((a, b) => hash(a, seed) - hash(b, seed));
+      const fates = (order: number[]) => {
+        const scenario = { ...rest, messages: order.map((i) => given[i]) };
+        const numbers = rest.streams.map((_, stream) =>
+          order.filter((i) => given[i].stream === stream)
+        );
+        return play(Link, scenario).events.map(({ at, stream, message, outcome, reason }) =>
+          `${at} ${numbers[stream][message]} ${outcome} ${reason ?? ""}`
+        ).sort();
+      };
+      const inOrder = fates(given.map((_, i) => i));
+      assert.deepEqual(fates(given.map((_, i) => i)), inOrder);
+      assert.deepEqual(fates(order), inOrder);
+    });
+  });
+});
+
+/** The counters say what the events say. */
+function agrees(info: PlayedInfo, events: Event[]): void {
+  const bytes = (events: Event[]) => sum(events.map((event) => event.bytes));
+  const dropped = events.filter((event) => !isSent(event));
+  assert.equal(info.offered, events.length + info.queued);
+  assert.equal(info.sent, events.filter(({ outcome }) => outcome === "sent").length);
+  assert.equal(info.late, events.filter(({ outcome }) => outcome === "late").length);
+  for (const reason of ["expired", "frame", "dependency", "window", "overflow"]) {
+    assert.equal(info.dropped[reason], dropped.filter((event) => event.reason === reason).length);
+  }
+  assert.equal(sum(info.droppedByPriority), dropped.length);
+  assert.equal(info.sentBytes, bytes(events.filter(isSent)));
+  assert.equal(info.droppedBytes, bytes(dropped));
+  assert.equal(info.offeredBytes, bytes(events) + info.queuedBytes);
+}
+
+/** A number for each index that has nothing to do with it. */
+function hash(index: number, seed: number): number {
+  return Math.imul(index + 1, 0x9e3779b1) ^ Math.imul(seed | 1, index * 0x85ebca6b + 1);
+}
+
+describe("frames", () => {
+  test("dwcs, edf and edf-lossless send all of a frame or nothing", () => {
+    const frames = fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless");
+    check(frames.chain(scenario).map(wellFormed), (scenario) => {
+      const { events, link } = play(Link, scenario);
+      assert.equal(link.frames.partial, 0);
+      const sent = new Set(events.filter(isSent).map(key));
+      scenario.streams.forEach((_, stream) => {
+        let all: boolean | undefined;
+        scenario.messages.filter((message) => message.stream === stream).forEach(({ frame }, i) => {
+          const one = sent.has(`${stream}.${i}`);
+          if (frame === "middle" || frame === "end") assert.equal(one, all);
+          else all = one;
+        });
+      });
+    });
+  });
+
+  test("begin is a promise: none is partial, whatever comes", () => {
+    check(fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless").chain(scenario), (scenario) => {
+      assert.equal(play(Link, scenario).link.frames.partial, 0);
+    });
+  });
+
+  test("dwcs and edf send nothing late on streams that may drop", () => {
+    const lossy = fc.constantFrom<Scheduler>("dwcs", "edf").chain(scenario).map(droppable);
+    check(lossy, (scenario) => {
+      const { events } = play(Link, scenario);
+      assert.deepEqual(events.filter(({ outcome }) => outcome === "late"), []);
+    });
+  });
+});
+
+describe("never", () => {
+  // The precise form: of `never` frames that come together, each at the head of its stream and
+  // among no more than 128 units that can expire, exactly those are lost that would be lost with
+  // the link to themselves once the packet on the wire is sent. So nothing that may be dropped
+  // and was begun after they came has made the difference. Not promised: that no time is spent on
+  // other messages before they come, nor that a frame begun before them is broken off; so here
+  // what may be dropped has frames of one message.
+  test("is lost to nothing that may be dropped and was begun after it came", () => {
+    check(batches, ({ scenario, at, first, frames }) => {
+      const { events } = play(Link, scenario);
+      const onWire = events.find((event) =>
+        isSent(event) && event.stream < first && event.at > at && startOf(event) < at * 1000
+      );
+      let free = Math.round((onWire?.at ?? at) * 1000); // in us, and so in bytes
+      const expected = frames
+        .map(({ packets, bytes, deadline }, i) => ({
+          stream: first + i,
+          bytes: packets * bytes,
+          due: Math.round((at + deadline) * 1000),
+        }))
+        .sort((a, b) => a.due - b.due || a.stream - b.stream)
+        .filter(({ bytes, due }) => free + bytes <= due && (free += bytes) > 0)
+        .map(({ stream }) => stream);
+      const sent = events.filter((event) => isSent(event) && event.stream >= first);
+      assert.deepEqual(
+        [...new Set(sent.map(({ stream }) => stream))].sort((a, b) => a - b),
+        expected.sort((a, b) => a - b),
+      );
+    }, 2);
+  });
+
+  /** When its transmission began, in us at a byte per us. */
+  const startOf = (event: Event) => Math.round(event.at * 1000) - event.bytes;
+});
+
+describe("windows", () => {
+  // R. West and C. Poellabauer, "Analysis of a Window-Constrained Scheduler for Real-Time and
+  // Best-Effort Packet Streams", RTSS 2000: with one period for all, and one slot for each
+  // message, sum((1 - x/y) C/T) <= 1 is enough.
+  const PERIODS = 60;
+  const playSet = (
+    scheduler: Scheduler,
+    { slots, streams }: { slots: number; streams: { oln: number; old: number }[] },
+  ): Played =>
+    play(Link, {
+      scheduler,
+      rate: 1_000_000,
+      streams: streams.map((window) => ({ ipg: slots, ...window })),
+      messages: Array.from({ length: PERIODS }, (_, k) =>
+        streams.map((_, stream) => ({
+          stream,
+          bytes: 1000,
+          at: k * slots,
+          deadline: slots,
+        }))).flat(),
+    });
+
+  test("dwcs violates none in a feasible set of equal periods; edf does", () => {
+    let sets = 0;
+    let violatedByEdf = 0;
+    check(slotSets, (set) => {
+      const { events, streams } = playSet("dwcs", set);
+      assert.deepEqual(streams.map((info) => info.violations), streams.map(() => 0));
+      set.streams.forEach(({ oln, old }, stream) => {
+        const fates = events.filter((event) => event.stream === stream)
+          .sort((a, b) => a.message - b.message);
+        for (let from = 0; from + old <= fates.length; from += old) {
+          const lost = fates.slice(from, from + old).filter((event) => !isSent(event)).length;
+          assert.ok(lost <= oln, `stream ${stream} lost ${lost} of ${old} from ${from} on`);
+        }
+      });
+      sets += 1;
+      if (playSet("edf", set).streams.some((info) => info.violations > 0)) violatedByEdf += 1;
+    }, 0.5);
+    assert.ok(violatedByEdf > 0.5 * sets, `edf violated only ${violatedByEdf} of ${sets} sets`);
+  });
+});
+
+describe("best effort", () => {
+  const load = fc.record({
+    scheduler: fc.constantFrom<Scheduler>("dwcs", "edf"),
+    managed: fc.array(fc.integer({ min: 200, max: 1500 }), { minLength: 1, maxLength: 5 }),
+    bytes: fc.integer({ min: 100, max: 1500 }),
+    drop: fc.constantFrom(0 as const, 6 as const, "never" as const),
+  });
+
+  /** The traffic of managed streams with one message in each `gap`, and of one best-effort stream. */
+  const traffic = (
+    { scheduler, managed, bytes, drop }: typeof load extends fc.Arbitrary<infer T> ? T : never,
+    gap: number,
+    deadline: number | undefined,
+  ): Scenario => ({
+    scheduler,
+    rate: 1_000_000,
+    streams: [{}, ...managed.map(() => ({ ipg: gap }))],
+    messages: [
+      ...Array.from({ length: 300 }, () => ({ stream: 0, bytes, at: 0 })),
+      ...managed.flatMap((size, i) =>
+        Array.from({ length: 150 }, (_, k) => ({
+          stream: i + 1,
+          bytes: size,
+          at: Math.round(k * gap * 1000) / 1000,
+          drop,
+          ...(deadline === undefined ? {} : { deadline }),
+        }))
+      ),
+    ],
+  });
+
+  test("gets a sixteenth of what an overload of managed streams gets", () => {
+    check(load, (load) => {
+      const gap = sum(load.managed) / 1000 / 1.5; // 1.5 times what the link carries
+      const end = 150 * gap;
+      const { events } = play(Link, traffic({ ...load, drop: 6 }, gap, 4 * gap));
+      const sent = (own: boolean) =>
+        sum(
+          events.filter((event) => isSent(event) && event.at <= end && (event.stream === 0) === own)
+            .map((event) => event.bytes),
+        );
+      const slack = 16 * load.bytes + 3000; // one message saved up for, one on the wire
+      assert.ok(16 * sent(true) >= sent(false) - slack, `${sent(true)} of ${sent(false)} bytes`);
+    }, 0.5);
+  });
+
+  test("costs a feasible managed set none of its never-frames", () => {
+    // At 0.85 of the link, with a budget for each message of three times what all send at once
+    // and for what best effort may have saved up, its sixteenth does no harm.
+    check(load, (load) => {
+      const gap = sum(load.managed) / 1000 / 0.85;
+      const budget = Math.ceil(3 * gap + 6);
+      const { events } = play(Link, traffic({ ...load, drop: "never" }, gap, budget));
+      const lost = events.filter((event) => event.stream > 0 && !isSent(event));
+      assert.deepEqual(lost, []);
+      assert.ok(events.some((event) => event.stream === 0 && isSent(event)));
+    }, 0.5);
+  });
+});
