@@ -13,9 +13,9 @@
 import type { ElementaryChunk, VideoCodec } from "./frame.ts";
 import { parsePesHeader, type PesHeader, StampUnwrapper } from "./pes.ts";
 import {
-  PAT_PID,
   parseProgramAssociation,
   parseProgramMap,
+  PAT_PID,
   type ProgramEntry,
   SectionReader,
   type StreamEntry,
@@ -65,6 +65,9 @@ export class TsDemuxer {
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
   #period = TS_PACKET_BYTES;
+  #locked = false;
+  #locks = 0;
+  /** Passed over since the last packet. */
   #unsyncedBytes = 0;
   #chunks: ElementaryChunk[] = [];
   readonly #pat = new SectionReader();
@@ -116,7 +119,8 @@ export class TsDemuxer {
       const bytes = this.#bytes;
       const left = bytes.length - this.#at;
       if (left === 0) break;
-      if (bytes[this.#at] !== SYNC_BYTE || this.#unsyncedBytes > 0) {
+      if (bytes[this.#at] !== SYNC_BYTE) this.#locked = false;
+      if (!this.#locked) {
         if (!this.#lock(final)) break;
         continue;
       }
@@ -150,7 +154,11 @@ export class TsDemuxer {
       if (period === null) continue;
       this.#unsyncedBytes += at - this.#at;
       this.#at = at;
+      // The stamp before a file's first packet is no damage.
+      if (this.#locks === 0 && period === 192 && this.#unsyncedBytes === 4) this.#unsyncedBytes = 0;
       this.#period = period;
+      this.#locks += 1;
+      this.#locked = true;
       this.#endUnsynced();
       return true;
     }
@@ -236,7 +244,11 @@ export class TsDemuxer {
     if (header === null || header === "more" || header.scrambled) {
       this.#pes = null;
       const kind = header !== null && header !== "more" ? "scrambled" : "packet";
-      return this.#lose(kind, pes.head.length, `PES packet: ${kind === "packet" ? "bad" : kind} header`);
+      return this.#lose(
+        kind,
+        pes.head.length,
+        `PES packet: ${kind === "packet" ? "bad" : kind} header`,
+      );
     }
     const head = pes.head;
     pes.header = header;
@@ -304,7 +316,10 @@ export class TsDemuxer {
     }
   }
 
-  #programMap(pid: number, { program, streams }: { program: number; streams: StreamEntry[] }): void {
+  #programMap(
+    pid: number,
+    { program, streams }: { program: number; streams: StreamEntry[] },
+  ): void {
     if (!this.#programs.some((entry) => entry.pid === pid && entry.program === program)) return;
     const map = this.#maps.get(pid)!;
     map.streams = streams;

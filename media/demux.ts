@@ -1,0 +1,180 @@
+/**
+ * From bytes to frames in two stages, each a `TransformStream` over a synchronous core. `demux()`
+ * finds out what the input is and takes the video out of its container; `frames()` cuts it into
+ * access units. Both give the same result however the input is cut, and hold no more than one
+ * access unit of at most `ACCESS_UNIT_BYTES_MAX`.
+ */
+
+import * as z from "zod";
+import { check } from "../ffi/options.ts";
+import type { ElementaryChunk, Frame, VideoCodec } from "./frame.ts";
+import { H264Parser } from "./h264.ts";
+import { Mpeg2Parser } from "./mpeg2.ts";
+import { PsDemuxer } from "./mpegps.ts";
+import { TsDemuxer } from "./mpegts.ts";
+import { MediaReport } from "./report.ts";
+import { sniff } from "./sniff.ts";
+
+const report = z.instanceof(MediaReport, { error: "must be a MediaReport" }).optional();
+
+export const demuxOptions = z.strictObject({
+  /** Takes note of what is lost or skipped, and of the container. */
+  report,
+  /** Reads the input as a bare elementary stream of this codec, whatever it looks like. */
+  codec: z.enum(["mpeg1", "mpeg2", "h264"], { error: 'must be "mpeg1", "mpeg2" or "h264"' })
+    .optional(),
+});
+
+export const framesOptions = z.strictObject({
+  /** Takes note of what is lost. */
+  report,
+  /** Larger access units are thrown away and reported, bytes. */
+  accessUnitBytesMax: z.number().int().positive({ error: "must be above 0" }).optional(),
+});
+
+export type DemuxOptions = z.infer<typeof demuxOptions>;
+export type FramesOptions = z.infer<typeof framesOptions>;
+
+/** What both stages are made of. */
+interface Core<I, O> {
+  push(input: I): O[];
+  end(): O[];
+}
+
+/** Bytes to chunks of one elementary stream; the synchronous core of `demux()`. */
+export class Demuxer implements Core<Uint8Array, ElementaryChunk> {
+  readonly #report: MediaReport;
+  #inner: Core<Uint8Array, ElementaryChunk> | null = null;
+  #head: Uint8Array = new Uint8Array(0);
+
+  constructor(options: DemuxOptions = {}) {
+    const { report, codec } = check(demuxOptions, options, "demux");
+    this.#report = report ?? new MediaReport();
+    if (codec !== undefined) this.#inner = bare(codec);
+  }
+
+  push(bytes: Uint8Array): ElementaryChunk[] {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`Cannot demux: input must be Uint8Array, got ${typeof bytes}`);
+    }
+    if (this.#inner !== null) return this.#inner.push(bytes);
+    const head = new Uint8Array(this.#head.length + bytes.length);
+    head.set(this.#head);
+    head.set(bytes, this.#head.length);
+    this.#head = head;
+    return this.#begin(false);
+  }
+
+  end(): ElementaryChunk[] {
+    const chunks = this.#inner === null ? this.#begin(true) : [];
+    return chunks.concat(this.#inner!.end());
+  }
+
+  #begin(final: boolean): ElementaryChunk[] {
+    const head = this.#head;
+    const found = sniff(head, final);
+    if (found === null) return [];
+    const { container, codec } = found;
+    if (container === "MP4" || container === "Matroska") {
+      throw new Error(
+        `Cannot demux a stream of ${container}: its index may stand at the end; ` +
+          "give the file's path or a Blob to readFrames()",
+      );
+    }
+    this.#report.container = container;
+    const report = this.#report;
+    if (container === "MPEG-TS") this.#inner = new TsDemuxer({ report });
+    else if (container === "MPEG-PS") this.#inner = new PsDemuxer({ report, codec: codec! });
+    else this.#inner = bare(codec!);
+    this.#head = new Uint8Array(0);
+    return this.#inner.push(head);
+  }
+}
+
+/** An elementary stream without a container is its own only chunk. */
+function bare(codec: VideoCodec): Core<Uint8Array, ElementaryChunk> {
+  return {
+    push: (data) => [{ codec, data, pts: null, dts: null, damaged: false }],
+    end: () => [],
+  };
+}
+
+/** Chunks to frames; the synchronous core of `frames()`. */
+export class FrameParser implements Core<ElementaryChunk, Frame> {
+  readonly #options: FramesOptions;
+  #inner: Core<ElementaryChunk, Frame> | null = null;
+  #family: "mpeg" | "h264" | null = null;
+  #index = 0;
+
+  constructor(options: FramesOptions = {}) {
+    this.#options = check(framesOptions, options, "cut frames");
+  }
+
+  push(chunk: ElementaryChunk): Frame[] {
+    const family = chunk.codec === "h264" ? "h264" : "mpeg";
+    const frames: Frame[] = [];
+    if (family !== this.#family) {
+      frames.push(...this.end());
+      this.#family = family;
+      this.#inner = chunk.codec === "h264"
+        ? new H264Parser(this.#options)
+        : new Mpeg2Parser({ ...this.#options, codec: chunk.codec });
+    }
+    return frames.concat(this.#count(this.#inner!.push(chunk)));
+  }
+
+  end(): Frame[] {
+    return this.#inner === null ? [] : this.#count(this.#inner.end());
+  }
+
+  /** Frames are counted through, also where the codec changes. */
+  #count(frames: Frame[]): Frame[] {
+    for (const frame of frames) frame.index = this.#index++;
+    return frames;
+  }
+}
+
+/**
+ * A stage that takes the video out of an MPEG transport or program stream, or passes on a bare
+ * MPEG-1, MPEG-2 or H.264 stream. It errs if the input is none of these, or carries no such video,
+ * and says what it carries instead. MP4 and Matroska cannot be read front to back: see
+ * `readFrames()`.
+ *
+ * @example
+ * ```ts
+ * import { openAsBlob } from "node:fs";
+ * import { demux, frames } from "qsockets";
+ * const file = await openAsBlob("film.ts");
+ * for await (const frame of file.stream().pipeThrough(demux()).pipeThrough(frames())) {
+ *   console.log(frame.type, frame.pts);
+ * }
+ * ```
+ */
+export function demux(options?: DemuxOptions): TransformStream<Uint8Array, ElementaryChunk> {
+  return stage(new Demuxer(options));
+}
+
+/**
+ * A stage that cuts elementary streams into frames, in decode order.
+ *
+ * @example
+ * ```ts
+ * import { frames, MediaReport } from "qsockets";
+ * const report = new MediaReport();
+ * const stage = frames({ report });
+ * ```
+ */
+export function frames(options?: FramesOptions): TransformStream<ElementaryChunk, Frame> {
+  return stage(new FrameParser(options));
+}
+
+function stage<I, O>(core: Core<I, O>): TransformStream<I, O> {
+  return new TransformStream<I, O>({
+    transform(input, controller) {
+      for (const output of core.push(input)) controller.enqueue(output);
+    },
+    flush(controller) {
+      for (const output of core.end()) controller.enqueue(output);
+    },
+  });
+}
