@@ -6,6 +6,7 @@
 // Arrivals may be given in any order and wait here, sorted, until the clock reaches them. What
 // arrives at time t is queued after the transmission that ends at t and before the decision at t.
 
+import { constants } from "node:os";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { attrFields } from "./attributes.ts";
 import { errorName, failure } from "./error.ts";
@@ -159,7 +160,9 @@ export class VirtualLink implements Disposable {
   }
 
   #arrive(arrival: Arrival): void {
-    if (this.#handle === 0) throw failure("qsend", -9, "send", { EBADF: "the link is closed" });
+    if (this.#handle === 0) {
+      throw failure("qsend", -constants.errno.EBADF, "send", { EBADF: "the link is closed" });
+    }
     const { at_ns } = arrival;
     if (!(at_ns >= this.#nowNs && at_ns <= Number.MAX_SAFE_INTEGER)) {
       throw new RangeError(
@@ -206,7 +209,20 @@ export class VirtualLink implements Disposable {
   }
 }
 
-/** A stream of a {@linkcode VirtualLink}. */
+/**
+ * A stream of a {@linkcode VirtualLink}.
+ *
+ * @example
+ * ```ts
+ * import { VirtualLink, type VirtualStream } from "qsockets";
+ *
+ * using link = new VirtualLink({ scheduler: "edf", rate: "1mbit" });
+ * const streams: VirtualStream[] = [link.open(), link.open()];
+ * for (const stream of streams) stream.send(1250, { deadline: 15 });
+ * link.run(100);
+ * console.log(streams.map((stream) => stream.info().dropped.expired)); // [ 0, 1 ]
+ * ```
+ */
 export class VirtualStream {
   /** Counts from 0 in the order of opening. */
   readonly id: number;

@@ -1,10 +1,11 @@
 // A managed socket: messages go in with what they need, counters come out. What happens between
 // is C's: a message is copied into a bounded queue, ranked, and sent or dropped by the link.
 
+import { constants } from "node:os";
 import { addressFields, peerStruct } from "./address.ts";
 import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
 import { CALL, ENUM, FLAG } from "./abi.ts";
-import { failure } from "./error.ts";
+import { failure, type QError } from "./error.ts";
 import { readInfo, type SocketInfo } from "./info.ts";
 import { Args, qchangeArgs, qcloseArgs, qsocketArgs } from "./layout.ts";
 import { library } from "./library.ts";
@@ -76,7 +77,7 @@ export class QSocket implements Disposable {
    */
   send(data: Uint8Array, options?: MessageOptions): number {
     const result = this.#offer(data, options);
-    if (result < 0) throw failure("qsend", result, "send");
+    if (result < 0) throw this.#failure("qsend", result, "send");
     return result;
   }
 
@@ -94,7 +95,9 @@ export class QSocket implements Disposable {
    */
   sendto(data: Uint8Array, to: Address, options?: MessageOptions): number {
     const result = this.#offerTo(data, to, options);
-    if (result < 0) throw failure("qsendto", result, `send to ${to.hostname} port ${to.port}`);
+    if (result < 0) {
+      throw this.#failure("qsendto", result, `send to ${to.hostname} port ${to.port}`);
+    }
     return result;
   }
 
@@ -204,19 +207,31 @@ export class QSocket implements Disposable {
     return this.#sendto(this.#handle, data, data.byteLength, flags, deadlineUs(options), peer);
   }
 
+  #failure(call: string, result: number, doing: string): QError {
+    const error = failure(call, result, doing);
+    if (error.code !== "EPIPE") return error;
+    const { lastError } = this.info();
+    if (lastError === null || lastError === "EPIPE") return error;
+    return failure(call, result, doing, { EPIPE: `the connection is gone, by ${lastError}` });
+  }
+
   async #drain(): Promise<SocketInfo> {
-    if (this.#handle === 0) throw failure("qclose", -9, "close the socket");
-    const handle = this.#draining = this.#handle;
+    if (this.#handle === 0) throw failure("qclose", -constants.errno.EBADF, "drain the socket");
+    const handle = this.#handle;
     closeHandle(handle, FLAG.QCLOSE_DRAIN, "drain the socket");
+    this.#draining = handle;
     this.#handle = 0;
-    let info = this.info();
-    while (info.queued > 0 && !info.broken && this.#draining !== 0) {
-      await new Promise((resolve) => setTimeout(resolve, drainMs(info)));
-      if (this.#draining !== 0) info = this.info();
+    try {
+      let info = this.info();
+      while (info.queued > 0 && !info.broken) {
+        await new Promise((resolve) => setTimeout(resolve, drainMs(info)));
+        if (this.#draining === 0) break;
+        info = this.info();
+      }
+      return info;
+    } finally {
+      if (this.#draining !== 0) this.#end(handle);
     }
-    if (this.#draining === 0) return await this.#closed.promise ?? info;
-    this.#end(handle);
-    return info;
   }
 
   #end(handle: number): void {

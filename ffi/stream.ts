@@ -6,7 +6,7 @@
 // last asked, plus what was written since, is an upper bound.
 
 import { constants } from "node:os";
-import { failure } from "./error.ts";
+import { failure, QError } from "./error.ts";
 import type { SocketInfo } from "./info.ts";
 import type { QMessage } from "./options.ts";
 
@@ -97,7 +97,14 @@ export function statsStream(
         });
         clearTimeout(timer);
       }
-      if (!ended) return controller.enqueue(read());
+      if (!ended) {
+        try {
+          return controller.enqueue(read());
+        } catch (error) {
+          // The link was closed, and the socket with it.
+          if (!(error instanceof QError) || error.code !== "EBADF") throw error;
+        }
+      }
       if (last) controller.enqueue(last);
       controller.close();
     },

@@ -14,9 +14,13 @@ test("writable waits for room rather than lose messages", async () => {
   await using peer = await udpPeer();
   using link = qsockinit({ rate: 2_000_000 });
   const socket = link.open({ to: peer.address, queueMessages: 20 });
-  const source = ReadableStream.from((function* (): Generator<QMessage> {
-    for (let number = 0; number < 300; number++) yield { data: message(number) };
-  })());
+  let number = 0;
+  const source = new ReadableStream<QMessage>({
+    pull(controller) {
+      if (number === 300) controller.close();
+      else controller.enqueue({ data: message(number++) });
+    },
+  });
   await source.pipeTo(socket.writable);
   assert.equal(socket.handle, 0);
   await peer.until(({ received }) => received.length === 300);
