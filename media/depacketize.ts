@@ -141,6 +141,7 @@ export class Depacketizer {
     if (known === "restart") { // what waits belongs to what was before
       while (this.#waiting.size > 0) this.#skip(frames);
       this.#wait(this.#sequences.restart(packet.sequence), packet);
+      this.#skip(frames);
     } else {
       this.#wait(this.#sequences.unroll(packet.sequence), packet);
     }

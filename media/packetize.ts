@@ -43,6 +43,9 @@ const integer = (least: number, most: number) => {
   return z.int({ error }).min(least, { error }).max(most, { error });
 };
 
+const anyFunction: z.ZodType<unknown> = z.instanceof(Function, { error: "must be a function" });
+const policyOption = anyFunction as z.ZodType<QosPolicy, QosPolicy>;
+
 const packetizeOptions = z.strictObject({
   format: z.enum(["mpv", "mp2t", "h264"], { error: 'must be "mpv", "mp2t" or "h264"' }),
   /** Most bytes of an RTP packet, header included. Default 1200; 1328 (7 TS packets) for mp2t. */
@@ -59,9 +62,7 @@ const packetizeOptions = z.strictObject({
   latency: z.number({ error: "must be a number of ms" })
     .positive({ error: "must be above 0 ms" }).optional(),
   /** Chooses drop priority, level and leading. Default `gopPolicy()`. */
-  policy: z.custom<QosPolicy>((value) => typeof value === "function", {
-    error: "must be a function",
-  }).optional(),
+  policy: policyOption.optional(),
   /** Cut what must be cut into equal parts, rather than full ones and a rest. Default true. */
   equalSizes: z.boolean({ error: "must be true or false" }).optional(),
   /** Hand packets of equal size over as one segmented message. Default false. */

@@ -31,6 +31,10 @@ const integer = (least: number, most: number) => {
   return z.int({ error }).min(least, { error }).max(most, { error });
 };
 
+const bytes: z.ZodType<Uint8Array, Uint8Array> = z.instanceof(Uint8Array, {
+  error: "must be a Uint8Array",
+});
+
 const sdpOptions = z.strictObject({
   format: z.enum(["mpv", "mp2t", "h264"], { error: 'must be "mpv", "mp2t" or "h264"' }),
   /** Where the packets go: the player's address, or a multicast group. */
@@ -44,7 +48,7 @@ const sdpOptions = z.strictObject({
   name: z.string({ error: "must be text of one line" })
     .regex(/^[^\r\n\0]+$/, { error: "must be text of one line" }).optional(),
   /** H.264: bytes that hold the parameter sets, such as the first key frame (Annex B). */
-  parameterSets: z.instanceof(Uint8Array, { error: "must be a Uint8Array" }).optional(),
+  parameterSets: bytes.optional(),
   /** The number of the frame marking extension, where `packetize` has one. */
   marking: integer(1, 14).optional(),
   /** Frames per second, where known. */

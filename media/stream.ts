@@ -40,7 +40,11 @@ export function packetize(options: PacketizeOptions): TransformStream<Frame, Fra
   });
 }
 
-const callback = { error: "must be a function" };
+function callback<F>() {
+  const anyFunction: z.ZodType<unknown> = z.instanceof(Function, { error: "must be a function" });
+  return (anyFunction as z.ZodType<F, F>).optional();
+}
+
 const above0 = z.number({ error: "must be a number" }).positive({ error: "must be above 0" });
 
 const paceOptions = z.strictObject({
@@ -51,17 +55,11 @@ const paceOptions = z.strictObject({
   /** The distance of frames without a decoding time, ms. Default 40, then as it was last. */
   interval: above0.optional(),
   /** The clock, ms. Default `monotonic`, the clock of `deadlineAt`. */
-  now: z.custom<() => number>((value) => typeof value === "function", callback).optional(),
+  now: callback<() => number>(),
   /** Waits for so many ms; rejects when the signal fires. */
-  sleep: z.custom<(ms: number, signal: AbortSignal) => Promise<unknown>>(
-    (value) => typeof value === "function",
-    callback,
-  ).optional(),
+  sleep: callback<(ms: number, signal: AbortSignal) => Promise<unknown>>(),
   /** Told when the source's time line jumps. */
-  onDiscontinuity: z.custom<(jump: Discontinuity) => void>(
-    (value) => typeof value === "function",
-    callback,
-  ).optional(),
+  onDiscontinuity: callback<(jump: Discontinuity) => void>(),
 });
 
 /** Options of {@linkcode pace}. */
@@ -87,25 +85,56 @@ export function pace<Packets extends Pick<FramePackets, "dts" | "messages"> = Fr
   const sleep = given.sleep ?? ((ms, signal) => delay(ms, undefined, { signal }));
   const timetable = new Timetable(given);
   const ended = new AbortController();
-  const transformer: Transformer<Packets, Packets> = {
-    async transform(packets, controller) {
-      const { at, discontinuity } = timetable.release(packets.dts, now());
-      if (discontinuity) given.onDiscontinuity?.(discontinuity);
-      for (let wait = at - now(); wait > 0; wait = at - now()) {
-        try {
-          await sleep(wait, ended.signal);
-        } catch (error) {
-          if (ended.signal.aborted) return;
-          throw error;
-        }
-        if (ended.signal.aborted) return;
-      }
-      const messages = packets.messages.map((message) => withDeadline(message, at, given.latency));
-      controller.enqueue({ ...packets, messages });
-    },
-    cancel: () => ended.abort(),
+  let wanted = Promise.withResolvers<void>();
+  /** Waits until a frame is due, or the stream has ended; returns the moment. */
+  const due = async (dts: number | null): Promise<number> => {
+    const { at, discontinuity } = timetable.release(dts, now());
+    if (discontinuity) given.onDiscontinuity?.(discontinuity);
+    for (let wait = at - now(); wait > 0 && !ended.signal.aborted; wait = at - now()) {
+      await sleep(wait, ended.signal).catch((error) => {
+        if (!ended.signal.aborted) throw error;
+      });
+    }
+    return at;
   };
-  return new TransformStream(transformer);
+  // A TransformStream would hear of an abort only when the wait in progress is over, so the two
+  // sides are joined by hand.
+  let input: WritableStreamDefaultController;
+  let output: ReadableStreamDefaultController<Packets>;
+  const readable = new ReadableStream<Packets>({
+    start: (controller) => void (output = controller),
+    pull: () => wanted.resolve(),
+    cancel(reason) {
+      ended.abort(reason);
+      wanted.resolve();
+      input.error(reason);
+    },
+  }, { highWaterMark: 0 });
+  const writable = new WritableStream<Packets>({
+    start(controller) {
+      input = controller;
+      controller.signal.addEventListener("abort", () => {
+        ended.abort(controller.signal.reason);
+        wanted.resolve();
+      });
+    },
+    async write(packets) {
+      try {
+        await wanted.promise;
+        const at = await due(packets.dts);
+        if (ended.signal.aborted) return;
+        const messages = packets.messages.map((each) => withDeadline(each, at, given.latency));
+        wanted = Promise.withResolvers();
+        output.enqueue({ ...packets, messages });
+      } catch (error) {
+        output.error(error);
+        throw error;
+      }
+    },
+    close: () => output.close(),
+    abort: (reason) => output.error(reason),
+  });
+  return { readable, writable };
 }
 
 function withDeadline(message: QMessage, at: number, latency: number | undefined): QMessage {
