@@ -171,11 +171,83 @@ const chaos: fc.Arbitrary<Trace> = fc.array(
   { minLength: 1, maxLength: 30 },
 );
 
+/** Many small messages at once: more than are looked at, and enough for best effort to save up. */
+const burst: fc.Arbitrary<Trace> = fc.record({
+  count: fc.integer({ min: 20, max: 160 }),
+  bytes: fc.integer({ min: 10, max: 200 }),
+  at: rarely(fc.constant(0), millis(0, 20), 1),
+  deadline: fc.option(fc.tuple(millis(1, 30), millis(0, 0.5)), { nil: undefined }),
+  drop: rarely(drop, fc.constant("never" as const), 1),
+}).map(({ count, bytes, at, deadline, drop }) =>
+  Array.from({ length: count }, (_, i) => ({
+    bytes,
+    at,
+    drop,
+    ...(deadline === undefined ? {} : { deadline: round(deadline[0] + i * deadline[1]) }),
+  }))
+);
+
+/**
+ * Frames that come one after the other, each due before the one before: all are begun, until as
+ * many are as may be at once.
+ */
+const nested: fc.Arbitrary<Source[]> = fc.record({
+  streams: fc.array(
+    fc.record({
+      attributes: rarely(fc.constant<Attributes>({ ipg: 1 }), attributes, 20),
+      packets: rarely(fc.constant(2), fc.integer({ min: 1, max: 4 }), 6),
+      bytes: rarely(fc.constant(1000), fc.integer({ min: 50, max: 1500 }), 6),
+      drop,
+    }),
+    { minLength: 10, maxLength: 30 },
+  ),
+  gap: millis(0.1, 2),
+  deadline: millis(20, 120),
+}).map(({ streams, gap, deadline }) =>
+  streams.map(({ attributes, packets, ...message }, i) => ({
+    attributes,
+    trace: marks(packets).map((frame) => ({
+      ...message,
+      at: round(i * gap),
+      deadline: round(Math.max(1, deadline - 2.2 * i * gap)),
+      frame,
+    })),
+  }))
+);
+
 /** One stream's attributes and its traffic. */
-export const source: fc.Arbitrary<{ attributes: Attributes; trace: Trace }> = fc.record({
-  attributes,
-  trace: fc.oneof(samples, groups, groups, chaos),
-});
+interface Source {
+  attributes: Attributes;
+  trace: Trace;
+}
+
+const mixed: fc.Arbitrary<Source[]> = fc.array(
+  fc.record({
+    attributes,
+    trace: fc.oneof(
+      { weight: 4, arbitrary: samples },
+      { weight: 6, arbitrary: groups },
+      { weight: 4, arbitrary: chaos },
+      { weight: 2, arbitrary: burst },
+    ),
+  }),
+  { minLength: 1, maxLength: 6 },
+);
+
+/** Bursts with and without a period side by side, so that best effort gets and loses its turn. */
+const bursts: fc.Arbitrary<Source[]> = fc.array(
+  fc.record({
+    attributes: fc.record({ ipg: fc.constantFrom(0, 0.1, 1) }),
+    trace: fc.oneof(burst, burst, groups),
+  }),
+  { minLength: 2, maxLength: 5 },
+);
+
+const sources: fc.Arbitrary<Source[]> = fc.oneof(
+  { weight: 8, arbitrary: mixed },
+  { weight: 1, arbitrary: bursts },
+  { weight: 1, arbitrary: nested },
+);
 
 /** A link with a few streams under any load; without a `scheduler` any of the four. */
 export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
@@ -185,7 +257,7 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
       : fc.constant(scheduler),
     load: fc.constantFrom(0.2, 0.5, 0.8, 0.95, 1, 1.1, 1.5, 2, 4),
     queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
-    sources: fc.array(source, { minLength: 1, maxLength: 6 }),
+    sources,
   }).map(({ scheduler, load, queueMessages, sources }) => {
     const messages = sources.flatMap(({ trace }, stream) =>
       trace.map((message) => ({ stream, ...message }))
