@@ -13,7 +13,7 @@ import { failure } from "./error.ts";
 import { Args, qattachArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { type Address, type AttachOptions, attachOptions, check, show } from "./options.ts";
-import { QSocket } from "./socket.ts";
+import { type LinkLimits, QSocket } from "./socket.ts";
 
 /**
  * What can be attached: `{ fd }`; a bound socket of `node:dgram`, Bun's `udpSocket` or Deno's
@@ -36,9 +36,9 @@ interface Endpoints {
 const DOING = "attach a socket";
 const args = new Args(qattachArgs);
 
-/** Manages an existing socket on the link that has this handle. */
+/** Manages an existing socket on a link. */
 export function attachSocket(
-  link: number,
+  link: LinkLimits,
   target: AttachTarget,
   options: AttachOptions = {},
 ): QSocket {
@@ -48,7 +48,7 @@ export function attachSocket(
   let handle = -constants.errno.ENOENT;
   for (const local of localAddresses(ends)) {
     const filled = args.fill({
-      link,
+      link: link.handle,
       type: transport === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
       fd: ends.fd,
       attr: attrFields(attributes),
@@ -59,10 +59,10 @@ export function attachSocket(
     if (handle !== -constants.errno.ENOENT) break;
   }
   if (handle < 0) {
-    const words = link === 0 ? { EBADF: "the link is closed" } : meanings(ends, transport);
+    const words = link.handle === 0 ? { EBADF: "the link is closed" } : meanings(ends, transport);
     throw failure("qattach", handle, DOING, words);
   }
-  return new QSocket(handle, attributes);
+  return new QSocket(handle, attributes, link);
 }
 
 /**

@@ -1,6 +1,6 @@
 // A link: a rate, one scheduler, and the sockets that share them.
 
-import { CALL } from "./abi.ts";
+import { CALL, LIMIT } from "./abi.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { attrFields } from "./attributes.ts";
 import { failure } from "./error.ts";
@@ -37,6 +37,8 @@ export class Link implements Disposable {
   readonly scheduler: Scheduler;
   /** The network device, "" for a link of this program's own. */
   readonly device: string;
+  /** Most messages queued on the whole link. */
+  readonly queueMessages: number;
   #handle: number;
   #rate: number;
 
@@ -45,11 +47,12 @@ export class Link implements Disposable {
    * already (EBUSY) or another rate (EEXIST), a RangeError or TypeError for wrong options.
    */
   constructor(options: LinkOptions) {
-    const { device = "", scheduler = "dwcs", rate, queueMessages = 0 } = check(
-      linkOptions,
-      options,
-      opening(options?.device),
-    );
+    const {
+      device = "",
+      scheduler = "dwcs",
+      rate,
+      queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
+    } = check(linkOptions, options, opening(options?.device));
     const args = initArgs.fill({ device, scheduler, rate, queue_messages: queueMessages });
     const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
     if (handle < 0) {
@@ -61,6 +64,7 @@ export class Link implements Disposable {
     this.#rate = rate;
     this.scheduler = scheduler;
     this.device = device;
+    this.queueMessages = queueMessages;
   }
 
   /** The number by which C knows the link; 0 once it is closed. */
@@ -75,12 +79,12 @@ export class Link implements Disposable {
 
   /** Opens a socket on this link; the same as `qsocket(link, options)`. */
   open(options?: SocketOptions): QSocket {
-    return openSocket(this.#handle, options);
+    return openSocket(this, options);
   }
 
   /** Manages a socket that exists already; the same as `qattach(link, target, options)`. */
   attach(target: AttachTarget, options?: AttachOptions): QSocket {
-    return attachSocket(this.#handle, target, options);
+    return attachSocket(this, target, options);
   }
 
   /** Changes the rate, from the next decision on. */

@@ -24,6 +24,13 @@ const openArgs = new Args(qsocketArgs);
 const changeArgs = new Args(qchangeArgs);
 const closeArgs = new Args(qcloseArgs);
 
+/** What a socket knows of its link. */
+export interface LinkLimits {
+  readonly handle: number;
+  /** Most messages queued on the whole link. */
+  readonly queueMessages: number;
+}
+
 /**
  * A socket whose messages are scheduled. `Link.open` makes one, `Link.attach` makes one of a
  * socket that exists already.
@@ -41,6 +48,7 @@ const closeArgs = new Args(qcloseArgs);
 export class QSocket implements Disposable {
   #handle: number;
   #attributes: StreamAttributes;
+  #link: LinkLimits;
   #writable: WritableStream<QMessage | { messages: readonly QMessage[] }> | undefined;
   #draining = 0;
   #drained: Promise<SocketInfo> | undefined;
@@ -49,8 +57,9 @@ export class QSocket implements Disposable {
   #sendto = library().qsendto;
 
   /** For a handle that C gave; use `Link.open` or `Link.attach`. */
-  constructor(handle: number, attributes: StreamAttributes) {
+  constructor(handle: number, attributes: StreamAttributes, link: LinkLimits) {
     this.#handle = handle;
+    this.#link = link;
     this.#attributes = attributesOf(attributes);
   }
 
@@ -160,6 +169,7 @@ export class QSocket implements Disposable {
       info: () => this.info(),
       drain: () => this.close({ drain: true }),
       discard: () => this.close(),
+      messagesMax: this.#link.queueMessages / 2, // the half that best effort may have
     });
   }
 
@@ -260,12 +270,12 @@ export function closeHandle(handle: number, flags: number, doing: string): void 
   }
 }
 
-/** Opens a socket on the link that has this handle. */
-export function openSocket(link: number, options: SocketOptions = {}): QSocket {
+/** Opens a socket on a link. */
+export function openSocket(link: LinkLimits, options: SocketOptions = {}): QSocket {
   const doing = "open a socket";
   const { type, local, to, ...attributes } = check(socketOptions, options, doing);
   const args = openArgs.fill({
-    link,
+    link: link.handle,
     type: type === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
     attr: attrFields(attributes),
     ...(local && { local: addressFields(local, doing) }),
@@ -276,5 +286,5 @@ export function openSocket(link: number, options: SocketOptions = {}): QSocket {
     const where = to ? ` to ${to.hostname} port ${to.port}` : "";
     throw failure("qsocket", handle, doing + where, { EBADF: "the link is closed" });
   }
-  return new QSocket(handle, attributes);
+  return new QSocket(handle, attributes, link);
 }

@@ -17,6 +17,8 @@ interface Queue {
   info(): SocketInfo;
   drain(): Promise<SocketInfo>;
   discard(): void;
+  /** What the link has room for. */
+  messagesMax: number;
 }
 
 const COUNTED = [-constants.errno.ENOBUFS, -constants.errno.ETIME];
@@ -41,7 +43,7 @@ export function writableQueue(
       if (info.broken) throw failure("qsend", -constants.errno.EPIPE, "send");
       messages = info.queued;
       bytes = info.queuedBytes;
-      messagesHigh = info.queueMessages / 2;
+      messagesHigh = Math.min(info.queueMessages, queue.messagesMax) / 2;
       bytesHigh = info.queueBytes / 2;
       if (messages <= messagesHigh && bytes <= bytesHigh) return;
       const excess = Math.max(0, bytes - bytesHigh) / info.rate * 1000;
