@@ -13,10 +13,14 @@
  *	So at a constant rate no begun frame is ever cut off.
  *
  *	Does it endanger a more valuable one? Of the units that still wait,
- *	the first QSOCKET_LOOKAHEAD_MAX to expire are laid out twice in the
- *	order of their expiries, without and with this unit in front, counting
- *	only those that are more valuable than it. If one of them is in time
- *	without it and not with it, this unit is the one to give up.
+ *	the first QSOCKET_LOOKAHEAD_MAX to expire are laid out in the order
+ *	of their expiries, behind and among what was promised, without and
+ *	with this unit in front. If one of them is in time without it and
+ *	not with it, this unit is the one to give up. That is asked for every
+ *	threshold of value above this unit's own, counting only what reaches
+ *	the threshold: where the middling ones alone would make the most
+ *	valuable late, they will be given up for it in their turn, and must
+ *	not hide that this unit would make it late as well.
  */
 #include "parts.h"
 
@@ -74,6 +78,18 @@ int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, ui
 	return listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->expiry_ns);
 }
 
+/* The most bytes that, sent from now on, are over by `expiry_ns`. */
+static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t expiry_ns)
+{
+	uint64_t ns = expiry_ns - now_ns + 1;
+
+	if (expiry_ns < now_ns)
+		return -1;
+	if (ns > UINT64_MAX / link->rate)
+		return INT64_MAX / 2;
+	return (int64_t)((ns * link->rate - 1) / 1000000000u);
+}
+
 /* Whether a waiting unit counts as more valuable, in qs_endangers(). */
 static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, uint8_t drop)
 {
@@ -89,37 +105,54 @@ int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint
 {
 	const struct qs_unit *units = link->units;
 	uint32_t other = qs_watch_first(link), promised = 0;
-	uint64_t without = 0, all = link->watch_bytes + bytes, first_ns;
+	/* by threshold: bytes of the units that are in time without this one */
+	int64_t counted[QSOCKET_DROP_NEVER + 1] = {0};
+	/* by promised unit: what may yet come before it and those behind it */
+	int64_t room[QSOCKET_BEGUN_MAX + 1];
+	int64_t before = 0; /* bytes promised before the unit looked at */
+	uint64_t promised_bytes = 0, first_ns;
 
 	if (other == QS_NONE)
 		return 0;
 	first_ns = units[other].expiry_ns;
-	for (uint32_t i = 0; i < link->promised_len; i++) {
-		const struct qs_unit *p = &units[link->promised[i]];
-
-		all += p->bytes;
-		if (p->expiry_ns < first_ns)
-			first_ns = p->expiry_ns;
-	}
-	if (in_time(link, now_ns, all, first_ns))
+	for (uint32_t i = 0; i < link->promised_len; i++)
+		promised_bytes += units[link->promised[i]].bytes;
+	if (link->promised_len > 0 && units[link->promised[0]].expiry_ns < first_ns)
+		first_ns = units[link->promised[0]].expiry_ns;
+	if (in_time(link, now_ns, link->watch_bytes + bytes + promised_bytes, first_ns))
 		return 0; /* no overload: everything that waits is in time */
 
-	/* the same pass for both: `with` runs ahead of `without` by what goes
-	 * first, until a unit is in time in one of them only, which ends it */
+	room[link->promised_len] = INT64_MAX;
+	for (uint32_t i = link->promised_len; i-- > 0;) {
+		const struct qs_unit *p = &units[link->promised[i]];
+
+		room[i] = capacity(link, now_ns, p->expiry_ns) - (int64_t)promised_bytes;
+		if (room[i + 1] < room[i])
+			room[i] = room[i + 1];
+		promised_bytes -= p->bytes;
+	}
 	for (uint32_t visited = 0; other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
 	     visited++, other = qs_watch_next(link, other)) {
 		const struct qs_unit *v = &units[other];
+		int64_t most;
 
 		if (!outranks(link, other, unit, drop))
 			continue;
 		while (promised < link->promised_len &&
 		       qs_expires_before(&units[link->promised[promised]], v))
-			without += units[link->promised[promised++]].bytes;
-		if (!in_time(link, now_ns, without + v->bytes, v->expiry_ns))
-			continue;
-		if (!in_time(link, now_ns, without + v->bytes + bytes, v->expiry_ns))
-			return 1;
-		without += v->bytes;
+			before += units[link->promised[promised++]].bytes;
+		most = capacity(link, now_ns, v->expiry_ns) - before;
+		if (room[promised] < most)
+			most = room[promised];
+		for (unsigned least = drop + 1u; least <= v->drop; least++) {
+			int64_t all = counted[least] + v->bytes;
+
+			if (all > most)
+				continue;
+			if (all + (int64_t)bytes > most)
+				return 1;
+			counted[least] = all;
+		}
 	}
 	return 0;
 }

@@ -91,6 +91,8 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 
 	if (has_room(link, s, a->bytes))
 		return ACCEPTED;
+	if (a->bytes > s->bytes_max)
+		return NO_ROOM;
 	if (link->policy->lossy)
 		qs_expire(link, now_ns);
 	for (;;) {
@@ -100,7 +102,7 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 			return DISCARDED;
 		if (has_room(link, s, a->bytes))
 			return ACCEPTED;
-		if (!s->lossy || a->bytes > s->bytes_max)
+		if (!s->lossy)
 			return NO_ROOM;
 		if (cont) {
 			drop = link->units[s->open].drop;
@@ -184,6 +186,7 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	    .left = a->bytes,
 	    .drop = drop_of(a->flags),
 	    .level = u->level,
+	    .rest = rest,
 	};
 	if (u->last == QS_NONE)
 		u->first = message;
@@ -239,7 +242,7 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		s->offered++;
 		s->offered_bytes += a->bytes;
 		*message = append(link, unit, now_ns, a);
-		link->units[unit].flags |= QS_ENDED;
+		link->units[unit].flags |= QS_ENDED | (starts_frame(flags) ? QS_FIRST : 0);
 		s->fifo_kept = 1;
 		if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END) && !s->fifo_lost)
 			link->units[unit].flags |= QS_LAST;

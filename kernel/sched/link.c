@@ -101,7 +101,7 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	if (s->place != QS_NONE)
 		qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
 	if (!(link->units[s->head].flags & QS_BEGUN))
-		link->units[s->head].flags &= (uint8_t)~QS_READY;
+		link->units[s->head].flags &= (uint16_t)~QS_READY;
 	else if (link->policy->slides && s->period_ns == 0)
 		s->managed = 0;
 	qs_settle(link, stream);

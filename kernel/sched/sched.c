@@ -166,9 +166,8 @@ static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint6
 
 	if (u->flags & (QS_MARKED | QS_LAST)) {
 		s->frames_sent[u->level]++;
-		if (u->flags & QS_WAS_LATE)
-			s->frames_late[u->level]++;
-		s->served_late = (u->flags & QS_WAS_LATE) != 0;
+		s->served_late = (u->flags & QS_WAS_LATE) || (u->flags & QS_LAST && s->fifo_late);
+		s->frames_late[u->level] += s->served_late;
 		s->served_seq = u->seq;
 	}
 	qs_unpromise(link, unit);
@@ -232,9 +231,12 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	if (!packet->done)
 		return 1;
 
+	if (u->flags & QS_FIRST)
+		s->fifo_late = 0;
 	packet->outcome = done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
 	if (packet->outcome == QSOCKET_LATE) {
 		u->flags |= QS_WAS_LATE;
+		s->fifo_late = 1;
 		s->late++;
 	} else {
 		s->sent++;

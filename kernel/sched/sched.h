@@ -36,6 +36,7 @@ enum qs_unit_flag {
 	QS_READY = 16,	  /* head of its stream, ranked, in a heap */
 	QS_WATCHED = 32,  /* in the expiry tree */
 	QS_WAS_LATE = 64, /* a message of it left after its deadline */
+	QS_FIRST = 256,	  /* fifo: starts a frame */
 	QS_LAST = 128,	  /* fifo: ends a frame of which nothing was refused */
 };
 
@@ -69,7 +70,7 @@ struct qs_unit {
 	uint32_t left, right, up; /* expiry tree */
 	uint8_t drop;
 	uint8_t level;
-	uint8_t flags;
+	uint16_t flags; /* enum qs_unit_flag */
 };
 
 struct qs_stream {
@@ -90,7 +91,8 @@ struct qs_stream {
 	uint8_t chain;	    /* enum qs_tail, of what comes after the queue */
 	uint8_t fifo_open, fifo_lost, fifo_kept; /* frames under a policy that ignores them */
 	uint8_t fifo_level;
-	uint8_t blocked; /* the host cannot send for it now */
+	uint8_t fifo_late; /* a message of the frame being served was late */
+	uint8_t blocked;   /* the host cannot send for it now */
 	/* the head unit, once ready */
 	uint64_t release_ns, rank_ns, seq;
 	uint64_t tag, finish; /* best effort: start-time fair queueing, bytes */

@@ -79,7 +79,7 @@ void qs_unwatch(struct qs_link *link, uint32_t unit)
 	while (u->left != QS_NONE && u->right != QS_NONE)
 		rotate(link, weight(u->left) < weight(u->right) ? u->left : u->right);
 	replace(link, u->up, unit, u->left != QS_NONE ? u->left : u->right);
-	u->flags &= (uint8_t)~QS_WATCHED;
+	u->flags &= (uint16_t)~QS_WATCHED;
 	link->watch_bytes -= u->bytes;
 }
 
