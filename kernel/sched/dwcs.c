@@ -35,9 +35,9 @@ static int before(const struct qs_stream *a, const struct qs_stream *b)
 }
 
 const struct qs_policy qs_dwcs = {
-    .name = "dwcs",
-    .frames = 1,
-    .lossy = 1,
-    .slides = 1,
-    .before = before,
+	.name = "dwcs",
+	.frames = 1,
+	.lossy = 1,
+	.slides = 1,
+	.before = before,
 };

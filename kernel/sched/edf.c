@@ -15,16 +15,16 @@ static int before(const struct qs_stream *a, const struct qs_stream *b)
 }
 
 const struct qs_policy qs_edf = {
-    .name = "edf",
-    .frames = 1,
-    .lossy = 1,
-    .by_deadline = 1,
-    .before = before,
+	.name = "edf",
+	.frames = 1,
+	.lossy = 1,
+	.by_deadline = 1,
+	.before = before,
 };
 
 const struct qs_policy qs_edf_lossless = {
-    .name = "edf-lossless",
-    .frames = 1,
-    .by_deadline = 1,
-    .before = before,
+	.name = "edf-lossless",
+	.frames = 1,
+	.by_deadline = 1,
+	.before = before,
 };

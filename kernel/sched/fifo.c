@@ -12,6 +12,6 @@ static int before(const struct qs_stream *a, const struct qs_stream *b)
 }
 
 const struct qs_policy qs_fifo = {
-    .name = "fifo",
-    .before = before,
+	.name = "fifo",
+	.before = before,
 };

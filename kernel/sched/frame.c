@@ -142,17 +142,17 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 
 	link->units_free = u->next;
 	*u = (struct qs_unit){
-	    .arrival_ns = now_ns,
-	    .due_ns = QS_FOREVER,
-	    .expiry_ns = QS_FOREVER,
-	    .seq = link->seq++,
-	    .stream = stream,
-	    .prev = s->tail,
-	    .next = QS_NONE,
-	    .first = QS_NONE,
-	    .last = QS_NONE,
-	    .drop = drop_of(a->flags),
-	    .level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
+		.arrival_ns = now_ns,
+		.due_ns = QS_FOREVER,
+		.expiry_ns = QS_FOREVER,
+		.seq = link->seq++,
+		.stream = stream,
+		.prev = s->tail,
+		.next = QS_NONE,
+		.first = QS_NONE,
+		.last = QS_NONE,
+		.drop = drop_of(a->flags),
+		.level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
 	};
 	if (a->flags & QSOCKET_LEADING)
 		u->flags |= QS_LEADS;
@@ -177,16 +177,16 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	link->messages_len++;
 	link->rest_len += rest;
 	*m = (struct qs_message){
-	    .deadline_ns = a->deadline_ns,
-	    .arrival_ns = now_ns,
-	    .next = QS_NONE,
-	    .stream = u->stream,
-	    .bytes = a->bytes,
-	    .segment = a->segment,
-	    .left = a->bytes,
-	    .drop = drop_of(a->flags),
-	    .level = u->level,
-	    .rest = rest,
+		.deadline_ns = a->deadline_ns,
+		.arrival_ns = now_ns,
+		.next = QS_NONE,
+		.stream = u->stream,
+		.bytes = a->bytes,
+		.segment = a->segment,
+		.left = a->bytes,
+		.drop = drop_of(a->flags),
+		.level = u->level,
+		.rest = rest,
 	};
 	if (u->last == QS_NONE)
 		u->first = message;

@@ -57,12 +57,12 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 	uint32_t held = qs_messages_held(messages_max);
 
 	*link = (struct qs_link){
-	    .policy = policy,
-	    .rate = rate,
-	    .streams_max = streams_max,
-	    .messages_max = messages_max,
-	    .dead = QS_NONE,
-	    .watch = QS_NONE,
+		.policy = policy,
+		.rate = rate,
+		.streams_max = streams_max,
+		.messages_max = messages_max,
+		.dead = QS_NONE,
+		.watch = QS_NONE,
 	};
 	link->streams = take(&free_memory, streams_max * sizeof(struct qs_stream));
 	link->units = take(&free_memory, messages_max * sizeof(struct qs_unit));
@@ -89,7 +89,7 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	s->x = attr->oln;
 	s->y = attr->old;
 	s->messages_max =
-	    attr->queue_messages ? attr->queue_messages : QSOCKET_STREAM_MESSAGES_DEFAULT;
+		attr->queue_messages ? attr->queue_messages : QSOCKET_STREAM_MESSAGES_DEFAULT;
 	s->bytes_max = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
 	s->lossy = link->policy->lossy && !(attr->flags & QSOCKET_UNDROPPABLE);
 	s->undroppable = (attr->flags & QSOCKET_UNDROPPABLE) != 0;
@@ -118,12 +118,12 @@ int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
 	link->streams_free = s->head;
 	link->streams_len++;
 	*s = (struct qs_stream){
-	    .used = 1,
-	    .head = QS_NONE,
-	    .tail = QS_NONE,
-	    .open = QS_NONE,
-	    .place = QS_NONE,
-	    .fifo_level = QSOCKET_LEVEL_NONE,
+		.used = 1,
+		.head = QS_NONE,
+		.tail = QS_NONE,
+		.open = QS_NONE,
+		.place = QS_NONE,
+		.fifo_level = QSOCKET_LEVEL_NONE,
 	};
 	qs_change(link, stream, attr);
 	qs_window_reset(s);
@@ -172,12 +172,12 @@ void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *i
 	const struct qs_stream *s = &link->streams[stream];
 
 	info->attr = (struct qsocket_attr){
-	    .ipg_ns = s->period_ns,
-	    .oln = s->x,
-	    .old = s->y,
-	    .flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
-	    .queue_messages = s->messages_max,
-	    .queue_bytes = s->bytes_max,
+		.ipg_ns = s->period_ns,
+		.oln = s->x,
+		.old = s->y,
+		.flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
+		.queue_messages = s->messages_max,
+		.queue_bytes = s->bytes_max,
 	};
 	info->window_lost = s->x_left;
 	info->window_left = s->y_left;

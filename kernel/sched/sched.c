@@ -208,16 +208,16 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
 	*packet = (struct qs_packet){
-	    .message = message,
-	    .stream = stream,
-	    .bytes = bytes,
-	    .offset = m->bytes - m->left,
-	    .unit_seq = u->seq,
-	    .not_first = (u->flags & QS_BEGUN) != 0,
-	    .marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
-	    .done = m->left == bytes,
-	    .frame_done = u->bytes == bytes && u->first == u->last,
-	    .done_ns = done_ns,
+		.message = message,
+		.stream = stream,
+		.bytes = bytes,
+		.offset = m->bytes - m->left,
+		.unit_seq = u->seq,
+		.not_first = (u->flags & QS_BEGUN) != 0,
+		.marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
+		.done = m->left == bytes,
+		.frame_done = u->bytes == bytes && u->first == u->last,
+		.done_ns = done_ns,
 	};
 	m->left -= bytes;
 	u->bytes -= bytes;
