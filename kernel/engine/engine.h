@@ -11,25 +11,34 @@
 #ifndef QS_ENGINE_H
 #define QS_ENGINE_H
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "../sched/sched.h"
 
 /* Limits. */
-#define ENGINE_BATCH_PACKETS 64	 /* handed to the network between two looks at the lock */
-#define ENGINE_CHUNK_BYTES 2048	 /* of payload memory: one datagram of an Ethernet */
-#define ENGINE_MESSAGE_CHUNKS 32 /* the largest message */
-#define ENGINE_PACKET_IOVECS (ENGINE_MESSAGE_CHUNKS + 1)
-#define ENGINE_BURST_NS 1000000ull    /* of the link's time in one uncut packet */
+#define ENGINE_BATCH_PACKETS 32 /* handed to the network between two looks at the lock */
+#define ENGINE_BATCH_IOVECS 512 /* of one send call */
+#define ENGINE_HAND_PACKETS                                                                        \
+	(QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
+#define ENGINE_CHUNK_BYTES 2048	      /* of payload memory: a datagram of an Ethernet fits */
+#define ENGINE_MESSAGE_CHUNKS 32      /* of the largest message */
+#define ENGINE_DATAGRAM_BYTES 65487   /* of datagrams joined in one send */
+#define ENGINE_BURST_NS 1000000ull    /* of the link's time in one packet, where it can be cut */
 #define ENGINE_CATCH_UP_NS 2000000ull /* of the link's time made good after a late wake-up */
 #define ENGINE_GUARD_NS 500000ull     /* what a wake-up may be late: asked of a deadline */
 #define ENGINE_NAP_NS 50000ull	      /* shortest sleep */
-#define ENGINE_LINGER_NS 1000000ull   /* after the last packet, before senders must wake it */
+#define ENGINE_LINGER_NS 1000000ull   /* of naps after the last packet, before sleeping deep */
 #define ENGINE_PAUSE_NS 1000000ull    /* after ENOBUFS: the device's queue is full */
+#define ENGINE_POLL_NS 200000ull      /* between two looks at blocked sockets, when busy */
 #define ENGINE_RETRIES_MAX 4	      /* of a send that reported an earlier datagram's error */
+#define ENGINE_DISCARD_READS_MAX 64   /* of what a TCP peer sent and nobody read, at closing */
 #define ENGINE_STACK_BYTES (256u << 10)
 
-/* What a datagram, or a TCP segment, weighs beside its payload. */
+/* What a datagram, or a TCP segment, weighs on the link beside its payload. */
 #define ENGINE_UDP4_BYTES 28u
 #define ENGINE_UDP6_BYTES 48u
 #define ENGINE_TCP4_BYTES 52u
@@ -76,6 +85,15 @@ struct host {
 
 extern const struct host engine_host, virtual_host;
 
+/* check.c: 0 or -errno, of the arguments of a call */
+int zeroed(const void *memory, size_t bytes);
+int name_ok(const char name[QSOCKET_NAME_BYTES]);
+int32_t check_attr(const struct qsocket_attr *attr);
+int32_t check_peer(const struct qsocket_addr *addr);
+int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
+		   const struct qsocket_addr *peer);
+int32_t check_message(const struct qsend_args *args);
+
 /* handle.c */
 void table_lock(void);
 void table_unlock(void);
@@ -104,5 +122,154 @@ void info_link(struct link *link, struct qsocket_info *info);
 void policy_remove(struct link *link, uint32_t stream);
 /* Whether all that is queued is a frame whose end will never come. */
 int policy_stuck(const struct link *link, uint32_t stream);
+
+/* The engine. Fields are under link->lock, unless they say otherwise. */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* Payload memory: chunks of one size. A message is a chain of them. There are
+ * as many as all messages together can need, so there is always one more; what
+ * is resident is what was used at once at the busiest moment. */
+struct payload {
+	uint8_t *chunks;
+	uint32_t *next; /* in a message or among the free */
+	uint32_t free;	/* last freed, first taken again: it is in the cache */
+	uint32_t fresh; /* from here on never used */
+	uint32_t chunks_max;
+};
+
+/* What the engine keeps of a message, under the scheduler's number for it. */
+struct parcel {
+	uint32_t chunk;	  /* the first */
+	uint32_t bytes;	  /* of payload */
+	uint16_t segment; /* of payload in a datagram, 0 = all in one */
+	uint16_t in_hand; /* packets of it in e->hand */
+	uint8_t dead;	  /* lost while in hand: freed with the last of them */
+	uint8_t failed;	  /* enum qsocket_reason of a packet of it that was lost */
+	uint8_t to_len;	  /* 0: to the connected peer */
+	union address to;
+};
+
+enum packet_state { PACKET_UNSENT, PACKET_SENT, PACKET_FAILED, PACKET_NO_ROOM, PACKET_PAUSED };
+
+/* A packet that the scheduler has handed out. While it is in the batch it is
+ * the thread's without lock. */
+struct outgoing {
+	struct qs_packet packet;
+	uint32_t at, left;	/* payload still to be sent */
+	uint32_t next;		/* in the free list, or held by its stream */
+	uint16_t errors, calls; /* what sending it took */
+	uint8_t state;		/* enum packet_state */
+	int32_t last_error;
+};
+
+enum wait {
+	WAIT_NONE,
+	WAIT_CONNECT, /* for the peer to answer */
+	WAIT_ROOM,    /* in the socket's buffer */
+	WAIT_PAUSE,   /* in the device's queue: until e->pause_ns */
+	WAIT_OVER,    /* what is held goes out first */
+};
+
+struct engine_stream {
+	/* written at opening, while no packet of it is in the batch */
+	int32_t fd;	 /* -1: not opened yet, or drained */
+	uint16_t family; /* 0: the first QSENDTO decides */
+	uint8_t type;	 /* enum qsocket_type */
+	uint8_t connected;
+	uint8_t attached; /* the program has it open as well */
+	/* the thread's own */
+	uint8_t no_gso; /* the kernel refused UDP_SEGMENT */
+
+	uint8_t wait;	 /* enum wait; if not NONE it is in e->waiting */
+	uint8_t broken;	 /* TCP: the connection is gone */
+	uint8_t leaving; /* QCLOSE waits for the batch to be through */
+	uint16_t waiting_at;
+	uint16_t busy; /* packets of it in the batch */
+	uint16_t held_len;
+	uint32_t held_first, held_last; /* packets kept, in order, until wait is over */
+	int32_t last_error;
+	uint64_t errors, calls;
+};
+
+struct engine {
+	struct payload payload;
+	struct parcel *parcels;
+	uint32_t parcels_max;
+	struct engine_stream streams[QSOCKET_STREAMS_MAX];
+	struct outgoing hand[ENGINE_HAND_PACKETS];
+	uint32_t hand_free;
+	uint16_t waiting[QSOCKET_STREAMS_MAX]; /* streams */
+	uint32_t waiting_len;
+	uint32_t draining; /* streams */
+	/* pacing */
+	uint64_t free_ns;   /* when the link will have sent all that was handed out */
+	uint64_t remainder; /* of the division that free_ns is a sum of */
+	uint64_t pause_ns;
+	/* the thread */
+	uint8_t running, stop;
+	uint8_t idle;		/* asleep until woken: the next sender wakes it */
+	int32_t waker;		/* eventfd */
+	pthread_cond_t settled; /* a batch is through, or the thread has ended */
+	/* the thread's own */
+	uint32_t batch[ENGINE_BATCH_PACKETS]; /* in hand */
+	struct mmsghdr messages[ENGINE_BATCH_PACKETS];
+	struct iovec iovecs[ENGINE_BATCH_IOVECS];
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(uint16_t))];
+	} controls[ENGINE_BATCH_PACKETS];
+	struct pollfd polls[QSOCKET_STREAMS_MAX + 1];
+	uint16_t polled[QSOCKET_STREAMS_MAX + 1]; /* streams */
+};
+
+/* engine.c */
+void engine_wake(struct engine *e);
+/* Closes the sockets of streams that have drained. */
+void engine_drain(struct link *link);
+
+/* link.c: the thread, once there is a stream */
+int32_t engine_start(struct link *link);
+
+/* hand.c */
+/* Takes a packet in hand; one must be free. */
+uint32_t engine_hand(struct link *link, const struct qs_packet *packet);
+/* Keeps a packet that was not sent, and its stream waiting. */
+void engine_hold(struct link *link, uint32_t hand, enum wait wait);
+/* Through with a packet: reason 0, or why it was lost. */
+void engine_finish(struct link *link, uint32_t hand, uint8_t reason);
+/* Frees what the scheduler has lost. */
+void engine_reap(struct link *link);
+void engine_wait(struct link *link, uint32_t stream, enum wait wait);
+void engine_go_on(struct link *link, uint32_t stream);
+/* Loses all that a stream has, in hand and queued; no packet of it is in the batch. */
+void engine_lose(struct link *link, uint32_t stream, uint8_t reason);
+
+/* payload.c */
+int payload_open(struct payload *payload, uint32_t messages_max);
+void payload_shut(struct payload *payload);
+uint32_t payload_store(struct payload *payload, const void *data, uint32_t bytes);
+void payload_free(struct payload *payload, uint32_t chunk);
+/* The iovecs of a part of a message; how many. */
+uint32_t payload_iovecs(const struct payload *payload, uint32_t chunk, uint32_t at, uint32_t bytes,
+			struct iovec *iovecs);
+
+/* socket.c: without the engine's state, results as of qsocketcall() */
+uint32_t address_of(const struct qsocket_addr *addr, union address *address);
+int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
+		    const struct qsocket_addr *peer);
+int32_t socket_attach(struct engine_stream *s, const struct qattach_args *args);
+/* 0, or the -errno that a connection attempt ended with. */
+int32_t socket_connected(const struct engine_stream *s);
+/* `cut`: a message was begun and not finished; TCP resets the connection. */
+void socket_close(struct engine_stream *s, int cut);
+
+/* send.c: hands the batch to the network, without lock; leaves each packet's
+ * state, and how many calls and errors it took. */
+void engine_send_batch(struct engine *e, uint32_t len);
 
 #endif

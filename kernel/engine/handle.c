@@ -120,14 +120,20 @@ struct link *link_of_device(const char *device)
 struct link *link_new(void)
 {
 	struct link *link = table.free;
+	pthread_mutexattr_t attr;
 
 	if (link) {
 		table.free = link->next;
 		return link;
 	}
 	link = calloc(1, sizeof(*link));
-	if (link)
-		pthread_mutex_init(&link->lock, NULL);
+	if (!link)
+		return NULL;
+	/* held so shortly that it is mostly free before a sender could sleep */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&link->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	return link;
 }
 

@@ -26,7 +26,7 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 {
 	const struct qs_policy *policy = qs_policy_find(args->scheduler);
 	uint32_t messages_max =
-	    args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT;
+		args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT;
 
 	if (!policy)
 		return -EPROTONOSUPPORT;

@@ -51,12 +51,12 @@ static void reap(struct link *link)
 		const struct qs_message *m = &link->policy.messages[i];
 
 		log_event(v, &(struct qsocket_event){
-				 .at_ns = v->now_ns,
-				 .stream = link->handles[m->stream],
-				 .message = v->numbers[i],
-				 .bytes = m->bytes,
-				 .outcome = QSOCKET_DROPPED,
-				 .reason = m->reason,
+				     .at_ns = v->now_ns,
+				     .stream = link->handles[m->stream],
+				     .message = v->numbers[i],
+				     .bytes = m->bytes,
+				     .outcome = QSOCKET_DROPPED,
+				     .reason = m->reason,
 			     });
 		qs_free(&link->policy, i);
 	}
@@ -82,11 +82,11 @@ static void begin(struct link *link)
 
 	v->busy = 1;
 	v->on_wire = (struct qsocket_event){
-	    .at_ns = p->done_ns,
-	    .stream = link->handles[p->stream],
-	    .message = v->numbers[p->message],
-	    .bytes = p->bytes,
-	    .outcome = p->outcome,
+		.at_ns = p->done_ns,
+		.stream = link->handles[p->stream],
+		.message = v->numbers[p->message],
+		.bytes = p->bytes,
+		.outcome = p->outcome,
 	};
 }
 
@@ -152,9 +152,9 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 {
 	struct virtual_link *v = link->state;
 	struct qs_arrival arrival = {
-	    .deadline_ns = QS_FOREVER,
-	    .bytes = args->data_len,
-	    .flags = args->flags,
+		.deadline_ns = QS_FOREVER,
+		.bytes = args->data_len,
+		.flags = args->flags,
 	};
 	uint32_t message;
 	uint8_t reason;
@@ -185,12 +185,12 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 		reason = error == -ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
 	log_event(v, &(struct qsocket_event){
-			 .at_ns = v->now_ns,
-			 .stream = link->handles[stream],
-			 .message = args->message,
-			 .bytes = args->data_len,
-			 .outcome = QSOCKET_DROPPED,
-			 .reason = reason,
+			     .at_ns = v->now_ns,
+			     .stream = link->handles[stream],
+			     .message = args->message,
+			     .bytes = args->data_len,
+			     .outcome = QSOCKET_DROPPED,
+			     .reason = reason,
 		     });
 	return error ? error : (int32_t)args->data_len;
 }
@@ -300,14 +300,14 @@ static int32_t virtual_close(struct link *link, uint32_t stream, uint32_t flags)
 }
 
 const struct host virtual_host = {
-    .name = QSOCKET_VIRTUAL,
-    .open = virtual_open,
-    .shut = virtual_shut,
-    .add = virtual_add,
-    .attach = virtual_attach,
-    .change = virtual_change,
-    .describe = virtual_describe,
-    .send = virtual_send,
-    .run = virtual_run,
-    .close = virtual_close,
+	.name = QSOCKET_VIRTUAL,
+	.open = virtual_open,
+	.shut = virtual_shut,
+	.add = virtual_add,
+	.attach = virtual_attach,
+	.change = virtual_change,
+	.describe = virtual_describe,
+	.send = virtual_send,
+	.run = virtual_run,
+	.close = virtual_close,
 };

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What callers hand in: padding, names, addresses, ranges and flags.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "engine.h"
+
+int zeroed(const void *memory, size_t bytes)
+{
+	const uint8_t *byte = memory;
+
+	for (size_t i = 0; i < bytes; i++)
+		if (byte[i])
+			return 0;
+	return 1;
+}
+
+/* NUL-terminated, and nothing behind the NUL. */
+int name_ok(const char name[QSOCKET_NAME_BYTES])
+{
+	size_t len = strnlen(name, QSOCKET_NAME_BYTES);
+
+	return len < QSOCKET_NAME_BYTES && zeroed(name + len, QSOCKET_NAME_BYTES - len);
+}
+
+static int32_t check_addr(const struct qsocket_addr *addr)
+{
+	switch (addr->family) {
+	case 0:
+		return zeroed(addr, sizeof(*addr)) ? 0 : -EINVAL;
+	case AF_INET:
+		return !addr->scope && zeroed(addr->bytes + 4, 12) ? 0 : -EINVAL;
+	case AF_INET6:
+		return 0;
+	default:
+		return -EAFNOSUPPORT;
+	}
+}
+
+/* An address to send to: has a port as well. */
+int32_t check_peer(const struct qsocket_addr *addr)
+{
+	return addr->family && !addr->port ? -EINVAL : check_addr(addr);
+}
+
+int32_t check_attr(const struct qsocket_attr *attr)
+{
+	if (attr->flags & ~QSOCKET_UNDROPPABLE)
+		return -EINVAL;
+	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
+	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
+		return -ERANGE;
+	return attr->oln > attr->old ? -EINVAL : 0;
+}
+
+int32_t check_ends(uint32_t type, const struct qsocket_addr *local, const struct qsocket_addr *peer)
+{
+	int32_t error;
+
+	if (type != QSOCKET_UDP && type != QSOCKET_TCP)
+		return -EINVAL;
+	if ((error = check_addr(local)) || (error = check_peer(peer)))
+		return error;
+	return local->family && peer->family && local->family != peer->family ? -EAFNOSUPPORT : 0;
+}
+
+int32_t check_message(const struct qsend_args *args)
+{
+	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
+
+	if (args->flags & QSOCKET_FLAGS_RESERVED || args->zero)
+		return -EINVAL;
+	if (args->flags & (QSOCKET_START | QSOCKET_END) && !(args->flags & QSOCKET_FRAME))
+		return -EINVAL;
+	if (args->deadline_us && !(args->flags & QSOCKET_DEADLINE))
+		return -EINVAL;
+	if (args->data_len > QSOCKET_MESSAGE_BYTES_MAX || segment > QSOCKET_MESSAGE_BYTES_MAX)
+		return -EMSGSIZE;
+	return segment && args->data_len > segment * QSOCKET_SEGMENTS_MAX ? -EMSGSIZE : 0;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's calls: what a program's threads do to a link, while the link's
+ * own thread (link.c) sends.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+void engine_wake(struct engine *e)
+{
+	uint64_t one = 1;
+
+	e->idle = 0;
+	if (write(e->waker, &one, sizeof(one)) < 0)
+		return; /* it is awake: only a full counter is refused */
+}
+
+/* What a message costs the link, and each datagram it is cut into. */
+static void set_costs(const struct engine_stream *s, uint32_t bytes, uint32_t segment,
+		      struct qs_arrival *arrival)
+{
+	uint32_t extra = s->family == AF_INET6 ? ENGINE_UDP6_BYTES : ENGINE_UDP4_BYTES;
+	uint32_t parts = 1;
+
+	if (s->type == QSOCKET_TCP) {
+		extra = s->family == AF_INET6 ? ENGINE_TCP6_BYTES : ENGINE_TCP4_BYTES;
+		parts = (bytes + ENGINE_TCP_SEGMENT_BYTES - 1) / ENGINE_TCP_SEGMENT_BYTES;
+	} else if (segment && segment < bytes) {
+		parts = (bytes + segment - 1) / segment;
+		arrival->segment = segment + extra;
+	}
+	arrival->bytes = bytes + parts * extra;
+}
+
+/* Whether a stream can send what it is asked to; its socket may have to be
+ * opened for that. */
+static int32_t check_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+
+	if (link->closing[stream] || s->broken)
+		return -EPIPE;
+	if (args->at_ns || args->message)
+		return -EINVAL;
+	if (!args->data && args->data_len)
+		return -EFAULT;
+	if (s->type == QSOCKET_TCP && (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT))
+		return -EINVAL;
+	if (!args->to.family)
+		return s->connected ? 0 : -EDESTADDRREQ;
+	if (s->type == QSOCKET_TCP)
+		return -EISCONN;
+	if (!s->family) {
+		struct qsocket_addr any = {.family = args->to.family};
+		int32_t error = socket_open(s, &any, &(struct qsocket_addr){0});
+
+		if (error)
+			return error;
+	}
+	return s->family == args->to.family ? 0 : -EAFNOSUPPORT;
+}
+
+static void store(struct engine *e, uint32_t message, const struct qsend_args *args,
+		  uint32_t segment)
+{
+	struct parcel *parcel = &e->parcels[message];
+
+	parcel->chunk =
+		payload_store(&e->payload, (const void *)(uintptr_t)args->data, args->data_len);
+	parcel->bytes = args->data_len;
+	parcel->segment = (uint16_t)segment;
+	parcel->in_hand = 0;
+	parcel->dead = parcel->failed = 0;
+	parcel->to_len = 0;
+	if (args->to.family)
+		parcel->to_len = (uint8_t)address_of(&args->to, &parcel->to);
+}
+
+static int32_t engine_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	struct engine *e = link->state;
+	struct qs_arrival arrival = {.deadline_ns = QS_FOREVER, .flags = args->flags};
+	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT, message;
+	uint64_t now_ns = qsocket_now();
+	uint8_t reason;
+	int32_t error = check_send(link, stream, args);
+
+	if (error)
+		return error;
+	set_costs(&e->streams[stream], args->data_len, segment, &arrival);
+	if (args->flags & QSOCKET_DEADLINE)
+		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
+	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &message, &reason);
+	if (link->policy.dead != QS_NONE)
+		engine_reap(link);
+	if (error)
+		return error;
+	if (message != QS_NONE)
+		store(e, message, args, arrival.segment ? segment : 0);
+	if (e->idle)
+		engine_wake(e);
+	return (int32_t)args->data_len;
+}
+
+/* The handle of a stream that drained stays, for its counters, until it is
+ * closed again. */
+void engine_drain(struct link *link)
+{
+	struct engine *e = link->state;
+
+	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++) {
+		struct engine_stream *s = &e->streams[stream];
+
+		if (!link->closing[stream] || s->fd < 0 || s->busy || s->held_len)
+			continue;
+		if (policy_stuck(link, stream)) {
+			qs_flush(&link->policy, stream, QSOCKET_CLOSED);
+			engine_reap(link);
+		}
+		if (link->policy.streams[stream].messages > 0)
+			continue;
+		engine_go_on(link, stream);
+		socket_close(s, 0);
+		e->draining--;
+	}
+}
+
+/* Closing discards: at once, but for the batch that may be on its way. A TCP
+ * message of which a part was written already cannot be taken back; rather
+ * than wait for a peer that may not read, the connection is reset. */
+static int32_t engine_close(struct link *link, uint32_t stream, uint32_t flags)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+	int cut = 0;
+
+	if ((flags & QCLOSE_DRAIN) && !link->closing[stream]) {
+		link->closing[stream] = 1;
+		if (s->fd >= 0)
+			e->draining++;
+		engine_drain(link);
+		engine_wake(e);
+		return 0;
+	}
+	if (link->closing[stream] && s->fd >= 0)
+		e->draining--;
+	link->closing[stream] = 1;
+	s->leaving = 1;
+	qs_block(&link->policy, stream, 1);
+	engine_wake(e);
+	while (s->busy)
+		pthread_cond_wait(&e->settled, &link->lock);
+	if (s->held_len > 0 && s->type == QSOCKET_TCP)
+		cut = e->hand[s->held_first].at > 0;
+	engine_lose(link, stream, QSOCKET_CLOSED);
+	socket_close(s, cut);
+	policy_remove(link, stream);
+	return 0;
+}
+
+static int32_t open_handle(struct link *link, const struct qsocket_attr *attr,
+			   const struct engine_stream *ready)
+{
+	struct engine *e = link->state;
+	int32_t error = engine_start(link), stream, handle;
+
+	if (error)
+		return error;
+	stream = qs_add(&link->policy, attr);
+	if (stream < 0)
+		return stream;
+	handle = handle_open(link, (uint32_t)stream);
+	if (handle < 0) {
+		qs_remove(&link->policy, (uint32_t)stream);
+		return handle;
+	}
+	link->handles[stream] = (uint32_t)handle;
+	e->streams[stream] = *ready;
+	if (ready->wait == WAIT_CONNECT) {
+		e->streams[stream].wait = WAIT_NONE;
+		engine_wait(link, (uint32_t)stream, WAIT_CONNECT);
+		engine_wake(e);
+	}
+	return handle;
+}
+
+static int32_t engine_add(struct link *link, const struct qsocket_args *args)
+{
+	struct engine_stream s = {.type = (uint8_t)args->type};
+	int32_t result;
+
+	if (args->type == QSOCKET_TCP && !args->peer.family)
+		return -EDESTADDRREQ;
+	result = socket_open(&s, &args->local, &args->peer);
+	if (!result)
+		result = open_handle(link, &args->attr, &s);
+	if (result < 0)
+		socket_close(&s, 0);
+	return result;
+}
+
+static int32_t engine_attach(struct link *link, const struct qattach_args *args)
+{
+	struct engine_stream s = {.fd = -1, .type = (uint8_t)args->type};
+	int32_t result = socket_attach(&s, args);
+
+	if (!result)
+		result = open_handle(link, &args->attr, &s);
+	if (result < 0)
+		socket_close(&s, 0);
+	return result;
+}
+
+static int32_t engine_change(struct link *link, uint32_t stream, const struct qchange_args *args)
+{
+	struct engine *e = link->state;
+	uint64_t now_ns = qsocket_now();
+
+	if (stream != QS_NONE) {
+		qs_change(&link->policy, stream, &args->attr);
+		return 0;
+	}
+	/* what is on its way goes at the new rate from here on */
+	if (e->free_ns > now_ns)
+		e->free_ns = now_ns + (uint64_t)((unsigned __int128)(e->free_ns - now_ns) *
+						 link->policy.rate / args->rate);
+	e->remainder = 0;
+	qs_rate(&link->policy, args->rate);
+	engine_wake(e);
+	return 0;
+}
+
+static void engine_describe(struct link *link, uint32_t stream, struct qsocket_info *info)
+{
+	const struct engine *e = link->state;
+	const struct engine_stream *s = &e->streams[stream];
+
+	info->socket_errors += s->errors;
+	info->syscalls += s->calls;
+	if (s->last_error)
+		info->last_error = s->last_error;
+	info->state &= ~QSOCKET_STATE_BLOCKED;
+	if (s->wait != WAIT_NONE)
+		info->state |= QSOCKET_STATE_BLOCKED;
+	if (s->broken)
+		info->state |= QSOCKET_STATE_BROKEN;
+}
+
+static int32_t engine_run(struct link *link, struct qrun_args *args)
+{
+	(void)link;
+	(void)args;
+	return -EOPNOTSUPP;
+}
+
+static void free_engine(struct engine *e)
+{
+	payload_shut(&e->payload);
+	memory_unmap(e->parcels, e->parcels_max * sizeof(*e->parcels));
+	close(e->waker);
+	pthread_cond_destroy(&e->settled);
+	memory_unmap(e, sizeof(*e));
+}
+
+static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
+{
+	struct engine *e;
+	int32_t error;
+
+	if (*args->device && !if_nametoindex(args->device))
+		return -ENODEV;
+	error = policy_open(link, args);
+	if (error)
+		return error;
+	link->policy.guard_ns = ENGINE_GUARD_NS;
+	error = -ENOMEM;
+	e = memory_map(sizeof(*e));
+	if (!e)
+		goto shut_policy;
+	pthread_cond_init(&e->settled, NULL);
+	for (uint32_t i = 0; i < ENGINE_HAND_PACKETS; i++)
+		e->hand[i].next = i + 1 < ENGINE_HAND_PACKETS ? i + 1 : QS_NONE;
+	e->parcels_max = qs_messages_held(link->policy.messages_max);
+	e->parcels = memory_map(e->parcels_max * sizeof(*e->parcels));
+	e->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (e->waker < 0) {
+		error = -errno;
+		goto free_memory;
+	}
+	if (!e->parcels || payload_open(&e->payload, e->parcels_max))
+		goto close_waker;
+	link->state = e;
+	return 0;
+
+close_waker:
+	close(e->waker);
+free_memory:
+	memory_unmap(e->parcels, e->parcels_max * sizeof(*e->parcels));
+	memory_unmap(e, sizeof(*e));
+shut_policy:
+	policy_shut(link);
+	return error;
+}
+
+static void engine_shut(struct link *link)
+{
+	struct engine *e = link->state;
+
+	e->stop = 1;
+	engine_wake(e);
+	while (e->running)
+		pthread_cond_wait(&e->settled, &link->lock);
+	free_engine(e);
+	link->state = NULL;
+	policy_shut(link);
+}
+
+const struct host engine_host = {
+	.name = QSOCKET_ABOVE,
+	.open = engine_open,
+	.shut = engine_shut,
+	.add = engine_add,
+	.attach = engine_attach,
+	.change = engine_change,
+	.describe = engine_describe,
+	.send = engine_send,
+	.run = engine_run,
+	.close = engine_close,
+};

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Packets in hand: out of the scheduler's queue, and not yet taken by the
+ * network. They are counted as sent already; one that the network refuses, or
+ * that is given up here, is taken out of that count again (qs_unsend). A
+ * message's memory is freed with the last of its packets.
+ */
+#include "engine.h"
+
+/* The payload that a packet's share of the link's bytes stands for. */
+static void set_range(const struct parcel *parcel, struct outgoing *o, uint32_t cost)
+{
+	uint32_t datagrams;
+
+	o->at = 0;
+	o->left = parcel->bytes;
+	if (!cost)
+		return;
+	o->at = o->packet.offset / cost * parcel->segment;
+	datagrams = (o->packet.bytes + cost - 1) / cost;
+	o->left = parcel->bytes - o->at;
+	if (o->left > datagrams * parcel->segment)
+		o->left = datagrams * parcel->segment;
+}
+
+uint32_t engine_hand(struct link *link, const struct qs_packet *packet)
+{
+	struct engine *e = link->state;
+	struct parcel *parcel = &e->parcels[packet->message];
+	uint32_t hand = e->hand_free;
+	struct outgoing *o = &e->hand[hand];
+
+	e->hand_free = o->next;
+	*o = (struct outgoing){.packet = *packet, .state = PACKET_UNSENT};
+	set_range(parcel, o, link->policy.messages[packet->message].segment);
+	parcel->in_hand++;
+	return hand;
+}
+
+static void release(struct link *link, uint32_t message)
+{
+	struct engine *e = link->state;
+
+	payload_free(&e->payload, e->parcels[message].chunk);
+	qs_free(&link->policy, message);
+}
+
+void engine_reap(struct link *link)
+{
+	struct engine *e = link->state;
+	uint32_t message;
+
+	while ((message = qs_reap(&link->policy)) != QS_NONE) {
+		if (e->parcels[message].in_hand)
+			e->parcels[message].dead = 1;
+		else
+			release(link, message);
+	}
+}
+
+void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
+{
+	struct engine *e = link->state;
+	struct outgoing *o = &e->hand[hand];
+	uint32_t message = o->packet.message;
+	struct parcel *parcel = &e->parcels[message];
+
+	if (reason)
+		parcel->failed = reason;
+	if (reason || (o->packet.done && parcel->failed)) {
+		qs_unsend(&link->policy, &o->packet, parcel->failed);
+		engine_reap(link);
+	}
+	parcel->in_hand--;
+	if (o->packet.done || (parcel->dead && !parcel->in_hand))
+		release(link, message);
+	o->next = e->hand_free;
+	e->hand_free = hand;
+}
+
+void engine_wait(struct link *link, uint32_t stream, enum wait wait)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+
+	if (s->wait == WAIT_NONE) {
+		s->waiting_at = (uint16_t)e->waiting_len;
+		e->waiting[e->waiting_len++] = (uint16_t)stream;
+	}
+	s->wait = (uint8_t)wait;
+	qs_block(&link->policy, stream, 1);
+}
+
+void engine_go_on(struct link *link, uint32_t stream)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+
+	if (s->wait != WAIT_NONE) {
+		uint16_t last = e->waiting[--e->waiting_len];
+
+		e->waiting[s->waiting_at] = last;
+		e->streams[last].waiting_at = s->waiting_at;
+		s->wait = WAIT_NONE;
+	}
+	if (!s->leaving)
+		qs_block(&link->policy, stream, 0);
+}
+
+void engine_lose(struct link *link, uint32_t stream, uint8_t reason)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+
+	while (s->held_len > 0) {
+		uint32_t hand = s->held_first;
+
+		s->held_first = e->hand[hand].next;
+		s->held_len--;
+		engine_finish(link, hand, reason);
+	}
+	qs_flush(&link->policy, stream, reason);
+	engine_reap(link);
+	engine_go_on(link, stream);
+}
+
+void engine_hold(struct link *link, uint32_t hand, enum wait wait)
+{
+	struct engine *e = link->state;
+	uint32_t stream = e->hand[hand].packet.stream;
+	struct engine_stream *s = &e->streams[stream];
+
+	e->hand[hand].next = QS_NONE;
+	if (s->held_len++ == 0)
+		s->held_first = hand;
+	else
+		e->hand[s->held_last].next = hand;
+	s->held_last = hand;
+	engine_wait(link, stream, wait);
+}
