@@ -14,10 +14,11 @@ import {
   slotSets,
   wellFormed,
 } from "./arbitrary.ts";
+import type { SlotSet } from "./arbitrary.ts";
 import { ModelLink } from "./model.ts";
 import { play, sameEvents, sameInfo } from "./model/play.ts";
 import type { LinkMaker, Played, PlayedInfo, Scenario } from "./model/play.ts";
-import type { Event, Scheduler } from "./model/state.ts";
+import type { Event, Options, Scheduler } from "./model/state.ts";
 
 const Link = VirtualLink as LinkMaker;
 const SCHEDULERS: Scheduler[] = ["dwcs", "edf", "edf-lossless", "fifo"];
@@ -190,10 +191,7 @@ describe("windows", () => {
   // Best-Effort Packet Streams", RTSS 2000: with one period for all, and one slot for each
   // message, sum((1 - x/y) C/T) <= 1 is enough.
   const PERIODS = 60;
-  const playSet = (
-    scheduler: Scheduler,
-    { slots, streams }: { slots: number; streams: { oln: number; old: number }[] },
-  ): Played =>
+  const playSet = (scheduler: Scheduler, { slots, streams }: SlotSet): Played =>
     play(Link, {
       scheduler,
       rate: 1_000_000,
@@ -229,60 +227,59 @@ describe("windows", () => {
 });
 
 describe("best effort", () => {
-  const load = fc.record({
+  const PERIODS = 150;
+
+  interface Load {
+    scheduler: Scheduler;
+    managed: number[]; // bytes of each managed stream's messages
+    bytes: number; // of best effort's
+  }
+
+  const loads: fc.Arbitrary<Load> = fc.record({
     scheduler: fc.constantFrom<Scheduler>("dwcs", "edf"),
     managed: fc.array(fc.integer({ min: 200, max: 1500 }), { minLength: 1, maxLength: 5 }),
     bytes: fc.integer({ min: 100, max: 1500 }),
-    drop: fc.constantFrom(0 as const, 6 as const, "never" as const),
   });
 
-  /** The traffic of managed streams with one message in each `gap`, and of one best-effort stream. */
-  const traffic = (
-    { scheduler, managed, bytes, drop }: typeof load extends fc.Arbitrary<infer T> ? T : never,
-    gap: number,
-    deadline: number | undefined,
-  ): Scenario => ({
-    scheduler,
-    rate: 1_000_000,
-    streams: [{}, ...managed.map(() => ({ ipg: gap }))],
-    messages: [
-      ...Array.from({ length: 300 }, () => ({ stream: 0, bytes, at: 0 })),
-      ...managed.flatMap((size, i) =>
-        Array.from({ length: 150 }, (_, k) => ({
-          stream: i + 1,
-          bytes: size,
-          at: Math.round(k * gap * 1000) / 1000,
-          drop,
-          ...(deadline === undefined ? {} : { deadline }),
-        }))
-      ),
-    ],
-  });
+  /** A message in each `gap` ms on each managed stream, and more best effort than can be sent. */
+  function traffic(load: Load, gap: number, options: Options): Scenario {
+    const waiting = Math.ceil(PERIODS * sum(load.managed) / 8 / load.bytes); // twice its share
+    const periods = Array.from({ length: PERIODS }, (_, k) => Math.round(k * gap * 1000) / 1000);
+    return {
+      scheduler: load.scheduler,
+      rate: 1_000_000,
+      streams: [{}, ...load.managed.map(() => ({ ipg: gap }))],
+      messages: [
+        ...Array.from({ length: waiting }, () => ({ stream: 0, bytes: load.bytes, at: 0 })),
+        ...load.managed.flatMap((bytes, i) =>
+          periods.map((at) => ({ stream: i + 1, bytes, at, ...options }))
+        ),
+      ],
+    };
+  }
 
   test("gets a sixteenth of what an overload of managed streams gets", () => {
-    check(load, (load) => {
+    check(loads, (load) => {
       const gap = sum(load.managed) / 1000 / 1.5; // 1.5 times what the link carries
-      const end = 150 * gap;
-      const { events } = play(Link, traffic({ ...load, drop: 6 }, gap, 4 * gap));
-      const sent = (own: boolean) =>
+      const { events } = play(Link, traffic(load, gap, { deadline: Math.ceil(4 * gap) }));
+      const bytes = (own: boolean) =>
         sum(
-          events.filter((event) => isSent(event) && event.at <= end && (event.stream === 0) === own)
-            .map((event) => event.bytes),
+          events.filter((event) => isSent(event) && event.at <= PERIODS * gap)
+            .filter((event) => (event.stream === 0) === own).map((event) => event.bytes),
         );
       const slack = 16 * load.bytes + 3000; // one message saved up for, one on the wire
-      assert.ok(16 * sent(true) >= sent(false) - slack, `${sent(true)} of ${sent(false)} bytes`);
+      assert.ok(16 * bytes(true) >= bytes(false) - slack, `${bytes(true)} of ${bytes(false)}`);
     }, 0.5);
   });
 
   test("costs a feasible managed set none of its never-frames", () => {
-    // At 0.85 of the link, with a budget for each message of three times what all send at once
-    // and for what best effort may have saved up, its sixteenth does no harm.
-    check(load, (load) => {
+    // 0.85 of the link is asked for, a sixteenth of that more is best effort's. Each message has
+    // time for what all streams send in three periods, and for four messages of best effort.
+    check(loads, (load) => {
       const gap = sum(load.managed) / 1000 / 0.85;
-      const budget = Math.ceil(3 * gap + 6);
-      const { events } = play(Link, traffic({ ...load, drop: "never" }, gap, budget));
-      const lost = events.filter((event) => event.stream > 0 && !isSent(event));
-      assert.deepEqual(lost, []);
+      const options: Options = { deadline: Math.ceil(3 * gap + 6), drop: "never" };
+      const { events } = play(Link, traffic(load, gap, options));
+      assert.deepEqual(events.filter((event) => event.stream > 0 && !isSent(event)), []);
       assert.ok(events.some((event) => event.stream === 0 && isSent(event)));
     }, 0.5);
   });
