@@ -5,7 +5,7 @@
 // The kinds are told apart by the properties that hold their addresses.
 
 import { isIP } from "node:net";
-import { constants, networkInterfaces } from "node:os";
+import { constants } from "node:os";
 import { CALL, ENUM } from "./abi.ts";
 import { addressFields } from "./address.ts";
 import { attrFields } from "./attributes.ts";
@@ -45,35 +45,29 @@ export function attachSocket(
   const { type, ...attributes } = check(attachOptions, options, DOING);
   const ends = endpoints(target);
   const transport = ends.type ?? type ?? "udp";
-  let handle = -constants.errno.ENOENT;
-  for (const local of localAddresses(ends)) {
+  const attach = (peer: Address | undefined) => {
     const filled = args.fill({
       link: link.handle,
       type: transport === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
       fd: ends.fd,
       attr: attrFields(attributes),
-      ...(local && { local: addressFields(local, DOING) }),
-      ...(ends.peer && { peer: addressFields(ends.peer, DOING) }),
+      ...(ends.local && { local: addressFields(ends.local, DOING) }),
+      ...(peer && { peer: addressFields(peer, DOING) }),
     });
-    handle = library().qsocketcall(CALL.QATTACH, filled, filled.byteLength);
-    if (handle !== -constants.errno.ENOENT) break;
+    return library().qsocketcall(CALL.QATTACH, filled, filled.byteLength);
+  };
+  let handle = attach(ends.peer);
+  let peer: Address | undefined;
+  if (handle === -constants.errno.ENOENT && transport === "udp" && ends.peer) {
+    // A runtime may keep the peer to itself: its "connected" socket is not, to the kernel.
+    peer = ends.peer;
+    handle = attach(undefined);
   }
   if (handle < 0) {
     const words = link.handle === 0 ? { EBADF: "the link is closed" } : meanings(ends, transport);
     throw failure("qattach", handle, DOING, words);
   }
-  return new QSocket(handle, attributes, link);
-}
-
-/**
- * The local addresses that the socket may have. One bound to no address in particular gets one by
- * connecting, and some runtimes go on telling what it was bound to.
- */
-function localAddresses({ local, peer }: Endpoints): (Address | undefined)[] {
-  if (!local || !peer || (local.hostname !== "0.0.0.0" && local.hostname !== "::")) return [local];
-  const own = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-  return [local, ...own.map(({ address }) => ({ hostname: address, port: local.port }))]
-    .filter(({ hostname }) => isIP(hostname) === isIP(local.hostname));
+  return new QSocket(handle, attributes, link, peer);
 }
 
 function meanings({ fd, local }: Endpoints, type: string): Record<string, string> {

@@ -49,6 +49,7 @@ export class QSocket implements Disposable {
   #handle: number;
   #attributes: StreamAttributes;
   #link: LinkLimits;
+  #peer: Address | undefined; // where send() goes, if the kernel does not know
   #writable: WritableStream<QMessage | { messages: readonly QMessage[] }> | undefined;
   #draining = 0;
   #drained: Promise<SocketInfo> | undefined;
@@ -57,8 +58,9 @@ export class QSocket implements Disposable {
   #sendto = library().qsendto;
 
   /** For a handle that C gave; use `Link.open` or `Link.attach`. */
-  constructor(handle: number, attributes: StreamAttributes, link: LinkLimits) {
+  constructor(handle: number, attributes: StreamAttributes, link: LinkLimits, peer?: Address) {
     this.#handle = handle;
+    this.#peer = peer;
     this.#link = link;
     this.#attributes = attributesOf(attributes);
   }
@@ -194,6 +196,7 @@ export class QSocket implements Disposable {
   }
 
   #offer(data: Uint8Array, options: MessageOptions | undefined): number {
+    if (this.#peer !== undefined) return this.#offerTo(data, this.#peer, options);
     if (options === undefined) {
       checkData(data, undefined);
       return this.#send(this.#handle, data, data.byteLength, PLAIN_FLAGS, 0);

@@ -17,15 +17,15 @@ for (const hostname of ["127.0.0.1", "::1"]) {
     await using peer = await udpPeer(hostname);
     using link = qsockinit({ rate: FAST });
     using socket = qsocket(link, { to: peer.address });
-    for (let number = 0; number < 100; number++) {
+    for (let number = 0; number < 60; number++) {
       assert.equal(qsend(socket, message(number), { deadline: 5000, frame: "whole" }), 1000);
     }
-    await peer.until(({ received }) => received.length === 100);
+    await peer.until(({ received }) => received.length === 60);
     peer.received.forEach((data, number) => {
       assert.deepEqual(new Uint8Array(data), message(number));
     });
     const info = await qclose(socket, { drain: true });
-    assert.equal(info.sent, 100);
+    assert.equal(info.sent, 60);
     assertCounted(info);
   });
 }
@@ -148,7 +148,9 @@ test("a link keeps to its rate", async () => {
   assert.equal(sent, 30);
   // 30 kB at 100 kB/s; a loaded machine may be late, but never early by more than a burst.
   assert.ok(took > 270 && took < 3000, `${took} ms`);
-  assert.ok(delay.max <= took && delay.mean <= delay.max && delay.mean > 0, JSON.stringify(delay));
+  // Time in the queue counts up to the end of a transmission, 10 ms ahead of the last call.
+  assert.ok(delay.max <= took + 20 && delay.mean < delay.max, JSON.stringify(delay));
+  assert.ok(delay.mean > 0);
 });
 
 test("send with a deadlineAt that has passed throws ETIME and counts it as expired", async () => {

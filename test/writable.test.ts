@@ -17,16 +17,16 @@ test("writable waits for room rather than lose messages", async () => {
   let number = 0;
   const source = new ReadableStream<QMessage>({
     pull(controller) {
-      if (number === 300) controller.close();
+      if (number === 80) controller.close();
       else controller.enqueue({ data: message(number++) });
     },
   });
   await source.pipeTo(socket.writable);
   assert.equal(socket.handle, 0);
-  await peer.until(({ received }) => received.length === 300);
+  await peer.until(({ received }) => received.length === 80);
   peer.received.forEach((data, number) => assert.equal(data[0], number & 255));
   const info = link.info();
-  assert.equal(info.sent, 300);
+  assert.equal(info.sent, 80);
   assert.equal(info.dropped.overflow, 0);
 });
 
