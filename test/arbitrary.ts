@@ -80,7 +80,8 @@ const pace: fc.Arbitrary<Pace> = fc.record({
   ),
 });
 
-const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+/** To the microsecond. */
+export const round = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 const bytes = fc.oneof(
   fc.constantFrom(100, 1000),
@@ -115,7 +116,7 @@ const samples: fc.Arbitrary<Trace> = fc.tuple(
 );
 
 /** The marks of the messages of one frame. */
-function marks(packets: number): Mark[] {
+export function marks(packets: number): Mark[] {
   if (packets === 1) return ["whole"];
   return ["start", ...Array<Mark>(packets - 2).fill("middle"), "end"];
 }
@@ -300,94 +301,3 @@ export function wellFormed(scenario: Scenario): Scenario {
   });
   return { ...scenario, messages };
 }
-
-/** Streams of one period of so many slots, each with its window. */
-export interface SlotSet {
-  slots: number;
-  streams: { oln: number; old: number }[];
-}
-
-/** Sets that ask for more slots than there are, but for no more than is left when each loses its x of y. */
-export const slotSets: fc.Arbitrary<SlotSet> = fc.record({
-  slots: fc.integer({ min: 1, max: 6 }),
-  windows: fc.array(
-    fc.integer({ min: 1, max: 10 }).chain((old) =>
-      fc.integer({ min: 0, max: old - 1 }).map((oln) => ({ oln, old }))
-    ),
-    { minLength: 2, maxLength: 14 },
-  ),
-}).map(({ slots, windows }) => {
-  const streams: SlotSet["streams"] = [];
-  let needed = 0;
-  for (const window of windows) {
-    const more = 1 - window.oln / window.old;
-    if (needed + more > slots + 1e-9) continue;
-    needed += more;
-    streams.push(window);
-  }
-  return { slots, streams };
-}).filter(({ slots, streams }) => streams.length > slots);
-
-/** Frames that may never be dropped, which come at one time, among traffic that may. */
-export interface Batch {
-  scenario: Scenario;
-  at: number;
-  first: number; // the streams from this one on have one frame each
-  frames: { packets: number; bytes: number; deadline: number }[];
-}
-
-const tenths = (min: number, max: number): fc.Arbitrary<number> =>
-  fc.integer({ min: min * 10, max: max * 10 }).map((n) => n / 10);
-
-/** All of it with a deadline, and what may be dropped in frames of one message. */
-export const batches: fc.Arbitrary<Batch> = fc.record({
-  scheduler: fc.constantFrom<Scheduler>("dwcs", "edf"),
-  at: tenths(0, 40),
-  frames: fc.array(
-    fc.record({
-      packets: fc.integer({ min: 1, max: 4 }),
-      bytes: fc.integer({ min: 100, max: 1500 }),
-      deadline: tenths(1, 40),
-    }),
-    { minLength: 1, maxLength: 8 },
-  ),
-  others: fc.array(
-    fc.record({
-      ipg: fc.constantFrom(0, 1, 2, 5, 10),
-      trace: fc.array(
-        fc.record({
-          at: tenths(0, 60),
-          bytes: fc.integer({ min: 100, max: 1500 }),
-          deadline: tenths(1, 40),
-          drop: fc.constantFrom<Drop>(0, 1, 2, 3, 4, 5, 6),
-          level: fc.constantFrom(undefined, 2),
-        }),
-        { minLength: 1, maxLength: 18 },
-      ),
-    }),
-    { minLength: 1, maxLength: 6 },
-  ),
-}).map(({ scheduler, at, frames, others }) => {
-  const first = others.length;
-  const streams: Attributes[] = [
-    ...others.map(({ ipg }) => ({ ipg })),
-    ...frames.map(() => ({ ipg: 10 })),
-  ];
-  const messages: ScenarioMessage[] = [
-    ...others.flatMap(({ trace }, stream) =>
-      trace.map(({ level, ...message }) => ({
-        stream,
-        ...message,
-        frame: "whole" as const,
-        ...(level === undefined ? {} : { level }),
-      }))
-    ),
-    ...frames.flatMap(({ packets, bytes, deadline }, i) =>
-      marks(packets).map((frame) => {
-        const drop = "never" as const;
-        return { stream: first + i, bytes, at, deadline, drop, frame };
-      })
-    ),
-  ];
-  return { scenario: { scheduler, rate: 1_000_000, streams, messages }, at, first, frames };
-});

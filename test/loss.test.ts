@@ -151,6 +151,36 @@ describe("giving up within the window", () => {
     ],
     ["1 s0m0 sent", "1 s1m0 expired"],
   );
+  example(
+    "what is promised already counts, though it is due later: 1 + 5 + 4 + 3 > 11",
+    "edf",
+    [{}, {}, {}],
+    // s0 is begun at 0, with 3 left at 1. s2, due first, would let s1 arrive at 10 or s0 at 9,
+    // but not both; without s2 both arrive.
+    [
+      ...frame(0, 4, 0, { deadline: 11, drop: 0 }),
+      ...frame(1, 4, 0.5, { deadline: 9.5, drop: "never" }),
+      ...frame(2, 5, 0.5, { deadline: 5.5, drop: 0 }),
+    ],
+    [
+      "1 s0m0 sent",
+      ...[0, 1, 2, 3, 4].map((i) => `1 s2m${i} window`),
+      ...[0, 1, 2, 3].map((i) => `${2 + i} s1m${i} sent`),
+      ...[1, 2, 3].map((i) => `${5 + i} s0m${i} sent`),
+    ],
+  );
+  example(
+    "each worth is judged without those below it: 2 of 2.9 ms are left for the never-frame",
+    "edf",
+    [{}, {}, {}],
+    // With s1 counted as taking its time, s2 would be late with and without s0.
+    [
+      message(0, { deadline: 1, drop: 0 }),
+      message(1, { deadline: 2.5, drop: 3 }),
+      message(2, { deadline: 2.9, drop: "never", bytes: 2000 }),
+    ],
+    ["0 s0m0 window", "0 s1m0 window", "2 s2m0 sent"],
+  );
   // Of what can expire 128 units are looked at, the one to be given up included.
   const crowd = (others: number): ScenarioMessage[] => [
     message(0, { deadline: 1.5, drop: 0 }),
@@ -255,6 +285,25 @@ describe("overflow", () => {
       assert.equal(info.frames.partial, 1);
       assert.deepEqual(Array.from(info.frames.dropped.overflow), [0, 1, 0, 0]);
     },
+  );
+  const many = (count: number) => Array.from({ length: count }, (_, i) => i);
+  example(
+    "a stream queues 2048 messages unless told otherwise",
+    "edf",
+    [{}],
+    many(2050).map(() => message(0)),
+    [
+      "0 s0m2048 overflow",
+      "0 s0m2049 overflow",
+      ...many(2048).map((i) => `${i + 1} s0m${i} sent`),
+    ],
+  );
+  example(
+    "a stream queues 4 MiB unless told otherwise: 69 messages of 60000 bytes",
+    "edf",
+    [{}],
+    many(70).map(() => message(0, { bytes: 60_000 })),
+    ["0 s0m69 overflow", ...many(69).map((i) => `${60 * (i + 1)} s0m${i} sent`)],
   );
   example(
     "the link's queue is shared, and best effort has half of it",

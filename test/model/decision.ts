@@ -154,7 +154,9 @@ function fits(state: State, unit: Unit, nowNs: number): boolean {
 
 /**
  * Whether sending `bytes` now (of `unit`, which is left out) would make a unit late that is
- * worth more than `drop` and would otherwise be in time. Only so many units are looked at.
+ * worth more than `drop` and would otherwise be in time. Only so many units are looked at. They
+ * are judged once for each worth above `drop`, among those of that worth or more, so that the
+ * time for the most valuable is never counted as taken by others.
  */
 function endangers(
   state: State,
@@ -163,22 +165,29 @@ function endangers(
   drop: number,
   nowNs: number,
 ): boolean {
-  const matches = expirySet(state).slice(0, LIMITS.lookaheadUnits)
-    .filter((other) => other !== unit && other.drop > drop && isManaged(state, other));
-  const queue = inExpiryOrder(state, [...promisedSet(state), ...matches]);
-  const inTime = (ahead: number): Set<Unit> => {
-    const arriving = new Set<Unit>();
-    for (const other of queue) {
-      const after = ahead + unsentBytes(other);
-      const late = nowNs + durationNs(state, after) > expiryNs(state, other);
-      if (!other.begun && late) continue;
-      ahead = after;
-      if (!other.begun) arriving.add(other);
+  const seen = expirySet(state).slice(0, LIMITS.lookaheadUnits)
+    .filter((other) => other !== unit && isManaged(state, other));
+  for (let worth = drop + 1; worth <= NEVER; worth++) {
+    let accepted = 0;
+    for (const other of seen.filter((one) => one.drop >= worth)) {
+      if (!canArrive(state, other, accepted, nowNs)) continue;
+      if (!canArrive(state, other, accepted + bytes, nowNs)) return true;
+      accepted += unsentBytes(other);
     }
-    return arriving;
-  };
-  const [without, behind] = [inTime(0), inTime(bytes)];
-  return [...without].some((other) => !behind.has(other));
+  }
+  return false;
+}
+
+/** Whether a unit can be in time after `ahead` bytes, and every promise be kept all the same. */
+function canArrive(state: State, unit: Unit, ahead: number, nowNs: number): boolean {
+  let promised = 0;
+  let behind = false;
+  return inExpiryOrder(state, [...promisedSet(state), unit]).every((member) => {
+    if (member === unit) behind = true;
+    else promised += unsentBytes(member);
+    const bytes = ahead + promised + (behind ? unsentBytes(unit) : 0);
+    return !behind || nowNs + durationNs(state, bytes) <= expiryNs(state, member);
+  });
 }
 
 /** Sends the next message of a unit; returns when the link has sent it. */
