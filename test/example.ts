@@ -43,14 +43,14 @@ export function fences(markdown: string): Fence[] {
  * Runs TypeScript from a file at the checkout's root, where `"qsockets"` and `"./mod.ts"` both
  * resolve, under the runtime that runs this test. Throws an error with what it printed if it fails.
  */
-export function runTypeScript(code: string): void {
-  inFiles([code], ([file]) => {
+export function runTypeScript(name: string, code: string): void {
+  inFiles({ [name]: code }, ([file]) => {
     run(process.execPath, runtime === "bun" ? ["run", file] : ["run", "-A", "--no-check", file]);
   });
 }
 
-/** Checks the types of TypeScript as {@linkcode runTypeScript} would run it, with a given Deno. */
-export function checkTypeScript(codes: string[], deno: string): void {
+/** Checks the types of TypeScript, by name, as {@linkcode runTypeScript} would run it, with Deno. */
+export function checkTypeScript(codes: Record<string, string>, deno: string): void {
   inFiles(codes, (files) => run(deno, ["check", "--quiet", ...files]));
 }
 
@@ -66,15 +66,19 @@ export function run(command: string, args: string[], msMax = EXAMPLE_MS_MAX): st
   });
   if (done.status === 0) return done.stdout;
   const why = done.error ? done.error.message : `exit ${done.status ?? done.signal}`;
-  throw new Error(`${[command, ...args].join(" ")}: ${why}\n${done.stdout}${done.stderr}`);
+  throw new Error(
+    `${[command, ...args].join(" ").slice(0, 200)}: ${why}\n${done.stdout}${done.stderr}`,
+  );
 }
 
-function inFiles(codes: string[], use: (files: string[]) => void): void {
-  const files = codes.map((_, index) => `.example-${process.pid}-${index}.ts`);
+function inFiles(codes: Record<string, string>, use: (files: string[]) => void): void {
+  const files = Object.keys(codes).map((name, index) =>
+    `.example-${process.pid}-${index}-${name.replace(/\W/g, "_")}.ts`
+  );
   try {
-    codes.forEach((code, index) =>
-      writeFileSync(join(root, files[index]), `${code}\nexport {};\n`)
-    );
+    Object.values(codes).forEach((code, index) => {
+      writeFileSync(join(root, files[index]), `${code}\nexport {};\n`);
+    });
     use(files);
   } finally {
     for (const file of files) rmSync(join(root, file), { force: true });

@@ -34,12 +34,13 @@ test(
   "the types of README.md's TypeScript are right",
   { skip: runtimes.deno ? false : "no Deno" },
   () => {
-    checkTypeScript(typescript.map((fence) => fence.code), runtimes.deno!);
+    const codes = typescript.map(({ line, code }) => [`README_${line}`, code]);
+    checkTypeScript(Object.fromEntries(codes), runtimes.deno!);
   },
 );
 
 for (const { code, line } of typescript) {
-  test(`README.md:${line} runs`, () => runTypeScript(code));
+  test(`README.md:${line} runs`, () => runTypeScript(`README_${line}`, code));
 }
 
 for (const { code, line } of shell) {
