@@ -28,8 +28,6 @@ export interface Unit {
   codeAt: number;
   /** The byte after 00 00 01, then as much of the unit as was asked for. */
   body: Uint8Array;
-  /** What stood before this unit was thrown away because it grew too large. */
-  afterOversize: boolean;
 }
 
 /** Times of one access unit as the container gives them, ms. */
@@ -115,17 +113,15 @@ export class UnitReader {
       this.#code = findStartCode(this.#bytes, this.#from);
       if (this.#code < 0) {
         this.#from = Math.max(this.#from, this.#bytes.length - 2);
-        this.#shed(this.#from);
+        // One byte more stays for a zero byte before the next start code.
+        if (this.#tooLarge(this.#from - 1)) this.#shed(this.#from - 1);
         return null;
       }
       this.#from = this.#code + 3;
     }
     const first = this.#code + 3;
     const length = this.#bytes.length;
-    if (first >= length) {
-      this.#shed(this.#code);
-      return null;
-    }
+    if (first >= length) return null;
     const wanted = Math.min(this.#options.headerBytes(this.#bytes[first]), UNIT_HEADER_BYTES_MAX);
     const limit = first + Math.max(wanted, 1);
     const next = findStartCode(this.#bytes, this.#from);
@@ -153,20 +149,27 @@ export class UnitReader {
     // A loss exactly between two access units may have taken from either, so it marks both.
     const damaged = this.#damages.length > 0 && this.#damages[0] <= at;
     while (this.#damages.length > 0 && this.#damages[0] < at) this.#damages.shift();
-    if (bytes > this.#bytesMax) {
-      this.#reportOversize(bytes, at);
-      return null;
-    }
-    return { data, stamp, damaged };
+    if (bytes <= this.#bytesMax) return { data, stamp, damaged };
+    this.#oversizeBytes = 0;
+    const detail = `access unit of ${bytes} bytes, the limit is ${this.#bytesMax}`;
+    this.#options.report.lost("oversize", bytes, detail);
+    this.damage(this.#base + end);
+    return null;
   }
 
-  /** Throws away what stands before stream position `at`; returns how many bytes were not zero. */
+  /** Throws away what stands before stream position `at`; returns how many bytes that was. */
   skipTo(at: number): number {
     const end = Math.max(at - this.#base, this.#start);
-    let count = 0;
-    for (let i = this.#start; i < end; i++) if (this.#bytes[i] !== 0) count += 1;
+    const bytes = end - this.#start + this.#oversizeBytes;
     this.#start = end;
-    return count;
+    this.#oversizeBytes = 0;
+    return bytes;
+  }
+
+  /** Whether only zeros stand before stream position `at`; these may precede any start code. */
+  zerosBefore(at: number): boolean {
+    const skipped = this.#bytes.subarray(this.#start, at - this.#base);
+    return this.#oversizeBytes === 0 && skipped.every((byte) => byte === 0);
   }
 
   /** Marks the access unit that holds stream position `at` as damaged. */
@@ -185,30 +188,16 @@ export class UnitReader {
     else this.#from = Math.max(this.#from, nextFound < 0 ? this.#bytes.length - 2 : end, code + 3);
     const zero = this.#options.zeroByte && code > this.#start && this.#bytes[code - 1] === 0;
     const begin = zero ? code - 1 : code;
-    let afterOversize = this.#oversizeBytes > 0;
-    if (begin - this.#start + this.#oversizeBytes > this.#bytesMax) {
-      afterOversize = true;
-      const bytes = begin - this.#start + this.#oversizeBytes;
-      this.#start = begin;
-      this.#reportOversize(bytes, this.#base + begin);
-    }
-    return { at: this.#base + begin, codeAt: this.#base + code, body, afterOversize };
+    if (this.#tooLarge(begin)) this.#shed(begin);
+    return { at: this.#base + begin, codeAt: this.#base + code, body };
   }
 
-  #reportOversize(bytes: number, at: number): void {
-    this.#oversizeBytes = 0;
-    const limit = `the limit is ${this.#bytesMax}`;
-    this.#options.report.lost("oversize", bytes, `access unit of ${bytes} bytes, ${limit}`);
-    while (this.#stamps.length > 0 && this.#stamps[0].at < at) this.#stamps.shift();
-    while (this.#damages.length > 0 && this.#damages[0] < at) this.#damages.shift();
-    this.damage(at);
+  #tooLarge(end: number): boolean {
+    return end - this.#start + this.#oversizeBytes > this.#bytesMax;
   }
 
-  /** Gives up the bytes of an access unit that is too large already, up to `keep`. */
-  #shed(keep: number): void {
-    // One byte more stays for a zero byte before the next start code.
-    const end = keep - 1;
-    if (end - this.#start + this.#oversizeBytes <= this.#bytesMax) return;
+  /** Gives up the bytes before `end`: the access unit in progress is too large already. */
+  #shed(end: number): void {
     this.#oversizeBytes += end - this.#start;
     this.#start = end;
   }

@@ -139,10 +139,8 @@ export class H264Parser {
   end(): Frame[] {
     this.#read(true);
     if (this.#picture !== null) this.#finish(this.#reader.end);
-    const { start, end } = this.#reader;
-    if (this.#reader.skipTo(end) > 0) {
-      this.#report.lost("lead-in", end - start, "no picture in the last bytes");
-    }
+    const bytes = this.#reader.skipTo(this.#reader.end);
+    if (bytes > 0) this.#report.lost("lead-in", bytes, "no picture in the last bytes");
     return this.#drain();
   }
 
@@ -154,10 +152,6 @@ export class H264Parser {
 
   #read(final: boolean): void {
     for (let unit = this.#reader.next(final); unit !== null; unit = this.#reader.next(final)) {
-      if (unit.afterOversize) {
-        this.#picture = this.#boundary = null;
-        this.#recovery = false;
-      }
       this.#unit(unit);
     }
   }
@@ -166,9 +160,12 @@ export class H264Parser {
     const header = unit.body[0];
     if (!this.#synced) {
       this.#synced = true;
-      const bytes = unit.at - this.#reader.start;
-      if (this.#reader.skipTo(unit.at) > 0) {
-        this.#report.lost("lead-in", bytes, "no start code before these bytes");
+      if (!this.#reader.zerosBefore(unit.at)) {
+        this.#report.lost(
+          "lead-in",
+          this.#reader.skipTo(unit.at),
+          "no start code before these bytes",
+        );
         this.#reader.damage(unit.at);
       }
     }
@@ -189,7 +186,7 @@ export class H264Parser {
 
   #broken(unit: Unit, detail: string): void {
     this.#report.lost("syntax", 0, `at byte ${unit.codeAt}: ${detail}`);
-    this.#reader.damage(unit.codeAt);
+    this.#reader.damage(unit.codeAt + 1); // within the start code: not the unit before
   }
 
   #sequenceParameters(unit: Unit): void {
@@ -214,7 +211,8 @@ export class H264Parser {
     const idr = nalType === SLICE_IDR;
     const reference = (unit.body[0] & 0x60) !== 0;
     const picture = this.#picture;
-    const begins = picture === null || (!this.#whole && startsPicture(picture, slice, idr, reference));
+    const begins = picture === null ||
+      (!this.#whole && startsPicture(picture, slice, idr, reference));
     if (!begins) {
       if (slice.parameters?.redundant !== true) picture.last = slice;
       picture.keyframe ||= this.#recovery;

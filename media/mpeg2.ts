@@ -146,10 +146,8 @@ export class Mpeg2Parser {
     this.#read(true);
     if (this.#second !== null) this.#beginSecond();
     if (this.#picture !== null) this.#finish(this.#reader.end);
-    const { start, end } = this.#reader;
-    if (this.#reader.skipTo(end) > 0) {
-      this.#report.lost("lead-in", end - start, "no picture in the last bytes");
-    }
+    const bytes = this.#reader.skipTo(this.#reader.end);
+    if (bytes > 0) this.#report.lost("lead-in", bytes, "no picture in the last bytes");
     return this.#drain();
   }
 
@@ -161,7 +159,6 @@ export class Mpeg2Parser {
 
   #read(final: boolean): void {
     for (let unit = this.#reader.next(final); unit !== null; unit = this.#reader.next(final)) {
-      if (unit.afterOversize) this.#picture = this.#second = null;
       this.#unit(unit);
       this.#previousCode = unit.body[0];
     }
@@ -172,9 +169,12 @@ export class Mpeg2Parser {
     if (!this.#synced) {
       if (code !== PICTURE && code !== SEQUENCE && code !== GROUP) return;
       this.#synced = true;
-      const bytes = unit.at - this.#reader.start;
-      if (this.#reader.skipTo(unit.at) > 0) {
-        this.#report.lost("lead-in", bytes, "no picture header before these bytes");
+      if (!this.#reader.zerosBefore(unit.at)) {
+        this.#report.lost(
+          "lead-in",
+          this.#reader.skipTo(unit.at),
+          "no picture header before these bytes",
+        );
         this.#reader.damage(unit.at);
       }
     }
@@ -190,7 +190,7 @@ export class Mpeg2Parser {
 
   #broken(unit: Unit, detail: string): void {
     this.#report.lost("syntax", 0, `at byte ${unit.codeAt}: ${detail}`);
-    this.#reader.damage(unit.codeAt);
+    this.#reader.damage(unit.codeAt + 1); // within the start code: not the unit before
   }
 
   #sequenceHeader(unit: Unit): void {
@@ -305,7 +305,7 @@ export class Mpeg2Parser {
     if (picture.row >= (this.#codec === "mpeg2" ? rows : 1)) return;
     const detail = `picture ends after row ${Math.max(picture.row, 0)} of ${rows}`;
     this.#report.lost("syntax", 0, `at byte ${next.at}: ${detail}`);
-    this.#reader.damage(picture.codeAt);
+    this.#reader.damage(picture.codeAt + 1);
   }
 
   #finishBefore(unit: Unit): void {
