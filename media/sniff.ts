@@ -75,7 +75,7 @@ export function sniff(bytes: Uint8Array, final: boolean): Sniffed | null {
 function sniffWindow(bytes: Uint8Array, all: boolean): Sniffed | null {
   const container = containerByMagic(bytes);
   if (container !== null) return { container, codec: null };
-  if (OTHERS.some(([, magic]) => startsWith(bytes, magic))) throw notVideo(bytes);
+  if (isText(bytes) || OTHERS.some(([, magic]) => startsWith(bytes, magic))) throw notVideo(bytes);
   if (isTransportStream(bytes, all)) return { container: "MPEG-TS", codec: null };
   return sniffStartCodes(bytes);
 }
@@ -134,19 +134,19 @@ function sniffStartCodes(bytes: Uint8Array): Sniffed | null {
   return null;
 }
 
+function isText(bytes: Uint8Array): boolean {
+  const controls = [9, 10, 13];
+  return bytes.subarray(0, SNIFF_BYTES_MIN).every((byte) =>
+    (byte >= 32 && byte < 127) || controls.includes(byte)
+  );
+}
+
 function notVideo(bytes: Uint8Array): Error {
   const other = OTHERS.find(([, magic]) => startsWith(bytes, magic));
-  const start = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0"));
-  const text = bytes.subarray(0, 64).every((byte) =>
-    byte >= 32 && byte < 127 || byte === 9 || byte === 10 || byte === 13
-  );
-  const what = other
-    ? `it is ${other[0]}`
-    : text
-    ? "it is text"
-    : `it begins with ${start.join(" ")}`;
+  const first = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0"));
+  const what = other ? other[0] : isText(bytes) ? "text" : null;
   return new Error(
     "Cannot read video: the input must be MPEG-TS, MPEG-PS, MP4, Matroska, MPEG-1/2 video or " +
-      `H.264 Annex B, but ${what}`,
+      `H.264 Annex B, but it ${what ? `is ${what}` : `begins with ${first.join(" ")}`}`,
   );
 }
