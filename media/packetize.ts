@@ -65,7 +65,10 @@ const packetizeOptions = z.strictObject({
   policy: policyOption.optional(),
   /** Cut what must be cut into equal parts, rather than full ones and a rest. Default true. */
   equalSizes: z.boolean({ error: "must be true or false" }).optional(),
-  /** Hand packets of equal size over as one segmented message. Default false. */
+  /**
+   * Hand packets of equal size over as one segmented message. Default false. A socket takes 1024
+   * messages in a frame, so only with segments can a frame have more packets than that.
+   */
   segments: z.boolean({ error: "must be true or false" }).optional(),
   /** Mark frames (RFC 9626) in a header extension with this number. Default not. */
   marking: integer(1, 14).optional(),
@@ -180,16 +183,18 @@ export function packetizeFrame(
   const messages: QMessage[] = [];
   const pieces = options.segments ? joinEqual(ends) : ends.map((end) => ({ end, segment: 0 }));
   let start = 0;
-  for (const [i, { end, segment }] of pieces.entries()) {
-    messages.push({
+  for (let i = 0; i < pieces.length; i++) {
+    const { end, segment } = pieces[i];
+    const message: QMessage = {
       data: buffer.subarray(start, end),
       frame: markOf(i, pieces.length),
       drop: qos.drop,
       level: qos.level,
       leading: qos.leading,
-      ...(options.latency !== undefined && { deadline: options.latency }),
-      ...(segment > 0 && { segment }),
-    });
+    };
+    if (options.latency !== undefined) message.deadline = options.latency;
+    if (segment > 0) message.segment = segment;
+    messages.push(message);
     start = end;
   }
   const sequence = state.sequence + payloads.length & 0xffff;
@@ -216,22 +221,19 @@ function writePackets(
   const buffer = new Uint8Array(bytes);
   const ends: number[] = [];
   let at = 0;
-  for (const [i, payload] of payloads.entries()) {
+  for (let i = 0; i < payloads.length; i++) {
     const last = i === payloads.length - 1;
     const sequence = state.sequence + i & 0xffff;
     const header = { payloadType, marker: last && format !== "mp2t", sequence, timestamp, ssrc };
-    at += writeRtpHeader(
-      buffer.subarray(at),
-      header,
-      marking === undefined ? undefined : {
-        id: marking,
-        start: i === 0,
-        end: last,
-        independent: frame.keyframe,
-        discardable: !frame.reference,
-      },
-    );
-    for (const piece of payload) {
+    const marks = marking === undefined ? undefined : {
+      id: marking,
+      start: i === 0,
+      end: last,
+      independent: frame.keyframe,
+      discardable: !frame.reference,
+    };
+    at += writeRtpHeader(buffer, header, marks, at);
+    for (const piece of payloads[i]) {
       buffer.set(piece, at);
       at += piece.length;
     }

@@ -64,7 +64,7 @@ export interface RtpPacket extends RtpHeader {
 }
 
 /**
- * Writes an RTP header at the start of `target` and returns its bytes: 12, or 20 with `marking`,
+ * Writes an RTP header at `offset` of `target` and returns its bytes: 12, or 20 with `marking`,
  * whose `id` (1 to 14) is the one that the session description gives the extension.
  *
  * @example
@@ -79,18 +79,19 @@ export function writeRtpHeader(
   target: Uint8Array,
   header: RtpHeader,
   marking?: FrameMarking & { id: number },
+  offset = 0,
 ): number {
-  target[0] = VERSION << 6 | (marking ? 0x10 : 0);
-  target[1] = (header.marker ? 0x80 : 0) | header.payloadType & 0x7f;
-  target[2] = header.sequence >>> 8;
-  target[3] = header.sequence;
-  writeU32(target, 4, header.timestamp);
-  writeU32(target, 8, header.ssrc);
+  target[offset] = VERSION << 6 | (marking ? 0x10 : 0);
+  target[offset + 1] = (header.marker ? 0x80 : 0) | header.payloadType & 0x7f;
+  target[offset + 2] = header.sequence >>> 8;
+  target[offset + 3] = header.sequence;
+  writeU32(target, offset + 4, header.timestamp);
+  writeU32(target, offset + 8, header.ssrc);
   if (!marking) return RTP_HEADER_BYTES;
   const flags = (marking.start ? 0x80 : 0) | (marking.end ? 0x40 : 0) |
     (marking.independent ? 0x20 : 0) | (marking.discardable ? 0x10 : 0);
-  writeU32(target, 12, ONE_BYTE_EXTENSION << 16 | 1); // one 32-bit word follows
-  writeU32(target, 16, marking.id << 28 | flags << 16);
+  writeU32(target, offset + 12, ONE_BYTE_EXTENSION << 16 | 1); // one 32-bit word follows
+  writeU32(target, offset + 16, marking.id << 28 | flags << 16);
   return RTP_HEADER_BYTES + RTP_MARKING_BYTES;
 }
 

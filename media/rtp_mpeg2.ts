@@ -215,11 +215,17 @@ function headerWord(data: Uint8Array, start: number): number {
 }
 
 function payloadHeader(words: PictureWords, bits: number): Uint8Array {
-  const header = new Uint8Array(headerBytes(words));
-  const view = new DataView(header.buffer);
-  view.setUint32(0, words.header | bits | (words.extension === null ? 0 : T));
-  if (words.extension !== null) view.setUint32(HEADER_BYTES, words.extension);
-  return header;
+  const { extension } = words;
+  const word = words.header | bits | (extension === null ? 0 : T);
+  const first = [word >>> 24, word >>> 16, word >>> 8, word];
+  if (extension === null) return new Uint8Array(first);
+  return new Uint8Array([
+    ...first,
+    extension >>> 24,
+    extension >>> 16,
+    extension >>> 8,
+    extension,
+  ]);
 }
 
 function headerBytes(words: PictureWords): number {
