@@ -21,7 +21,7 @@ const sources = filesBelow("").sort();
 const typescript = sources.filter((file) => file.endsWith(".ts"));
 const c = sources.filter((file) => /^(kernel|test\/c)\/.*\.[ch]$/.test(file));
 
-check("format of TypeScript (deno fmt)", runtimes.deno, ["fmt", "--check", "--quiet"]);
+check("format of TypeScript (deno fmt)", runtimes.deno, ["fmt", "--check"]);
 check("lint (deno lint)", runtimes.deno, ["lint", "--quiet"]);
 check("types under Deno (deno check)", runtimes.deno, ["check", "--quiet", ...typescript]);
 check("types under Bun (tsc)", runtimes.bun, ["node_modules/typescript/bin/tsc", "-p", "."]);
