@@ -143,7 +143,7 @@ test("H.264 with losses is never wrong and never glued", () => {
     fc.property(
       clip,
       fates({ loss: true, delayMax: 20 }),
-      (sent, network) => void assertNeverWrong(sent, network, nalUnits),
+      (sent, network) => assertNeverWrong(sent, network, nalUnits),
     ),
     { numRuns: 100 },
   );

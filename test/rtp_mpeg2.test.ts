@@ -169,6 +169,22 @@ test("mpv.join keeps only whole slices around a gap", () => {
   }
 });
 
+test("mpv.opening is certain only where nothing can have stood before", () => {
+  const opening = (...parts: Uint8Array[]) => {
+    const data = concatenate([...parts, slice(1, 20)]);
+    const [first] = mpv.split(data, { payloadBytes: 1188, equalSizes: true });
+    return mpv.opening(concatenate(first));
+  };
+  assert.equal(opening(sequenceHeader, gopHeader, pictureHeader(I)), "certain");
+  assert.equal(opening(pictureHeader(P), codingExtension(FRAME)), "certain");
+  assert.equal(opening(pictureHeader(B)), "certain"); // MPEG-1
+  // A sequence header may be lost before these, a first field before that.
+  assert.equal(opening(gopHeader, pictureHeader(I)), "likely");
+  assert.equal(opening(pictureHeader(I), codingExtension(FRAME)), "likely");
+  assert.equal(opening(pictureHeader(P), codingExtension(BOTTOM)), "likely");
+  assert.equal(opening(), "no");
+});
+
 test("mpv.join never throws on random bytes", () => {
   const run = fc.record({
     payloads: fc.array(fc.uint8Array({ maxLength: 30 }), { maxLength: 5 }),
@@ -243,7 +259,7 @@ test("MPEG video with losses is never wrong, and no slice is glued", () => {
     fc.property(
       clip,
       fates({ loss: true, delayMax: 20 }),
-      (sent, network) => void assertNeverWrong(sent, network, onlySlices),
+      (sent, network) => assertNeverWrong(sent, network, onlySlices),
     ),
     { numRuns: 100 },
   );

@@ -301,6 +301,18 @@ test("frames go through packetize, pace and depacketize and come out the same", 
   assert.equal(stage.depacketizer.reception.lost, 0);
 });
 
+test("Depacketizer proves the first frame by its sequence number or by an opening", () => {
+  const delimited = frame(2, { data: annexB([new Uint8Array([9, 0xf0]), filler(30, 1)]) });
+  const first = (sent: Frame, known: { sequence?: number }) => {
+    const { packets } = packetizeFrame(sent, packetizer(fixed));
+    return new Depacketizer({ format: "h264", ...known }).push(packets.messages[0].data)[0];
+  };
+  assert.equal(first(frame(30), {}).complete, false);
+  assert.equal(first(frame(30), { sequence: 65534 }).complete, true);
+  assert.equal(first(frame(30), { sequence: 65533 }), undefined); // one may still come
+  assert.equal(first(delimited, {}).complete, true);
+});
+
 test("Depacketizer gives a missing packet up after as many as its depth", () => {
   const options = { format: "h264", sequence: 65534, depth: 2 } as const;
   const depacketizer = new Depacketizer(options);
