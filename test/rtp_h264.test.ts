@@ -120,6 +120,13 @@ test("h264.join reports malformed payloads and takes nothing from them", () => {
   }
 });
 
+test("h264.join does not glue a NAL unit that was never ended to the next one", () => {
+  const [start] = bytesOf(h264.split(annexB([nal(5, 150, 1)]), limits));
+  const next = nal(5, 150, 2);
+  const joined = whole([start, ...bytesOf(h264.split(annexB([next]), limits))]);
+  assert.deepEqual(joined, { data: annexB([next]), intact: false });
+});
+
 test("h264.join never throws on random bytes", () => {
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 30 }),
