@@ -64,8 +64,10 @@ export { demux, Demuxer, FrameParser, frames } from "./media/demux.ts";
 export { readFrames } from "./media/source.ts";
 export type { DemuxOptions, FramesOptions } from "./media/demux.ts";
 export type { FrameSource, ReadOptions } from "./media/source.ts";
+export { frameLevel } from "./media/frame.ts";
+export { MediaReport } from "./media/report.ts";
 export type { ElementaryChunk, Frame, FrameFacts, FrameType, VideoCodec } from "./media/frame.ts";
-export type { Damage, DamageKind, MediaReport, SkippedStream } from "./media/report.ts";
+export type { Damage, DamageKind, SkippedStream } from "./media/report.ts";
 
 // From frames to flagged RTP packets, in time, and back.
 export { gopPolicy } from "./media/qos.ts";
@@ -73,7 +75,17 @@ export { packetizeFrame, packetizer } from "./media/packetize.ts";
 export { depacketize, pace, packetize } from "./media/stream.ts";
 export { Depacketizer } from "./media/depacketize.ts";
 export { readSdp, writeSdp } from "./media/sdp.ts";
-export { Jitter, parseRtp, Reception, Unroller, writeRtpHeader } from "./media/rtp.ts";
+export {
+  Jitter,
+  parseRtp,
+  Reception,
+  RTP_CLOCK_HZ,
+  RTP_HEADER_BYTES,
+  RTP_MARKING_BYTES,
+  Unroller,
+  writeRtpHeader,
+} from "./media/rtp.ts";
+export { nalUnits } from "./media/rtp_h264.ts";
 export {
   ntpMiddle,
   parseRtcp,
