@@ -13,7 +13,8 @@ import { Mpeg2Parser } from "./mpeg2.ts";
 import { PsDemuxer } from "./mpegps.ts";
 import { TsDemuxer } from "./mpegts.ts";
 import { MediaReport } from "./report.ts";
-import { sniff } from "./sniff.ts";
+import { sniff, SNIFF_BYTES_MIN } from "./sniff.ts";
+import type { Container } from "./sniff.ts";
 
 const report = z.instanceof(MediaReport, { error: "must be a MediaReport" }).optional();
 
@@ -45,12 +46,15 @@ interface Core<I, O> {
 export class Demuxer implements Core<Uint8Array, ElementaryChunk> {
   readonly #report: MediaReport;
   #inner: Core<Uint8Array, ElementaryChunk> | null = null;
-  #head: Uint8Array = new Uint8Array(0);
+  /** What came before it was known what the input is. */
+  #head: Uint8Array[] = [];
+  #headBytes = 0;
+  #wantedBytes = SNIFF_BYTES_MIN;
 
   constructor(options: DemuxOptions = {}) {
     const { report, codec } = check(demuxOptions, options, "demux");
     this.#report = report ?? new MediaReport();
-    if (codec !== undefined) this.#inner = bare(codec);
+    if (codec !== undefined) this.#begin("elementary stream", codec);
   }
 
   push(bytes: Uint8Array): ElementaryChunk[] {
@@ -58,36 +62,44 @@ export class Demuxer implements Core<Uint8Array, ElementaryChunk> {
       throw new TypeError(`Cannot demux: input must be Uint8Array, got ${typeof bytes}`);
     }
     if (this.#inner !== null) return this.#inner.push(bytes);
-    const head = new Uint8Array(this.#head.length + bytes.length);
-    head.set(this.#head);
-    head.set(bytes, this.#head.length);
-    this.#head = head;
-    return this.#begin(false);
+    this.#head.push(bytes);
+    this.#headBytes += bytes.length;
+    return this.#headBytes < this.#wantedBytes ? [] : this.#sniff(false);
   }
 
   end(): ElementaryChunk[] {
-    const chunks = this.#inner === null ? this.#begin(true) : [];
+    const chunks = this.#inner === null ? this.#sniff(true) : [];
     return chunks.concat(this.#inner!.end());
   }
 
-  #begin(final: boolean): ElementaryChunk[] {
-    const head = this.#head;
+  #sniff(final: boolean): ElementaryChunk[] {
+    const head = new Uint8Array(this.#headBytes);
+    let at = 0;
+    for (const part of this.#head) {
+      head.set(part, at);
+      at += part.length;
+    }
+    this.#head = [head];
+    while (this.#wantedBytes <= this.#headBytes) this.#wantedBytes *= 2;
     const found = sniff(head, final);
     if (found === null) return [];
-    const { container, codec } = found;
+    this.#head = [];
+    return this.#begin(found.container, found.codec).push(head);
+  }
+
+  #begin(container: Container, codec: VideoCodec | null): Core<Uint8Array, ElementaryChunk> {
     if (container === "MP4" || container === "Matroska") {
       throw new Error(
         `Cannot demux a stream of ${container}: its index may stand at the end; ` +
           "give the file's path or a Blob to readFrames()",
       );
     }
-    this.#report.container = container;
     const report = this.#report;
+    report.container = container;
     if (container === "MPEG-TS") this.#inner = new TsDemuxer({ report });
     else if (container === "MPEG-PS") this.#inner = new PsDemuxer({ report, codec: codec! });
     else this.#inner = bare(codec!);
-    this.#head = new Uint8Array(0);
-    return this.#inner.push(head);
+    return this.#inner;
   }
 }
 

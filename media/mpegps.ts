@@ -15,7 +15,8 @@ import { MediaReport } from "./report.ts";
 export const PACK = 0xba;
 const PROGRAM_END = 0xb9;
 const PRIVATE_1 = 0xbd;
-const SYSTEM_CODE_FIRST = 0xb9;
+/** Start codes from here on are those of a program stream, not of video. */
+export const SYSTEM_CODE_FIRST = 0xb9;
 const VIDEO_FIRST = 0xe0;
 const VIDEO_LAST = 0xef;
 const AUDIO_FIRST = 0xc0;

@@ -7,16 +7,21 @@
 import { findStartCode } from "./annexb.ts";
 import type { VideoCodec } from "./frame.ts";
 import { parseSequenceHeader } from "./mpeg2.ts";
-import { PACK } from "./mpegps.ts";
+import { PACK, SYSTEM_CODE_FIRST } from "./mpegps.ts";
 import { SYNC_BYTE, TS_PERIODS } from "./mpegts.ts";
-import { parseSequenceParameters } from "./parameterset.ts";
+import { parseSequenceParameters, parseSliceHeader } from "./parameterset.ts";
 
 /** So much of an input is searched for something known. */
 export const SNIFF_BYTES_MAX = 1024 * 1024;
-const SNIFF_BYTES_MIN = 4 * 1024;
+/** The first look is taken at so much. */
+export const SNIFF_BYTES_MIN = 4 * 1024;
 /** Transport packets in a row that make a transport stream. */
 const SYNC_PACKETS = 5;
 const NAL_BYTES_MAX = 512;
+/** NAL unit types of H.264 video with their forbidden_zero_bit: slices, and all that are in use. */
+const SLICE_TYPES = new Set([1, 5]);
+const NAL_TYPES = new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 19, 20]);
+const NAL_SHARE_MIN = 0.9;
 
 /** A container, or a bare elementary stream. */
 export type Container = "MPEG-TS" | "MPEG-PS" | "MP4" | "Matroska" | "elementary stream";
@@ -77,7 +82,7 @@ function sniffWindow(bytes: Uint8Array, all: boolean): Sniffed | null {
   if (container !== null) return { container, codec: null };
   if (isText(bytes) || OTHERS.some(([, magic]) => startsWith(bytes, magic))) throw notVideo(bytes);
   if (isTransportStream(bytes, all)) return { container: "MPEG-TS", codec: null };
-  return sniffStartCodes(bytes);
+  return sniffStartCodes(bytes, all || bytes.length === SNIFF_BYTES_MAX);
 }
 
 /** Whether a file is of the kind that is read by its tables, by its first 8 bytes. */
@@ -103,8 +108,14 @@ function isTransportStream(bytes: Uint8Array, all: boolean): boolean {
   return false;
 }
 
-/** The first start code that has a valid header decides. */
-function sniffStartCodes(bytes: Uint8Array): Sniffed | null {
+/**
+ * The first start code that has a valid header decides. Without one, where `all` has been seen,
+ * slices of H.264 do if hardly anything else is there: their parameter sets may have been lost.
+ */
+function sniffStartCodes(bytes: Uint8Array, all: boolean): Sniffed | null {
+  let codes = 0;
+  let slices = 0;
+  let units = 0;
   let packed = false;
   let picture = false;
   const found = (codec: VideoCodec | null): Sniffed => ({
@@ -114,6 +125,9 @@ function sniffStartCodes(bytes: Uint8Array): Sniffed | null {
   for (let at = findStartCode(bytes, 0); at >= 0; at = findStartCode(bytes, at + 3)) {
     const body = bytes.subarray(at + 3, at + 3 + NAL_BYTES_MAX);
     const code = body[0];
+    if (code < SYSTEM_CODE_FIRST) codes += 1;
+    if (NAL_TYPES.has(code & 0x9f)) units += 1;
+    if (SLICE_TYPES.has(code & 0x9f) && isFirstSlice(body)) slices += 1;
     if (code === PACK && ((body[1] & 0xc4) === 0x44 || (body[1] & 0xf1) === 0x21)) packed = true;
     else if (code === 0xb3 && parseSequenceHeader(body) !== null) return found("mpeg2");
     else if (code === 0x00 && body.length >= 5) {
@@ -131,7 +145,11 @@ function sniffStartCodes(bytes: Uint8Array): Sniffed | null {
       if (parseSequenceParameters(nal) !== null) return found("h264");
     }
   }
-  return null;
+  return all && slices > 0 && units >= codes * NAL_SHARE_MIN ? found("h264") : null;
+}
+
+function isFirstSlice(nal: Uint8Array): boolean {
+  return parseSliceHeader(nal, new Map(), new Map())?.firstMacroblock === 0;
 }
 
 function isText(bytes: Uint8Array): boolean {
