@@ -44,6 +44,14 @@ export interface UnitRun {
   damaged: boolean;
 }
 
+/** Options of the parsers of elementary streams. */
+export interface ParserOptions {
+  /** Takes note of what is lost. */
+  report?: MediaReport;
+  /** Larger access units are thrown away and reported, bytes. @default ACCESS_UNIT_BYTES_MAX */
+  accessUnitBytesMax?: number;
+}
+
 /** How a codec uses start codes. */
 export interface UnitReaderOptions {
   report: MediaReport;

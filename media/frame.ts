@@ -39,7 +39,7 @@ export interface Frame {
   type: FrameType;
   /** Presentation time, ms; null where neither the container nor the stream says. */
   pts: number | null;
-  /** Decoding time, ms; never falls, and is at most `pts`. */
+  /** Decoding time, ms; falls only where the container's own clock jumps back. */
   dts: number | null;
   /** The bytes as in the elementary stream; headers belong to the picture that follows them. */
   data: Uint8Array;
@@ -47,11 +47,11 @@ export interface Frame {
   keyframe: boolean;
   /** Another picture may be predicted from this one. */
   reference: boolean;
-  /** What follows in display order does not lean on anything before this frame. */
+  /** What follows in display order can be decoded from here on, without anything before. */
   groupStart: boolean;
   /** Open GOP: follows a group's I frame but is shown before it, so it leans on the group before. */
   leading: boolean;
-  /** Bytes were lost in this frame or just before it. */
+  /** Bytes were lost in this frame, or where it meets the one before or after it. */
   damaged: boolean;
 }
 

@@ -10,15 +10,16 @@
  * Type: I if all slices are I (or SI), B if any is B, else P. Referenced: nal_ref_idc is not 0.
  * Keyframe: an IDR picture or one with a recovery point SEI message. A group starts at a keyframe,
  * and at any other picture of I slices. After one that is not IDR, pictures that come before it in
- * picture order count lean on the group before (open GOP) and are `leading`.
+ * picture order count lean on the group before (open GOP) and are `leading`. With gradual refresh
+ * the keyframe is a P picture: from there on the picture recovers, over the next few frames.
  */
 
-import { type Unit, UnitReader } from "./annexb.ts";
+import { UnitReader } from "./annexb.ts";
+import type { ParserOptions, Unit } from "./annexb.ts";
 import { BitReader } from "./bits.ts";
 import { FrameClock } from "./clock.ts";
 import { DisplayOrder } from "./displayorder.ts";
 import type { ElementaryChunk, Frame, FrameType } from "./frame.ts";
-import type { ParserOptions } from "./mpeg2.ts";
 import {
   parsePictureParameters,
   parseSequenceParameters,

@@ -17,7 +17,8 @@
  * many B pictures will be shown first is told by the temporal reference (section 6.3.9).
  */
 
-import { type Unit, UnitReader } from "./annexb.ts";
+import { UnitReader } from "./annexb.ts";
+import type { ParserOptions, Unit } from "./annexb.ts";
 import { BitReader } from "./bits.ts";
 import { FrameClock } from "./clock.ts";
 import type { ElementaryChunk, Frame, FrameType } from "./frame.ts";
@@ -52,14 +53,6 @@ export interface SequenceHeader {
   height: number;
   /** How long a frame is shown, ms. */
   periodMs: number;
-}
-
-/** Options of the parsers of elementary streams. */
-export interface ParserOptions {
-  /** Takes note of what is lost. */
-  report?: MediaReport;
-  /** Larger access units are thrown away and reported, bytes. @default ACCESS_UNIT_BYTES_MAX */
-  accessUnitBytesMax?: number;
 }
 
 interface Picture {
