@@ -3,7 +3,6 @@
  * `demux.ts` and the container reader of `mp4.ts`.
  */
 
-import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { check } from "../ffi/options.ts";
@@ -68,7 +67,7 @@ async function* readChunks(
     }
   }
   let bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  if (typeof path === "string") bytes = createReadStream(path, { highWaterMark: READ_BYTES });
+  if (typeof path === "string") bytes = readFile(path);
   else bytes = path instanceof Blob ? path.stream() : path;
   if (!isIterable(bytes)) {
     throw new TypeError(
@@ -78,6 +77,24 @@ async function* readChunks(
   const demuxer = new Demuxer({ codec, report });
   for await (const piece of bytes) yield* demuxer.push(piece);
   yield* demuxer.end();
+}
+
+async function* readFile(path: string): AsyncGenerator<Uint8Array> {
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { buffer, bytesRead } = await file.read(
+        new Uint8Array(READ_BYTES),
+        0,
+        READ_BYTES,
+        null,
+      );
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 function isIterable(value: unknown): boolean {

@@ -59,7 +59,7 @@ function section(table: number, id: number, body: number[]): number[] {
 }
 
 /** A transport stream: tables first and before every sixth access unit, one PES packet each. */
-export function transportStream(units: Timed[], options: MuxOptions = {}): Uint8Array {
+export function transportStream(units: Timed[], options: MuxOptions = {}): Uint8Array<ArrayBuffer> {
   const { type = 2, others = [], period = 188, bounded = false } = options;
   const packets: Uint8Array[] = [];
   const counters = new Map<number, number>();
@@ -98,7 +98,7 @@ export function transportStream(units: Timed[], options: MuxOptions = {}): Uint8
 }
 
 /** A program stream of MPEG-2: a pack before each access unit, and some audio. */
-export function programStream(units: Timed[]): Uint8Array {
+export function programStream(units: Timed[]): Uint8Array<ArrayBuffer> {
   const pack = [0, 0, 1, 0xba, 0x44, 0, 4, 0, 4, 1, 0, 0, 3, 0xf8];
   const audio = [0, 0, 1, 0xc0, 0, 7, 0x80, 0, 0, 1, 2, 3, 4];
   const bytes = units.flatMap((unit) => [...pack, ...pes(unit, true), ...audio]);
