@@ -10,6 +10,7 @@ import process from "node:process";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ibbp } from "./bitstream.ts";
+import { mediaPath, noFfmpeg } from "./parsing.ts";
 import { ibbpOrder, timed, transportStream } from "./transport.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -50,6 +51,25 @@ test("without --json it prints a table and what was found", () => {
   assert.equal(code, 0);
   assert.match(out, /index {2}type.*\n\s+0 {2}I\s+1120\.000\s+1000\.000.*key ref/);
   assert.match(out, /mpeg2 in MPEG-TS: 12 frames.* 25 frames\/s/);
+});
+
+const clip = mediaPath("clip.m2t");
+const skip = noFfmpeg || (clip === null && "skipped for want of the clip");
+test("it agrees with ffprobe about the clip", { skip }, () => {
+  const show = ["-select_streams", "v", "-show_entries", "packet=pts_time,dts_time,size,flags"];
+  const probe = spawnSync("ffprobe", ["-v", "quiet", ...show, "-of", "json", clip!]);
+  const packets: Record<string, string>[] = JSON.parse(probe.stdout.toString()).packets;
+  const lines = inspect(clip!, "--json").out.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.at(-1).summary.types, { I: 46, P: 138, B: 366 });
+  const ms = (time: string) => Math.round(Number(time) * 1000);
+  assert.deepEqual(
+    lines.slice(0, -1).map(({ pts, dts, bytes, keyframe }) => ({
+      ...{ pts: Math.round(pts), dts: Math.round(dts), bytes, keyframe },
+    })),
+    packets.map(({ pts_time, dts_time, size, flags }) => ({
+      ...{ pts: ms(pts_time), dts: ms(dts_time), bytes: Number(size), keyframe: flags[0] === "K" },
+    })),
+  );
 });
 
 test("--help explains, and a wrong call says what is wrong and ends with 2", () => {
