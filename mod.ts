@@ -73,9 +73,11 @@ export type { Damage, DamageKind, SkippedStream } from "./media/report.ts";
 export { gopPolicy } from "./media/qos.ts";
 export { packetizeFrame, packetizer } from "./media/packetize.ts";
 export { depacketize, pace, packetize } from "./media/stream.ts";
+export { Timetable } from "./media/pace.ts";
 export { Depacketizer } from "./media/depacketize.ts";
 export { readSdp, writeSdp } from "./media/sdp.ts";
 export {
+  frameMarking,
   Jitter,
   parseRtp,
   Reception,
@@ -85,7 +87,7 @@ export {
   Unroller,
   writeRtpHeader,
 } from "./media/rtp.ts";
-export { nalUnits } from "./media/rtp_h264.ts";
+export { annexB, nalUnits } from "./media/rtp_h264.ts";
 export {
   ntpMiddle,
   parseRtcp,
@@ -102,7 +104,7 @@ export type {
   RtpFormat,
 } from "./media/packetize.ts";
 export type { DepacketizeOptions, ReceivedFrame } from "./media/depacketize.ts";
-export type { Discontinuity, Release, Timetable } from "./media/pace.ts";
+export type { Discontinuity, Release } from "./media/pace.ts";
 export type { DepacketizeStream, PaceOptions } from "./media/stream.ts";
 export type { SdpOptions, SdpStream } from "./media/sdp.ts";
 export type { Arrival, FrameMarking, RtpHeader, RtpPacket } from "./media/rtp.ts";
