@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { runtimes } from "../kernel/setup.mjs";
-import { checkTypeScript, fences, run, runTypeScript } from "./example.ts";
+import { checkTypeScript, EXAMPLE_MS_MAX, fences, run, runTypeScript } from "./example.ts";
 
 interface JsDoc {
   doc?: string;
@@ -47,10 +47,14 @@ const examples = Object.fromEntries(
   ),
 );
 
-test("the types of all examples are right", { skip }, () => checkTypeScript(examples, deno!));
+test(
+  "the types of all examples are right",
+  { skip, timeout: EXAMPLE_MS_MAX },
+  () => checkTypeScript(examples, deno!),
+);
 
 for (const [name, code] of Object.entries(examples)) {
-  test(`the example of ${name} runs`, () => runTypeScript(name, code));
+  test(`the example of ${name} runs`, { timeout: EXAMPLE_MS_MAX }, () => runTypeScript(name, code));
 }
 
 function documentation(deno: string): Export[] {

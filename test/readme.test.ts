@@ -5,7 +5,15 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runtimes } from "../kernel/setup.mjs";
-import { checkTypeScript, fences, root, run, runtime, runTypeScript } from "./example.ts";
+import {
+  checkTypeScript,
+  EXAMPLE_MS_MAX,
+  fences,
+  root,
+  run,
+  runtime,
+  runTypeScript,
+} from "./example.ts";
 
 const DEMO_SECONDS = 4;
 const DEMO_MS_MAX = 60_000;
@@ -40,12 +48,20 @@ test(
 );
 
 for (const { code, line } of typescript) {
-  test(`README.md:${line} runs`, () => runTypeScript(`README_${line}`, code));
+  test(
+    `README.md:${line} runs`,
+    { timeout: EXAMPLE_MS_MAX },
+    () => runTypeScript(`README_${line}`, code),
+  );
 }
 
 for (const { code, line } of shell) {
   for (const command of commands(code)) {
-    test(`README.md:${line} \`${command}\` works`, () => tryCommand(command));
+    test(
+      `README.md:${line} \`${command}\` works`,
+      { timeout: DEMO_MS_MAX },
+      () => tryCommand(command),
+    );
   }
 }
 
