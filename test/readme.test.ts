@@ -38,14 +38,12 @@ test("README.md has TypeScript and commands", () => {
   assert.ok(shell.length > 0, "no block of sh");
 });
 
-test(
-  "the types of README.md's TypeScript are right",
-  { skip: runtimes.deno ? false : "no Deno" },
-  () => {
-    const codes = typescript.map(({ line, code }) => [`README_${line}`, code]);
-    checkTypeScript(Object.fromEntries(codes), runtimes.deno!);
-  },
-);
+const checked = { skip: runtimes.deno ? false : "no Deno", timeout: EXAMPLE_MS_MAX };
+
+test("the types of README.md's TypeScript are right", checked, () => {
+  const codes = typescript.map(({ line, code }) => [`README_${line}`, code]);
+  checkTypeScript(Object.fromEntries(codes), runtimes.deno!);
+});
 
 for (const { code, line } of typescript) {
   test(
