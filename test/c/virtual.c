@@ -26,12 +26,12 @@ static int32_t run(uint64_t until_ns, uint32_t events_max)
 static int32_t send_at(uint64_t at_ns, uint32_t bytes, uint32_t flags, uint32_t deadline_us)
 {
 	struct qsend_args args = {
-	    .handle = (uint32_t)stream_handle,
-	    .flags = flags | 6 << QSOCKET_DROP_SHIFT,
-	    .data_len = bytes,
-	    .deadline_us = deadline_us,
-	    .at_ns = at_ns,
-	    .message = number++,
+		.handle = (uint32_t)stream_handle,
+		.flags = flags | 6 << QSOCKET_DROP_SHIFT,
+		.data_len = bytes,
+		.deadline_us = deadline_us,
+		.at_ns = at_ns,
+		.message = number++,
 	};
 
 	return qsocketcall(QSEND, &args, sizeof(args));
@@ -40,9 +40,9 @@ static int32_t send_at(uint64_t at_ns, uint32_t bytes, uint32_t flags, uint32_t 
 static int32_t open_stream(uint64_t ipg_ns, uint32_t queue_messages)
 {
 	struct qsocket_args args = {
-	    .link = (uint32_t)link_handle,
-	    .type = QSOCKET_UDP,
-	    .attr = {.ipg_ns = ipg_ns, .queue_messages = queue_messages},
+		.link = (uint32_t)link_handle,
+		.type = QSOCKET_UDP,
+		.attr = {.ipg_ns = ipg_ns, .queue_messages = queue_messages},
 	};
 
 	return qsocketcall(QSOCKET, &args, sizeof(args));
@@ -200,16 +200,16 @@ int main(void)
 		const char *name, *scheduler;
 		const char *(*promise)(void);
 	} promises[] = {
-	    {"QRUN transmits in order of arrival", "fifo", transmits_in_order},
-	    {"a virtual link refuses the past", "fifo", refuses_the_past},
-	    {"QSEND moves the clock of a virtual link", "dwcs", sending_moves_the_clock},
-	    {"QRUN returns what was dropped at QSEND", "dwcs", logs_drops_at_arrival},
-	    {"QRUN hands out events in parts", "edf", hands_out_events_in_parts},
-	    {"a full log of events refuses messages and loses none", "fifo",
-	     a_full_log_loses_nothing},
-	    {"QCLOSE_DRAIN sends what is queued on a virtual link", "dwcs", drains_and_closes},
-	    {"QCLOSE discards what is queued on a virtual link", "dwcs", discards},
-	    {"an idle virtual link wakes for an expiry", "dwcs", waits_for_an_expiry},
+		{"QRUN transmits in order of arrival", "fifo", transmits_in_order},
+		{"a virtual link refuses the past", "fifo", refuses_the_past},
+		{"QSEND moves the clock of a virtual link", "dwcs", sending_moves_the_clock},
+		{"QRUN returns what was dropped at QSEND", "dwcs", logs_drops_at_arrival},
+		{"QRUN hands out events in parts", "edf", hands_out_events_in_parts},
+		{"a full log of events refuses messages and loses none", "fifo",
+		 a_full_log_loses_nothing},
+		{"QCLOSE_DRAIN sends what is queued on a virtual link", "dwcs", drains_and_closes},
+		{"QCLOSE discards what is queued on a virtual link", "dwcs", discards},
+		{"an idle virtual link wakes for an expiry", "dwcs", waits_for_an_expiry},
 	};
 
 	runs = calloc(1, sizeof(*runs) + 65536 * sizeof(runs->events[0]));
