@@ -177,13 +177,18 @@ static const char *is_closed_while_held(void)
 	return close_pair();
 }
 
-static const char *any_answer(const char *scheduler)
+static const char *any_answer(const char *scheduler, uint64_t rate, uint32_t deadline_us)
 {
 	static char data[1400];
 	struct qsocket_info info;
 	uint32_t taken = 0, offered = 0, seed = 7;
 
+	struct qchange_args change = {.rate = rate};
+	int32_t result;
+
 	open_pair(scheduler);
+	change.handle = (uint32_t)link_handle;
+	HOLDS(!qsocketcall(QCHANGE, &change, sizeof(change)));
 	inject_random = 12345;
 	for (uint32_t frame = 0; frame < 300; frame++) {
 		uint32_t messages = 1 + (seed = seed * 69069 + 1) % 7;
@@ -194,9 +199,13 @@ static const char *any_answer(const char *scheduler)
 					 (i == messages - 1) * QSOCKET_END;
 
 			memcpy(data, &offered, sizeof(offered));
-			HOLDS(send_bytes(stream, data, 100 + i % 2 * 50, flags) > 0);
+			result = qsend((uint32_t)stream, data, 100 + i % 2 * 50,
+				       flags | (deadline_us ? QSOCKET_DEADLINE : 0), deadline_us);
+			HOLDS(result > 0 || result == -ENOBUFS);
 			offered++;
 		}
+		if (deadline_us && frame % 16 == 0)
+			usleep(deadline_us / 2);
 		info = call_info(stream);
 		HOLDS(balanced(&info));
 	}
@@ -213,23 +222,36 @@ static const char *any_answer(const char *scheduler)
 		}
 		info = call_info(stream);
 		HOLDS(balanced(&info));
-		if (!info.queued && info.state == QSOCKET_STATE_CLOSING && taken >= info.sent)
+		if (!info.queued && info.state == QSOCKET_STATE_CLOSING &&
+		    taken >= info.sent + info.late)
 			break;
 		usleep(100);
 	}
 	HOLDS(info.offered == offered && info.socket_errors > 0);
-	HOLDS(dropped(&info) > 0 && taken == info.sent);
+	HOLDS(dropped(&info) > 0 && taken == info.sent + info.late);
+	for (int level = 0; level < 4; level++) {
+		uint64_t ended = info.frames_sent[level];
+
+		for (int reason = 0; reason < QSOCKET_REASONS; reason++)
+			ended += info.frames_dropped[level][reason];
+		HOLDS(info.frames_offered[level] == ended);
+	}
 	return close_pair();
 }
 
 static const char *any_answer_to_frames(void)
 {
-	return any_answer("edf");
+	return any_answer("edf", FAST, 0);
 }
 
 static const char *any_answer_to_fifo(void)
 {
-	return any_answer("fifo");
+	return any_answer("fifo", FAST, 0);
+}
+
+static const char *any_answer_to_frames_with_deadlines(void)
+{
+	return any_answer("dwcs", 1000000, 3000);
 }
 
 /* A TCP stream whose writes are taken a few bytes at a time. */
@@ -294,6 +316,8 @@ int main(void)
 	check("a refused message costs its frame, and only that", loses_a_frame_whole());
 	check("QCLOSE gives up what the network would not take", is_closed_while_held());
 	check("frames are counted once whatever the kernel answers", any_answer_to_frames());
+	check("frames are counted once whatever the kernel answers and expires",
+	      any_answer_to_frames_with_deadlines());
 	check("messages are counted once whatever the kernel answers", any_answer_to_fifo());
 	check("TCP goes on where the kernel stopped, and resets where it must",
 	      tcp_in_small_parts());
