@@ -1,0 +1,64 @@
+/**
+ * What a run leaves behind: the sender's list of the pictures it handed over, the receiver's list of
+ * what came, and the scheduler's own counters. Everything in the report is computed from these
+ * (measure.ts), so a report can be tested with logs written by hand.
+ *
+ * Times are milliseconds from the moment the first picture was due to leave.
+ */
+
+import { createHash } from "node:crypto";
+import type { DropReason, FrameFacts, Scheduler } from "../../mod.ts";
+
+/** The place of a picture: it starts a group, is leaned on by others, or is a leaf. */
+export type Kind = "I" | "P" | "B";
+
+/** The kinds in the order of the scheduler's levels 0, 1 and 2. */
+export const KINDS: readonly Kind[] = ["I", "P", "B"];
+
+/** A picture as the sender handed it over. */
+export interface SentFrame
+  extends Pick<FrameFacts, "groupStart" | "keyframe" | "reference" | "leading"> {
+  kind: Kind;
+  /** The number of its first packet; the run's first packet is 0. */
+  sequence: number;
+  packets: number;
+  /** When it was due to leave. */
+  dts: number;
+  /** When it must have arrived. */
+  deadline: number;
+  /** Checksum of the access unit. */
+  digest: string;
+}
+
+/** The receiver's log. */
+export interface ReceiverLog {
+  /** Video packets in the order of their arrival: number, and when. */
+  packets: [sequence: number, at: number][];
+  /** Pictures that were put together whole: number of the first packet, and checksum. */
+  pictures: [sequence: number, digest: string][];
+  /** Bytes of bulk transfer by tenth of a second: the tenth's beginning, and the bytes. */
+  bulk: [at: number, bytes: number][];
+}
+
+/** The frames that the scheduler dropped, by reason, then by level 0, 1, 2. */
+export type DropsByLevel = Partial<Record<DropReason, readonly number[]>>;
+
+/** A stretch of time, from and to. */
+export type Burst = readonly [from: number, to: number];
+
+/** One run, complete or interrupted. */
+export interface RunLog {
+  scheduler: Scheduler;
+  /** How much of the video was sent. */
+  seconds: number;
+  /** When bulk transfer overloaded the link. */
+  bursts: readonly Burst[];
+  sent: SentFrame[];
+  received: ReceiverLog;
+  drops: DropsByLevel;
+}
+
+/** The checksum by which sender and receiver compare an access unit. */
+export function digestOf(accessUnit: Uint8Array): string {
+  return createHash("sha1").update(accessUnit).digest("hex");
+}
