@@ -1,0 +1,169 @@
+/**
+ * One run: a link with a scheduler, the video through the library's streams on one socket, bulk
+ * transfer on another, and the receiver's log at the end. The sender does not see what is lost.
+ */
+
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  type DropReason,
+  type FramePackets,
+  monotonic,
+  pace,
+  packetize,
+  qsockinit,
+  type Scheduler,
+  type SocketInfo,
+} from "../../mod.ts";
+import { burstsOf, OVERLOAD, sendBulk } from "./bulk.ts";
+import { digestOf, type DropsByLevel, type RunLog, type SentFrame } from "./log.ts";
+import { type Remote, startReceiver } from "./remote.ts";
+import { kindOf, MARKING, play, QUEUE_MESSAGES, type Video, windowOf } from "./video.ts";
+
+const PROGRESS_MS = 100;
+/** What the receiver may need to take the last datagrams from its buffers. */
+const SETTLE_MS = 150;
+const LIFETIME_SLACK_S = 60;
+
+/** How far a run has come. */
+export interface RunProgress {
+  scheduler: Scheduler;
+  /** Of the video, and its length. */
+  seconds: number;
+  secondsMax: number;
+  burst: boolean;
+  /** Messages in the link's queue. */
+  queued: number;
+  /** Pictures dropped so far. */
+  dropped: number;
+}
+
+/** What a run needs. */
+export interface RunOptions {
+  scheduler: Scheduler;
+  video: Video;
+  /** Of the link, bytes per second. */
+  rate: number;
+  /** Of each picture, ms. */
+  latency: number;
+  seed: number;
+  signal: AbortSignal;
+  onProgress: (progress: RunProgress) => void;
+}
+
+/** Sends the video once. When the signal fires, the log ends there. */
+export async function run(options: RunOptions): Promise<RunLog> {
+  const { video, latency } = options;
+  const lifetime = video.seconds + latency / 1000 + LIFETIME_SLACK_S;
+  const receiver = await startReceiver(video.format, lifetime);
+  try {
+    return await sendTo(receiver, options);
+  } finally {
+    receiver.kill();
+  }
+}
+
+async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
+  const { scheduler, video, rate, latency, seed, signal } = options;
+  using link = qsockinit({ scheduler, rate, queueMessages: QUEUE_MESSAGES });
+  const to = (port: number) => ({ to: { hostname: "127.0.0.1", port } });
+  const socket = link.open({ ...to(receiver.ports.video), ...windowOf(video) });
+  const bulk = link.open(to(receiver.ports.bulk));
+  const bursts = burstsOf(video.seconds);
+  const sent: SentFrame[] = [];
+
+  const start = monotonic();
+  const progress = setInterval(() => {
+    const ms = monotonic() - start;
+    const { queued, frames } = link.info();
+    options.onProgress({
+      scheduler,
+      seconds: Math.min(ms / 1000, video.seconds),
+      secondsMax: video.seconds,
+      burst: bursts.some(([from, to]) => ms >= from && ms < to),
+      queued,
+      dropped: Object.values(frames.dropped).flat().reduce((sum, count) => sum + count, 0),
+    });
+  }, PROGRESS_MS);
+  try {
+    const sending = sendBulk(bulk, {
+      start,
+      bursts,
+      bytesPerSecond: OVERLOAD * rate - Math.min(video.bytesPerSecond, (OVERLOAD - 1) * rate),
+      seed,
+      signal,
+    });
+    await ReadableStream.from(play(video.path, video.seconds))
+      .pipeThrough(packetize({ format: video.format, marking: MARKING, sequence: 0, latency }))
+      .pipeThrough(pace())
+      .pipeThrough(record(sent, latency))
+      .pipeTo(socket.writable, { preventClose: true, preventAbort: true, signal })
+      .catch((error) => {
+        if (!signal.aborted) throw error;
+      });
+    await sending;
+    const last = await socket.close({ drain: true });
+    await bulk.close({ drain: true });
+    await delay(SETTLE_MS);
+    const received = await receiver.finish();
+    return onOneTimeLine({
+      scheduler,
+      seconds: signal.aborted ? (monotonic() - start) / 1000 : video.seconds,
+      bursts,
+      sent,
+      received,
+      drops: dropsByLevel(last),
+    });
+  } finally {
+    clearInterval(progress);
+  }
+}
+
+/** Notes each picture as it is handed to the socket, its times still on `monotonic`. */
+function record(sent: SentFrame[], latency: number): TransformStream<FramePackets, FramePackets> {
+  let sequence = 0;
+  return new TransformStream({
+    transform(packets, controller) {
+      const { frame, messages } = packets;
+      const { groupStart, keyframe, reference, leading } = frame;
+      const deadline = messages[0].deadlineAt!;
+      sent.push({
+        kind: kindOf(frame),
+        groupStart,
+        keyframe,
+        reference,
+        leading,
+        sequence,
+        packets: messages.length,
+        dts: deadline - latency,
+        deadline,
+        digest: digestOf(frame.data),
+      });
+      sequence += messages.length;
+      controller.enqueue(packets);
+    },
+  });
+}
+
+/** Moves all times so that the first picture is due at 0. */
+function onOneTimeLine(log: RunLog): RunLog {
+  const start = log.sent.length > 0 ? log.sent[0].dts : 0;
+  const { packets, pictures, bulk } = log.received;
+  return {
+    ...log,
+    sent: log.sent.map((frame) => ({
+      ...frame,
+      dts: frame.dts - start,
+      deadline: frame.deadline - start,
+    })),
+    received: {
+      packets: packets.map(([sequence, at]) => [sequence, at - start]),
+      pictures,
+      bulk: bulk.map(([at, bytes]) => [at - start, bytes]),
+    },
+  };
+}
+
+function dropsByLevel({ frames }: SocketInfo): DropsByLevel {
+  const entries = Object.entries(frames.dropped) as [DropReason, readonly number[]][];
+  return Object.fromEntries(entries.filter(([, counts]) => counts.some((count) => count > 0)));
+}
