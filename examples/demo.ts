@@ -1,0 +1,207 @@
+/**
+ * The demo: a video and a bulk transfer share a link that is too narrow for both. Once the link
+ * works first come, first served ("fifo"), once it knows about deadlines, loss windows and frames
+ * ("dwcs"). What arrives is measured by a receiver in a process of its own.
+ *
+ *     npm run demo -- --help
+ *
+ * The parts are in demo/: run.ts sends, receiver.ts receives, measure.ts turns their logs into the
+ * report, table.ts, plot.ts and page.ts show it.
+ */
+
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import type { Scheduler } from "../mod.ts";
+import { type Aim, judgeAims } from "./demo/aims.ts";
+import { burstsOf, OVERLOAD } from "./demo/bulk.ts";
+import { type RunLog } from "./demo/log.ts";
+import { bulkPerSecond, judge, measure } from "./demo/measure.ts";
+import { type DemoOptions, HELP, parseOptions, UsageError } from "./demo/options.ts";
+import { page } from "./demo/page.ts";
+import { plot, type PlottedRun } from "./demo/plot.ts";
+import { run } from "./demo/run.ts";
+import { megabits, rowsOf, textTable } from "./demo/table.ts";
+import { Terminal } from "./demo/terminal.ts";
+import { fits, latencyFor, QUEUE_MESSAGES, survey, type Video } from "./demo/video.ts";
+
+const SCHEDULERS: readonly Scheduler[] = ["fifo", "dwcs"];
+const EXIT_MISSED = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+/** What both runs have in common. */
+interface Setting {
+  options: DemoOptions;
+  video: Video;
+  latency: number;
+  fits: boolean;
+}
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const terminal = new Terminal(process.stdout);
+  let options: DemoOptions | null;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\nTry --help.`);
+    return EXIT_USAGE;
+  }
+  if (options === null) {
+    terminal.print(HELP);
+    return 0;
+  }
+  let video: Video;
+  try {
+    video = await survey(options.video, options.seconds);
+  } catch (error) {
+    console.error(`Cannot send ${options.video}: ${(error as Error).message}`);
+    return EXIT_USAGE;
+  }
+  return await demonstrate(options, video, terminal);
+}
+
+async function demonstrate(options: DemoOptions, video: Video, terminal: Terminal) {
+  const latency = options.latency ?? latencyFor(video, options.rate);
+  const setting = { options, video, latency, fits: fits(video, options.rate, latency) };
+  terminal.print(`${describe(setting).join("\n")}\n`);
+  const { logs, interrupted } = await runAll(setting, terminal);
+  const runs = logs.map((log): PlottedRun => {
+    const fates = judge(log);
+    return { report: measure(log, fates), fates, bulk: bulkPerSecond(log) };
+  });
+  if (runs.length === 0) return EXIT_INTERRUPTED;
+
+  const reports = runs.map(({ report }) => report);
+  const fps = 1000 / video.period;
+  terminal.print(`\n${textTable(reports, fps, (how, text) => terminal.style(how, text))}\n`);
+  if (video.byPlace) {
+    terminal.print("I, P, B here: starts a group, is leaned on by others, is a leaf.\n");
+  }
+  const aims = runs.length < SCHEDULERS.length || interrupted
+    ? []
+    : judgeAims(reports[0], reports[1], setting.fits);
+  for (const aim of aims) terminal.print(aimLine(aim, terminal));
+  if (options.json !== null) {
+    write(options.json, JSON.stringify({ ...facts(setting), runs: reports }, null, 2) + "\n");
+  }
+  const files = writePlots(setting, runs, aims);
+  terminal.print(`\nplot  ${files.svg}\npage  ${files.html}`);
+  if (interrupted) {
+    terminal.print("\nInterrupted: the last run shown was cut short.");
+    return EXIT_INTERRUPTED;
+  }
+  return options.check && aims.some(({ met }) => !met) ? EXIT_MISSED : 0;
+}
+
+/** All runs, one after the other; Ctrl-C ends the present one early, a second one ends it all. */
+async function runAll({ options, video, latency }: Setting, terminal: Terminal) {
+  const interrupt = new AbortController();
+  const onSignal = () => {
+    if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    interrupt.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  const logs: RunLog[] = [];
+  try {
+    for (const scheduler of SCHEDULERS) {
+      const log = await run({
+        scheduler,
+        video,
+        rate: options.rate,
+        latency,
+        seed: options.seed,
+        signal: interrupt.signal,
+        onProgress: (progress) => terminal.progress(progress),
+      });
+      if (log.sent.length > 0) logs.push(log);
+      if (interrupt.signal.aborted) break;
+    }
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+  return { logs, interrupted: interrupt.signal.aborted };
+}
+
+function describe({ options, video, latency, fits }: Setting): string[] {
+  const { kinds, period, seconds } = video;
+  const largest = Math.max(kinds.I.bytesMax, kinds.P.bytesMax, kinds.B.bytesMax);
+  const mean = megabits(video.bytesPerSecond);
+  const alone = fits ? "fits the link" : "does not fit the link";
+  return [
+    `video ${video.name}: ${video.codec} in ${video.container}, ${seconds} s, ` +
+    `${round(1000 / period)} pictures/s, ${kinds.I.pictures} I, ${kinds.P.pictures} P, ` +
+    `${kinds.B.pictures} B`,
+    `      ${mean}, ${megabits(video.bytesPerSecondMax)} in its heaviest second, pictures up to ` +
+    `${round(largest / 1000)} kB: alone it ${alone}`,
+    `link  ${megabits(options.rate)}, queue of ${QUEUE_MESSAGES} messages; ` +
+    `a picture may take ${latency} ms`,
+    `bulk  two bursts of ${seconds / 6 === Math.round(seconds / 6) ? "" : "about "}` +
+    `${round(seconds / 6)} s, which overload the link ${OVERLOAD} times`,
+  ];
+}
+
+/** The setting as `--json` shows it. */
+function facts({ options, video, latency, fits }: Setting) {
+  const { name, codec, container, seconds, period, kinds, bytesPerSecond } = video;
+  const { I, P, B } = kinds;
+  return {
+    link: {
+      bytesPerSecond: options.rate,
+      queueMessages: QUEUE_MESSAGES,
+      bulk: { overload: OVERLOAD, burstsMs: burstsOf(seconds), seed: options.seed },
+    },
+    video: {
+      name,
+      codec,
+      container,
+      seconds,
+      fps: round(1000 / period),
+      frames: { I: I.pictures, P: P.pictures, B: B.pictures },
+      bytesPerSecond: Math.round(bytesPerSecond),
+      latencyMs: latency,
+      fitsAlone: fits,
+    },
+  };
+}
+
+function aimLine({ claim, met, numbers }: Aim, terminal: Terminal): string {
+  const word = met ? terminal.style("green", "met   ") : terminal.style("red", "MISSED");
+  return `${word} ${claim}: ${numbers}`;
+}
+
+function writePlots(setting: Setting, runs: readonly PlottedRun[], aims: readonly Aim[]) {
+  const { options, video, latency } = setting;
+  const folder = resolve(options.out ?? mkdtempSync(join(tmpdir(), "qsockets-demo-")));
+  const fps = 1000 / video.period;
+  const bursts = burstsOf(video.seconds);
+  const svg = plot(runs, { seconds: video.seconds, fps, latency, bursts });
+  const reports = runs.map(({ report }) => report);
+  const html = page({
+    title: `Q.Sockets: ${video.name} over ${megabits(options.rate)}`,
+    facts: describe(setting),
+    svg,
+    runs: reports.map(({ scheduler }) => scheduler),
+    rows: rowsOf(reports, fps),
+    aims,
+  });
+  const files = { svg: join(folder, "demo.svg"), html: join(folder, "demo.html") };
+  write(files.svg, svg);
+  write(files.html, html);
+  return files;
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(resolve(path)), { recursive: true });
+  writeFileSync(path, text);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
