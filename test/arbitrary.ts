@@ -250,6 +250,19 @@ const sources: fc.Arbitrary<Source[]> = fc.oneof(
   { weight: 1, arbitrary: nested },
 );
 
+/** The same in whole milliseconds and kilobytes, so that much happens at equal times and ranks. */
+function align(sources: Source[]): Source[] {
+  return sources.map(({ attributes, trace }) => ({
+    attributes: { ...attributes, ipg: Math.ceil(attributes.ipg ?? 0) },
+    trace: trace.map((message) => ({
+      ...message,
+      bytes: 500 * Math.ceil(message.bytes / 500),
+      at: Math.round(message.at),
+      ...(message.deadline === undefined ? {} : { deadline: Math.ceil(message.deadline) }),
+    })),
+  }));
+}
+
 /** A link with a few streams under any load; without a `scheduler` any of the four. */
 export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
   return fc.record({
@@ -259,7 +272,9 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
     load: fc.constantFrom(0.2, 0.5, 0.8, 0.95, 1, 1.1, 1.5, 2, 4),
     queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
     sources,
-  }).map(({ scheduler, load, queueMessages, sources }) => {
+    aligned: rarely(fc.constant(false), fc.constant(true), 3),
+  }).map(({ scheduler, load, queueMessages, aligned, ...rest }) => {
+    const sources = aligned ? align(rest.sources) : rest.sources;
     const messages = sources.flatMap(({ trace }, stream) =>
       trace.map((message) => ({ stream, ...message }))
     );
@@ -267,7 +282,7 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
     const length = Math.max(10, ...messages.map((message) => message.at));
     return {
       scheduler,
-      rate: Math.max(1000, Math.round(total / length / load) * 1000),
+      rate: aligned ? 1_000_000 : Math.max(1000, Math.round(total / length / load) * 1000),
       ...(queueMessages ? { queueMessages } : {}),
       streams: sources.map((source) => source.attributes),
       messages,

@@ -1,5 +1,5 @@
-// What is lost and why, worked out by hand: dependency, give-up, overflow, and the share of best
-// effort. A byte takes a microsecond; "5 s0m1 sent" is stream 0, message 1, sent at 5 ms.
+// What is lost and why, worked out by hand: dependency, give-up and overflow.
+// A byte takes a microsecond; "5 s0m1 sent" is stream 0, message 1, sent at 5 ms.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
@@ -329,57 +329,5 @@ describe("overflow", () => {
     ],
     () => {},
     { queueMessages: 4 },
-  );
-});
-
-describe("best effort", () => {
-  example(
-    "streams take turns by bytes: 1000 of one, twice 500 of the other",
-    "dwcs",
-    [{}, {}],
-    // Tags: s0 0, 1000, 2000; s1 0, 500, 1000, 1500.
-    [
-      ...[0, 1, 2].map(() => message(0)),
-      ...[0, 1, 2, 3].map(() => message(1, { bytes: 500 })),
-    ],
-    [
-      "1 s0m0 sent",
-      "1.5 s1m0 sent",
-      "2 s1m1 sent",
-      "3 s0m1 sent",
-      "3.5 s1m2 sent",
-      "4 s1m3 sent",
-      "5 s0m2 sent",
-    ],
-  );
-  const managed = (count: number, options: Partial<ScenarioMessage> = {}) =>
-    Array.from({ length: count }, () => message(0, options));
-  example(
-    "a sixteenth is best effort's: one message after each sixteen managed ones",
-    "dwcs",
-    [{ ipg: 1 }, {}],
-    [...managed(40), message(1), message(1)],
-    [
-      ...Array.from({ length: 16 }, (_, i) => `${i + 1} s0m${i} sent`),
-      "17 s1m0 sent",
-      ...Array.from({ length: 16 }, (_, i) => `${i + 18} s0m${i + 16} sent`),
-      "34 s1m1 sent",
-      ...Array.from({ length: 8 }, (_, i) => `${i + 35} s0m${i + 32} sent`),
-    ],
-  );
-  example(
-    "its turn waits while it would make a never-frame late",
-    "dwcs",
-    [{ ipg: 0.5 }, {}],
-    // Twenty ms of frames that must all arrive in 20.5: no time for one more ms before they have.
-    [...managed(20, { deadline: 20.5, drop: "never" }), message(1)],
-    [...Array.from({ length: 20 }, (_, i) => `${i + 1} s0m${i} sent`), "21 s1m0 sent"],
-  );
-  example(
-    "nothing managed waits: best effort has the link",
-    "dwcs",
-    [{ ipg: 1 }, {}],
-    [message(1), message(1), message(0, { at: 0.5 })],
-    ["1 s1m0 sent", "2 s0m0 sent", "3 s1m1 sent"],
   );
 });

@@ -234,6 +234,25 @@ describe("frames", () => {
     (infos) => assert.ok(infos.every((info) => info.frames.partial === 0)),
   );
   example(
+    "a frame is given up at once when those promised before it leave no time: 2 + 3 + 6 > 10.5",
+    "dwcs",
+    [{ ipg: 100 }, { ipg: 10 }],
+    // s0's frame, a period early, is due at 10 and ranked 100: begun, but behind s1's.
+    [
+      message(0, { deadline: 50 }),
+      ...frame(0, 4, 0, { deadline: 10 }),
+      ...frame(1, 6, 1.5, { deadline: 9 }),
+    ],
+    [
+      "1 s0m0 sent",
+      "2 s0m1 sent",
+      ...[0, 1, 2, 3, 4, 5].map((i) => `2 s1m${i} expired`),
+      "3 s0m2 sent",
+      "4 s0m3 sent",
+      "5 s0m4 sent",
+    ],
+  );
+  example(
     "sixteen frames are begun at most; the seventeenth waits for the first promised",
     "dwcs",
     Array.from({ length: 17 }, () => ({ ipg: 10 })),
