@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
-import { env } from "node:process";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { QError } from "./error.ts";
 import { type Calls, dlopen } from "./runtime.ts";
@@ -19,7 +19,10 @@ export function library(): Calls<typeof SYMBOLS> {
 }
 
 function open(): Calls<typeof SYMBOLS> {
-  const path = env.QSOCKETS_LIBRARY || builtPath();
+  if (process.platform !== "linux") {
+    throw new Error(`Cannot load Q.Sockets: it needs Linux, this is ${process.platform}`);
+  }
+  const path = process.env.QSOCKETS_LIBRARY || builtPath();
   if (!existsSync(path)) {
     throw new QError(
       "dlopen",

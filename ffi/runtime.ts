@@ -29,7 +29,6 @@ interface Dlopen {
 interface Runtimes {
   Bun?: { FFI: { dlopen: Dlopen } };
   Deno?: { dlopen: Dlopen };
-  process?: { platform: string };
 }
 
 /**

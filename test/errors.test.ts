@@ -57,6 +57,20 @@ test("the library is opened at the first call, and says how to build it when it 
   );
 });
 
+test("importing works on another system, and the first call says that it needs Linux", () => {
+  const calls = new URL("ffi/calls.ts", root).href;
+  const { stdout, stderr, status } = run(
+    `import process from "node:process";
+    Object.defineProperty(process, "platform", { value: "darwin" });
+    const { qsockinit } = await import(${JSON.stringify(calls)});
+    console.log("imported");
+    try { qsockinit({ rate: 1 }); } catch (error) { console.log(error.message); }`,
+    {},
+  );
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, "imported\nCannot load Q.Sockets: it needs Linux, this is darwin\n");
+});
+
 test("what the system refuses is a QError that reads as a sentence", async () => {
   await using peer = await udpPeer();
   using link = qsockinit({ rate: FAST });
