@@ -20,7 +20,7 @@
 #include "../sched/sched.h"
 
 /* Limits. */
-#define ENGINE_BATCH_PACKETS 32 /* handed to the network between two looks at the lock */
+#define ENGINE_BATCH_PACKETS 64 /* handed to the network between two looks at the lock */
 #define ENGINE_BATCH_IOVECS 512 /* of one send call */
 #define ENGINE_HAND_PACKETS                                                                        \
 	(QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */

@@ -11,7 +11,8 @@
  *
  * A forked child has no engine threads and may have inherited locks that
  * nobody will ever open. It starts with an empty table: handles of its parent
- * are closed in it (-EBADF), the parent's links are left alone.
+ * are closed in it (-EBADF), the parent's links are left alone. The sockets it
+ * inherited close when it executes another program or ends.
  */
 #include <errno.h>
 #include <stdatomic.h>
