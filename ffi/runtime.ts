@@ -36,10 +36,7 @@ interface Runtimes {
  * alive: the calls are synchronous, and the library calls nothing back.
  */
 export function dlopen<T extends Record<string, Prototype>>(path: string, table: T): Calls<T> {
-  const { Bun, Deno, process } = globalThis as unknown as Runtimes;
-  if (process && process.platform !== "linux") {
-    throw new Error(`Cannot load Q.Sockets: it needs Linux, this is ${process.platform}`);
-  }
+  const { Bun, Deno } = globalThis as unknown as Runtimes;
   const entries = Object.entries(table);
   if (Bun) {
     const symbols = Object.fromEntries(
