@@ -7,9 +7,10 @@
 // datagram, the median of many batches.
 //
 // "Caller" is the time until the call returns: a batch of sends is timed, and the queue is emptied
-// before the next batch, outside the timed part. On a link of 100 Mbit/s the library's thread
-// sleeps between its turns, as it does wherever there is anything to schedule; on a link without
-// limit it sends at the same time, and caller and thread wait for each other's lock and memory.
+// before the next batch, outside the timed part. "Asleep": the link is so slow that the library's
+// thread never touches the batch, which is discarded after it. At 100 Mbit/s the thread sends the
+// batch, mostly after it was timed, so that the memory which the caller writes was last read by
+// the other processor. Without a limit it sends at the same time, and both wait for one lock.
 // "Through" is the time until the last datagram of the batch was handed to the kernel, on the link
 // without limit.
 
@@ -62,6 +63,7 @@ const to: Address = { hostname: "127.0.0.1", port: sink.address().port };
 // Bound and never read, by being attached: its descriptor outlives the runtime's reading of it.
 const link = qsockinit({ rate: "4000gbit", queueMessages: 65536 });
 const paced = qsockinit({ rate: "100mbit" });
+const asleep = qsockinit({ rate: "1kbit" });
 const held = qattach(link, sink);
 sink.close();
 
@@ -72,6 +74,7 @@ await nativeSends();
 held.close();
 link.close();
 paced.close();
+asleep.close();
 report();
 
 /** Times batches of `datagrams` sends, each batch after `before` has resolved. */
@@ -119,6 +122,13 @@ async function queueing(): Promise<void> {
   const message = { deadline: 10_000, drop: 3, frame: "whole", level: 1 } as const;
   const whole = { ...message, segment: BYTES };
   const empty = () => emptied(socket);
+  let idle = asleep.open(options);
+  await time("caller: qsendto, asleep", BATCH, () => {
+    for (let sent = 0; sent < BATCH; sent++) idle.sendto(data, to);
+  }, () => {
+    idle.close();
+    idle = asleep.open({ ...options, local: { hostname: "127.0.0.1", port: 0 } });
+  }, 500);
   for (const [name, on] of [["100 Mbit/s", paced], ["no limit", link]] as const) {
     const caller = on.open(options);
     const samples = on === paced ? 100 : 0;
@@ -227,12 +237,11 @@ function report(): void {
     console.log(`${name.padEnd(52)}${ns.padStart(10)}${ratio.padStart(18)}`);
   line(`datagrams of ${BYTES} bytes on loopback`, "ns each", "x plain send(2)");
   for (const { name, ns } of results) line(name, ns.toFixed(0), (ns / plain).toFixed(2));
-  const caller = nsOf("caller: qsendto, 100 Mbit/s")! / plain;
-  const aims = [{
-    aim: "qsendto costs its caller at most 0.35 of a plain send(2)",
-    value: caller,
-    met: caller <= 0.35,
-  }];
+  const aims = ["asleep", "100 Mbit/s"].map((name) => {
+    const value = nsOf(`caller: qsendto, ${name}`)! / plain;
+    const aim = `qsendto (${name}) costs its caller at most 0.35 of a plain send(2)`;
+    return { aim, value, met: value <= 0.35 };
+  });
   const frames = nsOf("through: qsendto, whole frames")!;
   for (const [name, least] of [["Bun.udpSocket", 3], ["Deno.listenDatagram", 8]] as const) {
     const other = nsOf(`through: ${name} send`);
