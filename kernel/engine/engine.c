@@ -241,6 +241,11 @@ static void engine_describe(struct link *link, uint32_t stream, struct qsocket_i
 	const struct engine *e = link->state;
 	const struct engine_stream *s = &e->streams[stream];
 
+	info->sent -= s->hand_sent;
+	info->late -= s->hand_late;
+	info->sent_bytes -= s->hand_bytes;
+	info->queued += s->hand_sent + s->hand_late;
+	info->queued_bytes += s->hand_bytes;
 	info->socket_errors += s->errors;
 	info->syscalls += s->calls;
 	if (s->last_error)

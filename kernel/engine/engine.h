@@ -190,6 +190,10 @@ struct engine_stream {
 	uint8_t leaving; /* QCLOSE waits for the batch to be through */
 	uint16_t waiting_at;
 	uint16_t busy; /* packets of it in the batch */
+	/* messages in hand that the scheduler has counted as sent or as late:
+	 * queued, to whoever asks */
+	uint32_t hand_sent, hand_late;
+	uint64_t hand_bytes;
 	uint16_t held_len;
 	uint32_t held_first, held_last; /* packets kept, in order, until wait is over */
 	int32_t last_error;

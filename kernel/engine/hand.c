@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
  * Packets in hand: out of the scheduler's queue, and not yet taken by the
- * network. They are counted as sent already; one that the network refuses, or
- * that is given up here, is taken out of that count again (qs_unsend). A
+ * network. The scheduler has counted them as sent; one that the network
+ * refuses, or that is given up here, is taken out of that count again
+ * (qs_unsend), and until it is known QINFO says that they are queued. A
  * message's memory is freed with the last of its packets.
  */
 #include "engine.h"
+
+/* Counts a message's last packet into what is in hand, or out of it. */
+static void count(struct link *link, const struct qs_packet *packet, int32_t by)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[packet->stream];
+
+	if (!packet->done)
+		return;
+	if (packet->outcome == QSOCKET_LATE)
+		s->hand_late += (uint32_t)by;
+	else
+		s->hand_sent += (uint32_t)by;
+	s->hand_bytes += (uint64_t)(by * (int64_t)link->policy.messages[packet->message].bytes);
+}
 
 /* The payload that a packet's share of the link's bytes stands for. */
 static void set_range(const struct parcel *parcel, struct outgoing *o, uint32_t cost)
@@ -34,6 +50,7 @@ uint32_t engine_hand(struct link *link, const struct qs_packet *packet)
 	*o = (struct outgoing){.packet = *packet, .state = PACKET_UNSENT};
 	set_range(parcel, o, link->policy.messages[packet->message].segment);
 	parcel->in_hand++;
+	count(link, packet, 1);
 	return hand;
 }
 
@@ -72,6 +89,7 @@ void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
 		engine_reap(link);
 	}
 	parcel->in_hand--;
+	count(link, &o->packet, -1);
 	if (o->packet.done || (parcel->dead && !parcel->in_hand))
 		release(link, message);
 	o->next = e->hand_free;

@@ -171,6 +171,7 @@ static const char *is_closed_while_held(void)
 	do {
 		info = call_info(stream);
 	} while (!(info.state & QSOCKET_STATE_BLOCKED));
+	HOLDS(info.queued == 100 && info.sent == 0 && balanced(&info)); /* none has left yet */
 	HOLDS(!call_close(stream, 0));
 	info = call_info(link_handle);
 	HOLDS(info.dropped[QSOCKET_CLOSED] == 100 && info.sent == 0 && balanced(&info));
