@@ -9,7 +9,7 @@
  * report, table.ts, plot.ts and page.ts show it.
  */
 
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
@@ -27,6 +27,8 @@ import { Terminal } from "./demo/terminal.ts";
 import { fits, latencyFor, QUEUE_MESSAGES, survey, type Video } from "./demo/video.ts";
 
 const SCHEDULERS: readonly Scheduler[] = ["fifo", "dwcs"];
+/** A process that was kept waiting for longer than this is worth a word. */
+const STALL_MS = 50;
 const EXIT_MISSED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
@@ -57,12 +59,26 @@ async function main(): Promise<number> {
   }
   let video: Video;
   try {
+    makeFolders(options);
     video = await survey(options.video, options.seconds);
   } catch (error) {
-    console.error(`Cannot send ${options.video}: ${(error as Error).message}`);
+    console.error((error as Error).message);
     return EXIT_USAGE;
   }
   return await demonstrate(options, video, terminal);
+}
+
+/** Better before the runs than after them. */
+function makeFolders({ json, out }: DemoOptions): void {
+  for (const folder of [json && dirname(resolve(json)), out && resolve(out)]) {
+    if (!folder) continue;
+    try {
+      mkdirSync(folder, { recursive: true });
+      accessSync(folder, constants.W_OK);
+    } catch (error) {
+      throw new Error(`Cannot write to ${folder}: ${(error as Error).message}`);
+    }
+  }
 }
 
 async function demonstrate(options: DemoOptions, video: Video, terminal: Terminal) {
@@ -78,16 +94,22 @@ async function demonstrate(options: DemoOptions, video: Video, terminal: Termina
 
   const reports = runs.map(({ report }) => report);
   const fps = 1000 / video.period;
-  terminal.print(`\n${textTable(reports, fps, (how, text) => terminal.style(how, text))}\n`);
+  terminal.print(`\n${textTable(reports, fps, (how, text) => terminal.style(how, text))}`);
   if (video.byPlace) {
-    terminal.print("I, P, B here: starts a group, is leaned on by others, is a leaf.\n");
+    terminal.print("I, P, B here: starts a group, is leaned on by others, is a leaf.");
   }
   const aims = runs.length < SCHEDULERS.length || interrupted
     ? []
     : judgeAims(reports[0], reports[1], setting.fits);
+  const note = stallNote(logs);
+  if (note) terminal.print(note);
+  if (aims.length > 0) terminal.print("");
   for (const aim of aims) terminal.print(aimLine(aim, terminal));
   if (options.json !== null) {
-    write(options.json, JSON.stringify({ ...facts(setting), runs: reports }, null, 2) + "\n");
+    writeFileSync(
+      options.json,
+      JSON.stringify({ ...facts(setting), runs: reports }, null, 2) + "\n",
+    );
   }
   const files = writePlots(setting, runs, aims);
   terminal.print(`\nplot  ${files.svg}\npage  ${files.html}`);
@@ -176,6 +198,15 @@ function aimLine({ claim, met, numbers }: Aim, terminal: Terminal): string {
   return `${word} ${claim}: ${numbers}`;
 }
 
+/** What to say of a machine that was too busy to measure on. */
+function stallNote(logs: readonly RunLog[]): string | null {
+  const sender = Math.max(...logs.map(({ stall }) => stall));
+  const receiver = Math.max(...logs.map(({ received }) => received.stall));
+  if (Math.max(sender, receiver) < STALL_MS) return null;
+  return `This machine was busy: it kept the sender waiting for up to ${Math.round(sender)} ms ` +
+    `and the receiver for up to ${Math.round(receiver)} ms.`;
+}
+
 function writePlots(setting: Setting, runs: readonly PlottedRun[], aims: readonly Aim[]) {
   const { options, video, latency } = setting;
   const folder = resolve(options.out ?? mkdtempSync(join(tmpdir(), "qsockets-demo-")));
@@ -192,14 +223,9 @@ function writePlots(setting: Setting, runs: readonly PlottedRun[], aims: readonl
     aims,
   });
   const files = { svg: join(folder, "demo.svg"), html: join(folder, "demo.html") };
-  write(files.svg, svg);
-  write(files.html, html);
+  writeFileSync(files.svg, svg);
+  writeFileSync(files.html, html);
   return files;
-}
-
-function write(path: string, text: string): void {
-  mkdirSync(dirname(resolve(path)), { recursive: true });
-  writeFileSync(path, text);
 }
 
 function round(value: number): number {

@@ -38,10 +38,14 @@ export interface ReceiverLog {
   pictures: [sequence: number, digest: string][];
   /** Bytes of bulk transfer by tenth of a second: the tenth's beginning, and the bytes. */
   bulk: [at: number, bytes: number][];
+  /** The longest that the receiver was kept waiting, ms. */
+  stall: number;
 }
 
 /** The frames that the scheduler dropped, by reason, then by level 0, 1, 2. */
 export type DropsByLevel = Partial<Record<DropReason, readonly number[]>>;
+
+const START_CODE = Uint8Array.of(0, 0, 1);
 
 /** A stretch of time, from and to. */
 export type Burst = readonly [from: number, to: number];
@@ -56,9 +60,23 @@ export interface RunLog {
   sent: SentFrame[];
   received: ReceiverLog;
   drops: DropsByLevel;
+  /** The longest that the sender was kept waiting, ms. */
+  stall: number;
 }
 
-/** The checksum by which sender and receiver compare an access unit. */
+/**
+ * The checksum by which sender and receiver compare an access unit. Zeros in front of a start code
+ * do not count: they belong to no NAL unit, so RTP does not carry them for H.264 (RFC 6184, 1.3).
+ */
 export function digestOf(accessUnit: Uint8Array): string {
-  return createHash("sha1").update(accessUnit).digest("hex");
+  const hash = createHash("sha1");
+  let start = 0;
+  for (let one = accessUnit.indexOf(1, 2); one >= 0; one = accessUnit.indexOf(1, one + 1)) {
+    if (accessUnit[one - 1] !== 0 || accessUnit[one - 2] !== 0) continue;
+    let end = one - 2;
+    while (end > start && accessUnit[end - 1] === 0) end--;
+    hash.update(accessUnit.subarray(start, end)).update(START_CODE);
+    start = one + 1;
+  }
+  return hash.update(accessUnit.subarray(start)).digest("hex");
 }

@@ -145,11 +145,12 @@ function quantile(sorted: readonly number[], q: number): number {
   return sorted.length === 0 ? 0 : sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)];
 }
 
-function bulkRate({ bursts, received }: RunLog): number {
+function bulkRate({ bursts, received, seconds }: RunLog): number {
   let ms = 0;
   let bytes = 0;
-  for (const [from, to] of bursts) {
-    ms += to - from;
+  for (const [from, end] of bursts) {
+    const to = Math.min(end, seconds * 1000); // less if the run was interrupted
+    ms += Math.max(0, to - from);
     for (const [at, count] of received.bulk) if (at >= from && at < to) bytes += count;
   }
   return ms === 0 ? 0 : Math.round(bytes / (ms / 1000));

@@ -21,6 +21,7 @@ import {
   Unroller,
 } from "../../mod.ts";
 import { digestOf, type ReceiverLog } from "./log.ts";
+import { watchStalls } from "./stall.ts";
 import { MARKING } from "./video.ts";
 
 /**
@@ -31,9 +32,10 @@ const BUFFER_BYTES = process.versions.deno ? undefined : 4 << 20;
 const BULK_STEP_MS = 100;
 
 const [format, secondsMax] = process.argv.slice(2);
-const log: ReceiverLog = { packets: [], pictures: [], bulk: [] };
+const log: ReceiverLog = { packets: [], pictures: [], bulk: [], stall: 0 };
 const depacketizer = new Depacketizer({ format: format as RtpFormat, marking: MARKING });
 const sequences = new Unroller(16);
+const stalls = watchStalls();
 
 const video = await listen((datagram) => {
   const at = monotonic();
@@ -63,6 +65,7 @@ function note(frames: readonly ReceivedFrame[]): void {
 
 function finish(): void {
   note(depacketizer.flush());
+  log.stall = stalls();
   process.stdout.write(JSON.stringify(log) + "\n", () => process.exit(0));
 }
 

@@ -17,6 +17,7 @@ import {
 import { burstsOf, OVERLOAD, sendBulk } from "./bulk.ts";
 import { digestOf, type DropsByLevel, type RunLog, type SentFrame } from "./log.ts";
 import { type Remote, startReceiver } from "./remote.ts";
+import { watchStalls } from "./stall.ts";
 import { kindOf, MARKING, play, QUEUE_MESSAGES, type Video, windowOf } from "./video.ts";
 
 const PROGRESS_MS = 100;
@@ -72,6 +73,7 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
   const sent: SentFrame[] = [];
 
   const start = monotonic();
+  const stalls = watchStalls();
   const progress = setInterval(() => {
     const ms = monotonic() - start;
     const { queued, frames } = link.info();
@@ -112,9 +114,11 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
       sent,
       received,
       drops: dropsByLevel(last),
+      stall: stalls(),
     });
   } finally {
     clearInterval(progress);
+    stalls();
   }
 }
 
@@ -147,7 +151,7 @@ function record(sent: SentFrame[], latency: number): TransformStream<FramePacket
 /** Moves all times so that the first picture is due at 0. */
 function onOneTimeLine(log: RunLog): RunLog {
   const start = log.sent.length > 0 ? log.sent[0].dts : 0;
-  const { packets, pictures, bulk } = log.received;
+  const { packets, pictures, bulk, stall } = log.received;
   return {
     ...log,
     sent: log.sent.map((frame) => ({
@@ -158,6 +162,7 @@ function onOneTimeLine(log: RunLog): RunLog {
     received: {
       packets: packets.map(([sequence, at]) => [sequence, at - start]),
       pictures,
+      stall,
       bulk: bulk.map(([at, bytes]) => [at - start, bytes]),
     },
   };

@@ -89,8 +89,16 @@ export async function* play(
   }
 }
 
-/** Looks through as much of a video as will be sent. Throws if the file is no video. */
+/** Looks through as much of a video as will be sent. Throws, and says why, if it is no video. */
 export async function survey(path: string, seconds: number): Promise<Video> {
+  try {
+    return await lookThrough(path, seconds);
+  } catch (error) {
+    throw new Error(`Cannot send ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function lookThrough(path: string, seconds: number): Promise<Video> {
   const report = new MediaReport();
   const kinds = { I: tally(), P: tally(), B: tally() };
   const messages: Video["messages"] = [];
