@@ -109,11 +109,25 @@ function textLine({ index, type, pts, dts, data, ...is }: Frame): string {
   return `${place}${String(data.length).padStart(10)}  ${words}`.trimEnd();
 }
 
+/** Input up to Ctrl-C, also while a pipe that nobody writes to keeps it waiting. */
+async function* untilStopped(
+  input: AsyncIterable<Uint8Array>,
+  stopped: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const pieces = input[Symbol.asyncIterator]();
+  const end = once(stopped, "abort").then(() => null);
+  for (;;) {
+    const piece = await Promise.race([pieces.next(), end]);
+    if (piece === null || piece.done) return;
+    yield piece.value;
+  }
+}
+
 /** Waits where the reader is slower than the file. */
 async function print(lines: string[]): Promise<void> {
   const text = lines.join("\n") + "\n";
   lines.length = 0;
-  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+  await new Promise((resolve) => process.stdout.write(text, resolve));
 }
 
 await run(command, async (args, stopped) => {
@@ -125,10 +139,9 @@ await run(command, async (args, stopped) => {
   const summary = new Summary();
   const lines = json ? [] : [HEAD];
   let bytes = 0;
-  // A pipe that nobody writes to would keep the loop waiting.
-  if (file === "-") stopped.addEventListener("abort", () => process.stdin.destroy());
+  const source = file === "-" ? untilStopped(process.stdin, stopped) : file;
   try {
-    for await (const frame of readFrames(file === "-" ? process.stdin : file, { report })) {
+    for await (const frame of readFrames(source, { report })) {
       summary.add(frame);
       const line = json ? jsonLine(frame) : textLine(frame);
       lines.push(line);
@@ -142,7 +155,7 @@ await run(command, async (args, stopped) => {
   } catch (error) {
     if (!stopped.aborted) throw error;
   }
-  if (summary.frames === 0 && stopped.aborted) return;
+  if (summary.frames === 0 && stopped.aborted) process.exit();
   if (summary.frames === 0) {
     const damage = Object.entries(report.damage).map(([kind, { count }]) => `${count} ${kind}`);
     const why = damage.length > 0 ? `: damage of these kinds: ${damage.join(", ")}` : "";
@@ -150,4 +163,5 @@ await run(command, async (args, stopped) => {
   }
   lines.push(...json ? [summary.json(report)] : ["", summary.text(report)]);
   await print(lines);
+  if (stopped.aborted) process.exit(); // an unfinished read would keep it alive
 });
