@@ -10,7 +10,7 @@ import type { Scenario, ScenarioMessage } from "./model/play.ts";
 
 /** Runs and seed of the properties: set QSOCKETS_RUNS for more, QSOCKETS_SEED to repeat. */
 export const parameters = {
-  runs: Number(process.env.QSOCKETS_RUNS ?? 150),
+  runs: Number(process.env.QSOCKETS_RUNS ?? 100),
   seed: Number(process.env.QSOCKETS_SEED ?? Math.floor(Math.random() * 2 ** 31)),
 };
 
@@ -84,9 +84,10 @@ const pace: fc.Arbitrary<Pace> = fc.record({
 export const round = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 const bytes = fc.oneof(
-  fc.constantFrom(100, 1000),
-  fc.integer({ min: 1, max: 3000 }),
-  fc.integer({ min: 1000, max: 1500 }),
+  { weight: 10, arbitrary: fc.constantFrom(100, 1000) },
+  { weight: 10, arbitrary: fc.integer({ min: 1, max: 3000 }) },
+  { weight: 10, arbitrary: fc.integer({ min: 1000, max: 1500 }) },
+  { weight: 1, arbitrary: fc.constantFrom(1, 65_507) },
 );
 
 type Trace = Omit<ScenarioMessage, "stream">[];
@@ -244,10 +245,31 @@ const bursts: fc.Arbitrary<Source[]> = fc.array(
   { minLength: 2, maxLength: 5 },
 );
 
+/** Streams of one period, whose windows decide at every tick. */
+const periodic: fc.Arbitrary<Source[]> = fc.record({
+  period: fc.integer({ min: 1, max: 5 }),
+  ticks: fc.integer({ min: 3, max: 25 }),
+  windows: fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), fc.nat({ max: 6 })), {
+    minLength: 2,
+    maxLength: 8,
+  }),
+  deadline: fc.boolean(),
+}).map(({ period, ticks, windows, deadline }) =>
+  windows.map(([old, oln]) => ({
+    attributes: { ipg: period, old, oln: Math.min(old, oln) },
+    trace: Array.from({ length: ticks }, (_, k) => ({
+      bytes: 1000,
+      at: k * period,
+      ...(deadline ? { deadline: period } : {}),
+    })),
+  }))
+);
+
 const sources: fc.Arbitrary<Source[]> = fc.oneof(
   { weight: 8, arbitrary: mixed },
   { weight: 1, arbitrary: bursts },
   { weight: 1, arbitrary: nested },
+  { weight: 1, arbitrary: periodic },
 );
 
 /** The same in whole milliseconds and kilobytes, so that much happens at equal times and ranks. */
@@ -256,7 +278,7 @@ function align(sources: Source[]): Source[] {
     attributes: { ...attributes, ipg: Math.ceil(attributes.ipg ?? 0) },
     trace: trace.map((message) => ({
       ...message,
-      bytes: 500 * Math.ceil(message.bytes / 500),
+      bytes: Math.min(65_500, 500 * Math.ceil(message.bytes / 500)),
       at: Math.round(message.at),
       ...(message.deadline === undefined ? {} : { deadline: Math.ceil(message.deadline) }),
     })),
@@ -273,16 +295,18 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
     queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
     sources,
     aligned: rarely(fc.constant(false), fc.constant(true), 3),
-  }).map(({ scheduler, load, queueMessages, aligned, ...rest }) => {
+    extreme: rarely(fc.constant(0), fc.constantFrom(12_345, 1_000_000_007, 1_000_000_000_000), 15),
+  }).map(({ scheduler, load, queueMessages, aligned, extreme, ...rest }) => {
     const sources = aligned ? align(rest.sources) : rest.sources;
     const messages = sources.flatMap(({ trace }, stream) =>
       trace.map((message) => ({ stream, ...message }))
     );
     const total = messages.reduce((sum, message) => sum + message.bytes, 0);
     const length = Math.max(10, ...messages.map((message) => message.at));
+    const usual = aligned ? 1_000_000 : Math.max(1000, Math.round(total / length / load) * 1000);
     return {
       scheduler,
-      rate: aligned ? 1_000_000 : Math.max(1000, Math.round(total / length / load) * 1000),
+      rate: extreme || usual,
       ...(queueMessages ? { queueMessages } : {}),
       streams: sources.map((source) => source.attributes),
       messages,
