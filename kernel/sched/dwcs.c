@@ -16,22 +16,22 @@
  */
 #include "parts.h"
 
-static int before(const struct qs_stream *a, const struct qs_stream *b)
+/* W' as an integer that orders as the fraction does: two different fractions
+ * of numbers below 2^16 are at least 2^-32 apart. */
+static uint64_t tolerance(uint32_t x_left, uint32_t y_left)
+{
+	return ((uint64_t)x_left << 33) / y_left;
+}
+
+static void key(const struct qs_stream *s, struct qs_key *key)
 {
 	/* no window: everything may be lost, W' = 1/1 */
-	uint32_t ax = a->y ? a->x_left : 1, ay = a->y ? a->y_left : 1;
-	uint32_t bx = b->y ? b->x_left : 1, by = b->y ? b->y_left : 1;
-	uint64_t aw = (uint64_t)ax * by, bw = (uint64_t)bx * ay;
+	uint32_t x_left = s->y ? s->x_left : 1, y_left = s->y ? s->y_left : 1;
 
-	if (a->rank_ns != b->rank_ns)
-		return a->rank_ns < b->rank_ns;
-	if (aw != bw)
-		return aw < bw;
-	if (ax == 0 && ay != by)
-		return ay > by;
-	if (ax != bx)
-		return ax < bx;
-	return a->seq < b->seq;
+	key->first = s->rank_ns;
+	key->second = tolerance(x_left, y_left) << 16 |
+		      (x_left == 0 ? QSOCKET_WINDOW_MAX - y_left : x_left);
+	key->third = s->seq;
 }
 
 const struct qs_policy qs_dwcs = {
@@ -39,5 +39,5 @@ const struct qs_policy qs_dwcs = {
 	.frames = 1,
 	.lossy = 1,
 	.slides = 1,
-	.before = before,
+	.key = key,
 };

@@ -9,9 +9,9 @@
  */
 #include "parts.h"
 
-static int before(const struct qs_stream *a, const struct qs_stream *b)
+static void key(const struct qs_stream *s, struct qs_key *key)
 {
-	return a->rank_ns != b->rank_ns ? a->rank_ns < b->rank_ns : a->seq < b->seq;
+	*key = (struct qs_key){s->rank_ns, s->seq, 0};
 }
 
 const struct qs_policy qs_edf = {
@@ -19,12 +19,12 @@ const struct qs_policy qs_edf = {
 	.frames = 1,
 	.lossy = 1,
 	.by_deadline = 1,
-	.before = before,
+	.key = key,
 };
 
 const struct qs_policy qs_edf_lossless = {
 	.name = "edf-lossless",
 	.frames = 1,
 	.by_deadline = 1,
-	.before = before,
+	.key = key,
 };

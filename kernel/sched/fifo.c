@@ -6,12 +6,12 @@
  */
 #include "parts.h"
 
-static int before(const struct qs_stream *a, const struct qs_stream *b)
+static void key(const struct qs_stream *s, struct qs_key *key)
 {
-	return a->seq < b->seq;
+	*key = (struct qs_key){s->seq, 0, 0};
 }
 
 const struct qs_policy qs_fifo = {
 	.name = "fifo",
-	.before = before,
+	.key = key,
 };

@@ -1,75 +1,95 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
  * A 4-ary heap of streams, first to be served on top: half the levels of a
- * binary heap, and the four children of a node share a cache line. Every
- * stream knows its place, so that one can be moved or taken out of the middle.
+ * binary heap, and the four children of a node lie side by side. The entries
+ * carry their keys, so that finding a place touches no stream but the one
+ * that moves into it; every stream knows its place, so that it can be moved
+ * or taken out of the middle.
  */
 #include "parts.h"
 
 #define ARITY 4u
 
-static void put(struct qs_heap *heap, struct qs_stream *streams, uint32_t place, uint32_t stream)
+static int before(const struct qs_key *a, const struct qs_key *b)
 {
-	heap->streams[place] = stream;
-	streams[stream].place = place;
+	if (a->first != b->first)
+		return a->first < b->first;
+	if (a->second != b->second)
+		return a->second < b->second;
+	return a->third < b->third;
 }
 
-static uint32_t rise(struct qs_heap *heap, struct qs_stream *streams, uint32_t place)
+static void put(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
+		const struct qs_heap_entry *entry)
 {
-	uint32_t stream = heap->streams[place];
+	heap->entries[place] = *entry;
+	streams[entry->stream].place = place;
+}
 
+static uint32_t rise(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
+		     const struct qs_heap_entry *entry)
+{
 	while (place > 0) {
 		uint32_t parent = (place - 1) / ARITY;
 
-		if (!heap->before(&streams[stream], &streams[heap->streams[parent]]))
+		if (!before(&entry->key, &heap->entries[parent].key))
 			break;
-		put(heap, streams, place, heap->streams[parent]);
+		put(heap, streams, place, &heap->entries[parent]);
 		place = parent;
 	}
-	put(heap, streams, place, stream);
 	return place;
 }
 
-static void sink(struct qs_heap *heap, struct qs_stream *streams, uint32_t place)
+static uint32_t sink(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
+		     const struct qs_heap_entry *entry)
 {
-	uint32_t stream = heap->streams[place];
-
 	for (;;) {
 		uint32_t child = place * ARITY + 1, first = child;
 		uint32_t end = child + ARITY < heap->len ? child + ARITY : heap->len;
 
 		if (child >= heap->len)
-			break;
+			return place;
 		while (++child < end)
-			if (heap->before(&streams[heap->streams[child]],
-					 &streams[heap->streams[first]]))
+			if (before(&heap->entries[child].key, &heap->entries[first].key))
 				first = child;
-		if (!heap->before(&streams[heap->streams[first]], &streams[stream]))
-			break;
-		put(heap, streams, place, heap->streams[first]);
+		if (!before(&heap->entries[first].key, &entry->key))
+			return place;
+		put(heap, streams, place, &heap->entries[first]);
 		place = first;
 	}
-	put(heap, streams, place, stream);
+}
+
+/* Puts an entry where it belongs, near a place that is free for it. */
+static void settle(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
+		   const struct qs_heap_entry *entry)
+{
+	place = rise(heap, streams, place, entry);
+	place = sink(heap, streams, place, entry);
+	put(heap, streams, place, entry);
 }
 
 void qs_heap_fix(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
 {
-	sink(heap, streams, rise(heap, streams, streams[stream].place));
+	struct qs_heap_entry entry = {.stream = stream};
+
+	heap->key(&streams[stream], &entry.key);
+	settle(heap, streams, streams[stream].place, &entry);
 }
 
 void qs_heap_push(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
 {
-	put(heap, streams, heap->len, stream);
-	rise(heap, streams, heap->len++);
+	struct qs_heap_entry entry = {.stream = stream};
+
+	heap->key(&streams[stream], &entry.key);
+	put(heap, streams, rise(heap, streams, heap->len++, &entry), &entry);
 }
 
 void qs_heap_remove(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
 {
-	uint32_t place = streams[stream].place, last = heap->streams[--heap->len];
+	uint32_t place = streams[stream].place;
+	struct qs_heap_entry last = heap->entries[--heap->len];
 
 	streams[stream].place = QS_NONE;
-	if (last == stream)
-		return;
-	put(heap, streams, place, last);
-	qs_heap_fix(heap, streams, last);
+	if (last.stream != stream)
+		settle(heap, streams, place, &last);
 }

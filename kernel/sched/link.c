@@ -39,7 +39,7 @@ size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max)
 	return round_up(streams_max * sizeof(struct qs_stream)) +
 	       round_up(messages_max * sizeof(struct qs_unit)) +
 	       round_up(qs_messages_held(messages_max) * sizeof(struct qs_message)) +
-	       2 * round_up(streams_max * sizeof(uint32_t));
+	       2 * round_up(streams_max * sizeof(struct qs_heap_entry));
 }
 
 static void *take(char **memory, size_t bytes)
@@ -67,10 +67,10 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 	link->streams = take(&free_memory, streams_max * sizeof(struct qs_stream));
 	link->units = take(&free_memory, messages_max * sizeof(struct qs_unit));
 	link->messages = take(&free_memory, held * sizeof(struct qs_message));
-	link->managed.streams = take(&free_memory, streams_max * sizeof(uint32_t));
-	link->rest.streams = take(&free_memory, streams_max * sizeof(uint32_t));
-	link->managed.before = policy->before;
-	link->rest.before = qs_tag_before;
+	link->managed.entries = take(&free_memory, streams_max * sizeof(struct qs_heap_entry));
+	link->rest.entries = take(&free_memory, streams_max * sizeof(struct qs_heap_entry));
+	link->managed.key = policy->key;
+	link->rest.key = qs_tag_key;
 	for (uint32_t i = 0; i < streams_max; i++)
 		link->streams[i].head = i + 1 < streams_max ? i + 1 : QS_NONE;
 	for (uint32_t i = 0; i < messages_max; i++)

@@ -51,10 +51,18 @@ void qs_missed(struct qs_link *link, uint32_t stream);
 uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except);
 
 /* sched.c */
-int qs_tag_before(const struct qs_stream *a, const struct qs_stream *b);
+void qs_tag_key(const struct qs_stream *s, struct qs_key *key);
 void qs_settle(struct qs_link *link, uint32_t stream);
 struct qs_heap *qs_heap_of(struct qs_link *link, const struct qs_stream *s);
 void qs_unit_unlink(struct qs_link *link, uint32_t unit);
+
+/* When so many bytes, sent from now on, have left. */
+static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, uint64_t bytes)
+{
+	uint64_t ns = qs_duration_ns(link, bytes);
+
+	return ns > link->lag_ns ? now_ns + ns - link->lag_ns : now_ns;
+}
 
 /* Earlier in (expiry, order of arrival). */
 static inline int qs_expires_before(const struct qs_unit *a, const struct qs_unit *b)

@@ -30,9 +30,9 @@ struct qs_heap *qs_heap_of(struct qs_link *link, const struct qs_stream *s)
 
 /* Best effort: start-time fair queueing by bytes, all weights equal.
  * Goyal, Vin, Cheng: "Start-Time Fair Queuing", SIGCOMM 1996. */
-int qs_tag_before(const struct qs_stream *a, const struct qs_stream *b)
+void qs_tag_key(const struct qs_stream *s, struct qs_key *key)
 {
-	return a->tag != b->tag ? a->tag < b->tag : a->seq < b->seq;
+	*key = (struct qs_key){s->tag, s->seq, 0};
 }
 
 /* Ranks a stream's head unit, once it is complete, and lets it compete. */
@@ -113,7 +113,7 @@ static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32
 static void slide(struct qs_link *link, uint64_t now_ns)
 {
 	while (link->managed.len > 0) {
-		uint32_t stream = link->managed.streams[0];
+		uint32_t stream = link->managed.entries[0].stream;
 		struct qs_stream *s = &link->streams[stream];
 		uint64_t periods;
 
@@ -203,7 +203,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	uint32_t unit = s->head, message = link->units[unit].first;
 	struct qs_unit *u = &link->units[unit];
 	struct qs_message *m = &link->messages[message];
-	uint64_t done_ns = now_ns + qs_duration_ns(link, bytes);
+	uint64_t done_ns = qs_done_ns(link, now_ns, bytes);
 
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
@@ -266,7 +266,7 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 		if (link->policy->slides)
 			slide(link, now_ns);
 		if (link->managed.len > 0 && link->rest.len > 0) {
-			stream = link->rest.streams[0];
+			stream = link->rest.entries[0].stream;
 			bytes = packet_bytes(link, stream, bytes_max);
 			verdict = WAIT;
 			if (link->credit >= (uint64_t)bytes * QSOCKET_BEST_EFFORT_SHARE)
@@ -277,9 +277,9 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 				return serve(link, stream, bytes, now_ns, packet);
 		}
 		if (link->managed.len > 0)
-			stream = link->managed.streams[0];
+			stream = link->managed.entries[0].stream;
 		else if (link->rest.len > 0)
-			stream = link->rest.streams[0];
+			stream = link->rest.entries[0].stream;
 		else
 			return 0;
 		bytes = packet_bytes(link, stream, bytes_max);

@@ -116,6 +116,12 @@ struct qs_stream {
 
 struct qs_link;
 
+/* Where a ready stream stands: the lowest is served first, compared part by
+ * part. It is kept in the heap, so that comparing touches no stream. */
+struct qs_key {
+	uint64_t first, second, third;
+};
+
 /* A policy: which head unit is served next, and which rules hold. */
 struct qs_policy {
 	const char *name;
@@ -123,22 +129,31 @@ struct qs_policy {
 	uint8_t lossy;	     /* drops what cannot arrive in time */
 	uint8_t slides;	     /* a missed rank deadline moves on by the period (DWCS) */
 	uint8_t by_deadline; /* a deadline alone makes a message managed */
-	int (*before)(const struct qs_stream *a, const struct qs_stream *b);
+	/* Writes the order of a ready stream: rank, window and seq are set. */
+	void (*key)(const struct qs_stream *s, struct qs_key *key);
 };
 
 /* The four, by name; NULL if there is none such. */
 const struct qs_policy *qs_policy_find(const char *name);
 
+struct qs_heap_entry {
+	struct qs_key key;
+	uint32_t stream;
+	uint32_t zero;
+};
+
 struct qs_heap {
-	uint32_t *streams;
+	struct qs_heap_entry *entries;
 	uint32_t len;
-	int (*before)(const struct qs_stream *a, const struct qs_stream *b);
+	void (*key)(const struct qs_stream *s, struct qs_key *key);
 };
 
 struct qs_link {
 	const struct qs_policy *policy;
 	uint64_t rate;	   /* bytes per second */
 	uint64_t guard_ns; /* asked of a unit beyond its transmission time before it begins */
+	uint64_t lag_ns;   /* what leaves now could have left so much earlier: the host overslept,
+			    * and will make that good */
 	struct qs_stream *streams;
 	struct qs_unit *units;
 	struct qs_message *messages;
