@@ -96,6 +96,9 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	set_costs(&e->streams[stream], args->data_len, segment, &arrival);
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
+	/* nothing could be sent: the link's time has stood still until now */
+	if (!link->policy.managed.len && !link->policy.rest.len && e->free_ns < now_ns)
+		e->free_ns = now_ns;
 	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &message, &reason);
 	if (link->policy.dead != QS_NONE)
 		engine_reap(link);

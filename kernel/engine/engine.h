@@ -24,18 +24,19 @@
 #define ENGINE_BATCH_IOVECS 512 /* of one send call */
 #define ENGINE_HAND_PACKETS                                                                        \
 	(QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
-#define ENGINE_CHUNK_BYTES 2048	      /* of payload memory: a datagram of an Ethernet fits */
-#define ENGINE_MESSAGE_CHUNKS 32      /* of the largest message */
-#define ENGINE_DATAGRAM_BYTES 65487   /* of datagrams joined in one send */
-#define ENGINE_BURST_NS 1000000ull    /* of the link's time in one packet, where it can be cut */
-#define ENGINE_CATCH_UP_NS 2000000ull /* of the link's time made good after a late wake-up */
-#define ENGINE_GUARD_NS 500000ull     /* what a wake-up may be late: asked of a deadline */
-#define ENGINE_NAP_NS 50000ull	      /* shortest sleep */
-#define ENGINE_LINGER_NS 1000000ull   /* of naps after the last packet, before sleeping deep */
-#define ENGINE_PAUSE_NS 1000000ull    /* after ENOBUFS: the device's queue is full */
-#define ENGINE_POLL_NS 200000ull      /* between two looks at blocked sockets, when busy */
-#define ENGINE_RETRIES_MAX 4	      /* of a send that reported an earlier datagram's error */
-#define ENGINE_DISCARD_READS_MAX 64   /* of what a TCP peer sent and nobody read, at closing */
+#define ENGINE_CHUNK_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
+#define ENGINE_MESSAGE_CHUNKS 32       /* of the largest message */
+#define ENGINE_DATAGRAM_BYTES 65487    /* of datagrams joined in one send */
+#define ENGINE_BURST_NS 1000000ull     /* of the link's time in one packet, where it can be cut */
+#define ENGINE_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
+#define ENGINE_GUARD_NS 1000000ull     /* what a wake-up may be late: asked of a deadline */
+#define ENGINE_NAP_NS 50000ull	       /* shortest sleep */
+#define ENGINE_LINGER_NS 1000000ull    /* of naps after the last packet, before sleeping deep */
+#define ENGINE_PAUSE_NS 1000000ull     /* after ENOBUFS: the device's queue is full */
+#define ENGINE_POLL_NS 200000ull       /* between two looks at blocked sockets, when busy */
+#define ENGINE_RETRIES_MAX 4	       /* of a send that reported an earlier datagram's error */
+#define ENGINE_DISCARD_READS_MAX 64    /* of what a TCP peer sent and nobody read, at closing */
+#define ENGINE_SLICE_NS 100000ull      /* of processor time, asked of the system's scheduler */
 #define ENGINE_STACK_BYTES (256u << 10)
 
 /* What a datagram, or a TCP segment, weighs on the link beside its payload. */

@@ -5,8 +5,9 @@
  * Pacing: free_ns is when the link, at its rate, will have sent all that was
  * handed out. A packet may leave once that has come. The kernel's own queue
  * so stays nearly empty, and what goes next is decided as late as can be. A
- * thread that woke late makes good what it missed, up to ENGINE_CATCH_UP_NS;
- * a link with nothing to send saves nothing up.
+ * thread that woke late makes good what it missed, up to ENGINE_CATCH_UP_NS,
+ * and the scheduler may count on that (lag_ns); a link with nothing to send
+ * saves nothing up.
  *
  * The lock is held to take a batch and to count what became of it, not while
  * sending. A packet that finds no room stays in hand and its stream sits out
@@ -18,7 +19,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,6 +99,8 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 		struct engine_stream *s;
 		struct qs_packet packet;
 
+		link->policy.lag_ns = now_ns - e->free_ns < ENGINE_CATCH_UP_NS ? now_ns - e->free_ns
+									       : ENGINE_CATCH_UP_NS;
 		if (!qs_dequeue(&link->policy, now_ns, bytes_max, &packet)) {
 			e->free_ns = now_ns;
 			break;
@@ -230,6 +236,22 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 	e->idle = 0;
 }
 
+/* A thread that sleeps most of the time and wakes for microseconds: a short
+ * time slice lets it run as soon as it wakes (Linux >= 6.12; else ignored). */
+static void ask_for_short_slices(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = {.size = sizeof(attr), .policy = SCHED_OTHER, .runtime = ENGINE_SLICE_NS};
+
+	attr.nice = getpriority(PRIO_PROCESS, 0);
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
 static void *run(void *argument)
 {
 	struct link *link = argument;
@@ -238,6 +260,7 @@ static void *run(void *argument)
 
 	prctl(PR_SET_TIMERSLACK, 1ul);
 	prctl(PR_SET_NAME, "qsocket");
+	ask_for_short_slices();
 	pthread_mutex_lock(&link->lock);
 	e = link->state;
 	while (!e->stop) {

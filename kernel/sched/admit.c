@@ -26,7 +26,7 @@
 
 static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, uint64_t expiry_ns)
 {
-	return now_ns + qs_duration_ns(link, bytes) <= expiry_ns;
+	return qs_done_ns(link, now_ns, bytes) <= expiry_ns;
 }
 
 /* A host's clock is late by a little: ask for that much more, but never for
@@ -81,7 +81,7 @@ int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, ui
 /* The most bytes that, sent from now on, are over by `expiry_ns`. */
 static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t expiry_ns)
 {
-	uint64_t ns = expiry_ns - now_ns + 1;
+	uint64_t ns = expiry_ns - now_ns + link->lag_ns + 1;
 
 	if (expiry_ns < now_ns)
 		return -1;

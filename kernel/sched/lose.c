@@ -113,7 +113,7 @@ void qs_expire(struct qs_link *link, uint64_t now_ns)
 	for (uint32_t i = 0; i < link->promised_len;) {
 		const struct qs_unit *p = &link->units[link->promised[i]];
 
-		if (now_ns + qs_duration_ns(link, p->bytes) > p->expiry_ns)
+		if (qs_done_ns(link, now_ns, p->bytes) > p->expiry_ns)
 			qs_lose(link, link->promised[i], QSOCKET_INCOMPLETE);
 		else
 			i++;
