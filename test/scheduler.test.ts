@@ -18,13 +18,16 @@ const SCHEDULERS: Scheduler[] = ["dwcs", "edf", "edf-lossless", "fifo"];
 
 console.log(`properties: QSOCKETS_SEED=${parameters.seed} QSOCKETS_RUNS=${parameters.runs}`);
 
+/** For runs of hours: Bun would stop a test after five seconds. */
+const LONG = { timeout: 24 * 3_600_000 };
+
 const key = ({ stream, message }: Event) => `${stream}.${message}`;
 const isSent = ({ outcome }: Event) => outcome !== "dropped";
 const sum = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((a, b) => a + b, 0);
 
 describe("the scheduler and its model", () => {
   for (const scheduler of SCHEDULERS) {
-    test(`${scheduler} does the same, message by message`, () => {
+    test(`${scheduler} does the same, message by message`, LONG, () => {
       check(scenario(scheduler), (scenario) => {
         const expected = play(ModelLink, scenario);
         const actual = play(Link, scenario);
@@ -37,7 +40,7 @@ describe("the scheduler and its model", () => {
 });
 
 describe("every scheduler", () => {
-  test("brings every message to one end, and counts it there", () => {
+  test("brings every message to one end, and counts it there", LONG, () => {
     check(scenario(), (scenario) => {
       const { events, streams, link } = play(Link, scenario);
       assert.equal(new Set(events.map(key)).size, events.length, "a message ended twice");
@@ -47,7 +50,7 @@ describe("every scheduler", () => {
     });
   });
 
-  test("sends a stream's messages in the order of their arrival", () => {
+  test("sends a stream's messages in the order of their arrival", LONG, () => {
     check(scenario(), (scenario) => {
       const { events } = play(Link, scenario);
       scenario.streams.forEach((_, stream) => {
@@ -61,7 +64,7 @@ describe("every scheduler", () => {
     });
   });
 
-  test("does not depend on when the clock is looked at", () => {
+  test("does not depend on when the clock is looked at", LONG, () => {
     const stops = fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 8 });
     check(fc.tuple(scenario(), stops), ([scenario, stops]) => {
       const sorted = stops.map((tenths) => tenths / 10).sort((a, b) => a - b);
@@ -69,7 +72,7 @@ describe("every scheduler", () => {
     });
   });
 
-  test("does the same with the same input, in whatever order of calls", () => {
+  test("does the same with the same input, in whatever order of calls", LONG, () => {
     check(fc.tuple(scenario(), fc.integer()), ([{ messages, ...rest }, seed]) => {
       // Distinct times: among equal ones the order of the calls is the order of arrival.
       const given = messages.map((message, i) => ({ ...message, at: message.at + i / 1e6 }));
@@ -112,7 +115,7 @@ function hash(index: number, seed: number): number {
 }
 
 describe("frames", () => {
-  test("dwcs, edf and edf-lossless send all of a frame or nothing", () => {
+  test("dwcs, edf and edf-lossless send all of a frame or nothing", LONG, () => {
     const frames = fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless");
     check(frames.chain(scenario).map(wellFormed), (scenario) => {
       const { events, link } = play(Link, scenario);
@@ -129,13 +132,13 @@ describe("frames", () => {
     });
   });
 
-  test("begin is a promise: none is partial, whatever comes", () => {
+  test("begin is a promise: none is partial, whatever comes", LONG, () => {
     check(fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless").chain(scenario), (scenario) => {
       assert.equal(play(Link, scenario).link.frames.partial, 0);
     });
   });
 
-  test("dwcs and edf send nothing late on streams that may drop", () => {
+  test("dwcs and edf send nothing late on streams that may drop", LONG, () => {
     const lossy = fc.constantFrom<Scheduler>("dwcs", "edf").chain(scenario).map(droppable);
     check(lossy, (scenario) => {
       const { events } = play(Link, scenario);
@@ -151,7 +154,7 @@ describe("never", () => {
   // in the order of their deadlines. So no frame that may be dropped and was begun after they
   // came has made the difference. Not promised: that no time is spent on other messages before
   // they come, nor that a frame is broken off; and what has no deadline is not looked at.
-  test("is lost to nothing that may be dropped and was begun after it came", () => {
+  test("is lost to nothing that may be dropped and was begun after it came", LONG, () => {
     check(batches, ({ scenario, at, precious, others }) => {
       const sent = play(Link, scenario).events.filter(isSent);
       const before = sent.filter((event) => startUs(event) < Math.round(at * 1000));
@@ -207,7 +210,7 @@ describe("windows", () => {
         }))).flat(),
     });
 
-  test("dwcs violates none in a feasible set of equal periods; edf does", () => {
+  test("dwcs violates none in a feasible set of equal periods; edf does", LONG, () => {
     let sets = 0;
     let violatedByEdf = 0;
     check(slotSets, (set) => {
@@ -260,7 +263,7 @@ describe("best effort", () => {
     };
   }
 
-  test("gets a sixteenth of what an overload of managed streams gets", () => {
+  test("gets a sixteenth of what an overload of managed streams gets", LONG, () => {
     check(loads, (load) => {
       const gap = sum(load.managed) / 1000 / 1.5; // 1.5 times what the link carries
       const { events } = play(Link, traffic(load, gap, { deadline: Math.ceil(4 * gap) }));
@@ -274,7 +277,7 @@ describe("best effort", () => {
     }, 0.5);
   });
 
-  test("costs a feasible managed set none of its never-frames", () => {
+  test("costs a feasible managed set none of its never-frames", LONG, () => {
     // 0.85 of the link is asked for, a sixteenth of that more is best effort's. Each message has
     // time for what all streams send in three periods, and for four messages of best effort.
     check(loads, (load) => {
