@@ -59,7 +59,8 @@ static void open_pair(const char *scheduler)
 
 static const char *close_pair(void)
 {
-	inject_times = inject_bytes_max = inject_random = 0;
+	inject_times = inject_bytes_max = 0;
+	inject_random = 0;
 	HOLDS(!call_close(link_handle, 0));
 	close(fd);
 	return NULL;
