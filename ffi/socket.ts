@@ -148,9 +148,10 @@ export class QSocket implements Disposable {
 
   /**
    * Takes messages, or objects that carry several as `messages`, such as `packetize` makes. It
-   * waits while the queue is more than half full, and lets the scheduler drop and count what it
-   * must; other errors are the stream's. Closing it sends what is queued and closes the socket,
-   * and fails if a frame was started and not ended. Aborting it closes the socket at once.
+   * waits while the queue is more than half full (but not with a message that has a `deadlineAt`,
+   * whose time runs already), and lets the scheduler drop and count what it must; other errors
+   * are the stream's. Closing it sends what is queued and closes the socket, and fails if a frame
+   * was started and not ended. Aborting it closes the socket at once.
    *
    * @example
    * ```ts

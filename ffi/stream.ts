@@ -54,8 +54,10 @@ export function writableQueue(
   return new WritableStream({
     async write(chunk, controller) {
       for (const message of "messages" in chunk ? chunk.messages : [chunk]) {
-        // A frame leaves only when its end is queued: to wait in its middle could be forever.
-        if (!frameOpen) await room(controller.signal);
+        // A frame leaves only when its end is queued: to wait in its middle could be forever. And
+        // where the clock runs already, waiting only shortens what is left: who must go then is
+        // for the scheduler to decide.
+        if (!frameOpen && message.deadlineAt === undefined) await room(controller.signal);
         const result = queue.offer(message);
         if (result < 0 && !COUNTED.includes(result)) throw failure("qsend", result, "send");
         if (message.frame !== undefined) {

@@ -30,6 +30,25 @@ test("writable waits for room rather than lose messages", async () => {
   assert.equal(info.dropped.overflow, 0);
 });
 
+test("writable holds nothing back whose time runs already", async () => {
+  await using peer = await udpPeer();
+  using link = qsockinit({ rate: SLOW });
+  using socket = link.open({ to: peer.address, queueMessages: 4, ipg: 1, oln: 1, old: 1 });
+  const writer = socket.writable.getWriter();
+  const deadlineAt = monotonic() + 60_000;
+  for (let drop = 0; drop < 6; drop++) {
+    await writer.write({
+      data: message(drop),
+      deadlineAt,
+      drop: drop as 0,
+      frame: "whole",
+      level: 2,
+    });
+  }
+  // No time has passed for more than the first: the scheduler chose whom to evict.
+  assert.ok(socket.info().dropped.overflow >= 1);
+});
+
 test("writable takes several messages at once, each to its own peer", async () => {
   await using a = await udpPeer();
   await using b = await udpPeer();
