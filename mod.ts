@@ -62,13 +62,6 @@ export type { VirtualLinkOptions } from "./ffi/options.ts";
 // From a file to frames.
 export { demux, Demuxer, FrameParser, frames } from "./media/demux.ts";
 export { readFrames } from "./media/source.ts";
-export { ACCESS_UNIT_BYTES_MAX } from "./media/annexb.ts";
-export { H264Parser } from "./media/h264.ts";
-export { Mpeg2Parser } from "./media/mpeg2.ts";
-export { PsDemuxer } from "./media/mpegps.ts";
-export { TsDemuxer } from "./media/mpegts.ts";
-export { sniff } from "./media/sniff.ts";
-export type { Container, Sniffed } from "./media/sniff.ts";
 export type { DemuxOptions, FramesOptions } from "./media/demux.ts";
 export type { FrameSource, ReadOptions } from "./media/source.ts";
 export { frameLevel } from "./media/frame.ts";

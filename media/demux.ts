@@ -33,7 +33,9 @@ export const framesOptions = z.strictObject({
   accessUnitBytesMax: z.number().int().positive({ error: "must be above 0" }).optional(),
 });
 
+/** Options of {@linkcode demux}: where to report, and which codec to take a bare stream for. */
 export type DemuxOptions = z.infer<typeof demuxOptions>;
+/** Options of {@linkcode frames}: where to report, and how large an access unit may be. */
 export type FramesOptions = z.infer<typeof framesOptions>;
 
 /** What both stages are made of. */
@@ -42,7 +44,18 @@ interface Core<I, O> {
   end(): O[];
 }
 
-/** Bytes to chunks of one elementary stream; the synchronous core of `demux()`. */
+/**
+ * Bytes to chunks of one elementary stream; the synchronous core of `demux()`, with its errors.
+ *
+ * @example
+ * ```ts
+ * import { readFileSync } from "node:fs";
+ * import { Demuxer } from "qsockets";
+ * const demuxer = new Demuxer();
+ * const chunks = [...demuxer.push(readFileSync("examples/clip.m2t")), ...demuxer.end()];
+ * console.log(chunks[0].codec); // mpeg2
+ * ```
+ */
 export class Demuxer implements Core<Uint8Array, ElementaryChunk> {
   readonly #report: MediaReport;
   #inner: Core<Uint8Array, ElementaryChunk> | null = null;
@@ -111,7 +124,19 @@ function bare(codec: VideoCodec): Core<Uint8Array, ElementaryChunk> {
   };
 }
 
-/** Chunks to frames; the synchronous core of `frames()`. */
+/**
+ * Chunks to frames; the synchronous core of `frames()`.
+ *
+ * @example
+ * ```ts
+ * import { readFileSync } from "node:fs";
+ * import { Demuxer, FrameParser } from "qsockets";
+ * const parser = new FrameParser();
+ * for (const chunk of new Demuxer().push(readFileSync("examples/clip.m2t"))) {
+ *   for (const frame of parser.push(chunk)) console.log(frame.type, frame.pts);
+ * }
+ * ```
+ */
 export class FrameParser implements Core<ElementaryChunk, Frame> {
   readonly #options: FramesOptions;
   #inner: Core<ElementaryChunk, Frame> | null = null;
@@ -156,7 +181,7 @@ export class FrameParser implements Core<ElementaryChunk, Frame> {
  * ```ts
  * import { openAsBlob } from "node:fs";
  * import { demux, frames } from "qsockets";
- * const file = await openAsBlob("film.ts");
+ * const file = await openAsBlob("examples/clip.m2t");
  * for await (const frame of file.stream().pipeThrough(demux()).pipeThrough(frames())) {
  *   console.log(frame.type, frame.pts);
  * }

@@ -80,16 +80,6 @@ function hasRecoveryPoint(nal: Uint8Array): boolean {
 
 /**
  * Cuts an H.264 Annex B stream into frames; the synchronous core of `frames()`.
- *
- * @example
- * ```ts
- * import { readFileSync } from "node:fs";
- * import { H264Parser } from "qsockets";
- * const parser = new H264Parser();
- * const data = readFileSync("film.264");
- * const chunk = { codec: "h264" as const, data, pts: null, dts: null, damaged: false };
- * const frames = [...parser.push(chunk), ...parser.end()];
- * ```
  */
 export class H264Parser {
   readonly #report: MediaReport;

@@ -123,14 +123,6 @@ export class DecodeTimes {
 /**
  * Reads the H.264 track of an MP4, QuickTime or Matroska file, one access unit a chunk, in decode
  * order. Throws an `Error` that names the codecs if there is no such track.
- *
- * @example
- * ```ts
- * import { MediaReport, readContainer } from "qsockets";
- * for await (const chunk of readContainer("film.mp4", "MP4", new MediaReport())) {
- *   console.log(chunk.pts);
- * }
- * ```
  */
 export async function* readContainer(
   file: string | Blob,

@@ -83,16 +83,6 @@ export function parseSequenceHeader(body: Uint8Array): SequenceHeader | null {
 
 /**
  * Cuts an MPEG-1 or MPEG-2 video stream into frames; the synchronous core of `frames()`.
- *
- * @example
- * ```ts
- * import { readFileSync } from "node:fs";
- * import { Mpeg2Parser } from "qsockets";
- * const parser = new Mpeg2Parser();
- * const data = readFileSync("film.m2v");
- * const chunk = { codec: "mpeg2" as const, data, pts: null, dts: null, damaged: false };
- * const frames = [...parser.push(chunk), ...parser.end()];
- * ```
  */
 export class Mpeg2Parser {
   readonly #report: MediaReport;

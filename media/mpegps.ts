@@ -27,14 +27,6 @@ const PACK_BYTES_MPEG2 = 14;
 
 /**
  * Takes the video out of a program stream; a synchronous core of `demux()`.
- *
- * @example
- * ```ts
- * import { readFileSync } from "node:fs";
- * import { PsDemuxer } from "qsockets";
- * const demuxer = new PsDemuxer({ codec: "mpeg2" });
- * const chunks = [...demuxer.push(readFileSync("film.mpg")), ...demuxer.end()];
- * ```
  */
 export class PsDemuxer {
   readonly #report: MediaReport;

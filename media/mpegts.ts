@@ -51,14 +51,6 @@ export function syncPeriod(bytes: Uint8Array, at: number, first: number): number
  * Takes the video out of a transport stream; a synchronous core of `demux()`.
  *
  * Throws an `Error` that names the codecs if no program has video of a known codec.
- *
- * @example
- * ```ts
- * import { readFileSync } from "node:fs";
- * import { TsDemuxer } from "qsockets";
- * const demuxer = new TsDemuxer();
- * const chunks = [...demuxer.push(readFileSync("film.ts")), ...demuxer.end()];
- * ```
  */
 export class TsDemuxer {
   readonly #report: MediaReport;

@@ -51,7 +51,7 @@ export interface SkippedStream {
  * ```ts
  * import { MediaReport, readFrames } from "qsockets";
  * const report = new MediaReport((damage) => console.error(damage.kind, damage.detail));
- * for await (const frame of readFrames("film.ts", { report })) console.log(frame.type);
+ * for await (const frame of readFrames("examples/clip.m2t", { report })) console.log(frame.type);
  * console.log(report.damage.continuity?.count ?? 0, "gaps");
  * ```
  */

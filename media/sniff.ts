@@ -54,13 +54,6 @@ const OTHERS: [string, number[]][] = [
 /**
  * Says what an input is, from its first bytes; null if more are needed to tell. With `final` the
  * bytes are the whole input. Throws an `Error` that says what was found instead of video.
- *
- * @example
- * ```ts
- * import { readFileSync } from "node:fs";
- * import { sniff } from "qsockets";
- * sniff(readFileSync("film.ts"), true); // { container: "MPEG-TS", codec: null }
- * ```
  */
 export function sniff(bytes: Uint8Array, final: boolean): Sniffed | null {
   if (bytes.length === 0) {

@@ -33,7 +33,7 @@ export type FrameSource = string | URL | Blob | AsyncIterable<Uint8Array> | Iter
  * @example
  * ```ts
  * import { readFrames } from "qsockets";
- * for await (const { type, pts, data } of readFrames("film.mp4")) {
+ * for await (const { type, pts, data } of readFrames("examples/clip.m2t")) {
  *   console.log(type, pts, data.length);
  * }
  * ```
