@@ -4,9 +4,8 @@
  * 	bun examples/sensor_subscriber.ts --listen 127.0.0.1:5010
  */
 
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { type Command, readAddress, run } from "./command.ts";
+import { addressText, openInbox } from "./inbox.ts";
 import { type Row, Subscriber } from "./sensors/subscriber.ts";
 import type { Counts, Tally } from "./sensors/tally.ts";
 import { table } from "./terminal.ts";
@@ -39,20 +38,12 @@ const command: Command = {
     "are compared on its monotonic clock.",
 };
 
-const RECEIVE_BUFFER_BYTES = 4 << 20;
-
 await run(command, async (args, stopped) => {
   const listen = await readAddress(args.text("listen"), "--listen", 0);
   const runs = args.whole("runs", { least: 0, most: 1e9 })!;
   const intervalMs = args.number("interval", { least: 0, most: 86400, unit: " seconds" })! * 1000;
-  const socket = createSocket({
-    type: listen.hostname.includes(":") ? "udp6" : "udp4",
-    recvBufferSize: RECEIVE_BUFFER_BYTES,
-  });
-  socket.bind(listen.port, listen.hostname);
-  await once(socket, "listening");
-  const { address, port } = socket.address();
-  console.error(`listening on ${address.includes(":") ? `[${address}]` : address}:${port}`);
+  const socket = await openInbox(listen);
+  console.error(`listening on ${addressText(socket)}`);
   const subscriber = new Subscriber(socket, {
     intervalMs,
     idleMs: args.number("idle", { least: 0.1, most: 86400, unit: " seconds" })! * 1000,

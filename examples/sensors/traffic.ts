@@ -7,6 +7,9 @@
  * of it. The same seed always makes the same samples.
  */
 
+/** IPv4 and UDP; the link counts them too. */
+const HEADERS_BYTES = 20 + 8;
+
 /** What the samples are to be like. */
 export interface Traffic {
   seed: number;
@@ -35,7 +38,7 @@ export interface Arrival {
 export function* arrivals(traffic: Traffic): Generator<Arrival, never> {
   const random = generator(traffic.seed);
   const { sensors, sizes: [least, most], deadlines: [fastest, slowest] } = traffic;
-  const gap = (least + most) / 2 / (traffic.rate * traffic.load) * 1000;
+  const gap = ((least + most) / 2 + HEADERS_BYTES) / (traffic.rate * traffic.load) * 1000;
   for (let at = 0;;) {
     at += -Math.log(1 - random()) * gap;
     const sensor = Math.floor(random() * sensors);
