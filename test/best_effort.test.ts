@@ -31,6 +31,14 @@ describe("best effort", () => {
       "5 s0m2 sent",
     ],
   );
+  example(
+    "a stream that was idle has saved up no turns",
+    "dwcs",
+    [{}, {}],
+    // Tags: s0 0, 1000, 2000, 3000; at 2.5, with s0's 2000 on the wire, s1 2000 and 3000.
+    [...[0, 1, 2, 3].map(() => message(0)), message(1, { at: 2.5 }), message(1, { at: 2.5 })],
+    [...run(0, 0, 3, 0), "4 s1m0 sent", "5 s0m3 sent", "6 s1m1 sent"],
+  );
   const managed = (count: number, options: Partial<ScenarioMessage> = {}) =>
     Array.from({ length: count }, () => message(0, options));
   example(
@@ -45,6 +53,14 @@ describe("best effort", () => {
       "34 s1m1 sent",
       ...run(0, 32, 8, 34),
     ],
+  );
+  example(
+    "nothing is saved up while none waits",
+    "dwcs",
+    [{ ipg: 1 }, {}],
+    // It comes at 15.5; the sixteen that count are begun from 16 to 31.
+    [...managed(40), message(1, { at: 15.5 })],
+    [...run(0, 0, 32, 0), "33 s1m0 sent", ...run(0, 32, 8, 33)],
   );
   example(
     "its turn waits while it would make a never-frame late",
@@ -101,22 +117,28 @@ describe("best effort", () => {
     "no more than a MiB of managed traffic is credited",
     "dwcs",
     [{ ipg: 60 }, {}, { ipg: 10_000 }],
-    // 1.2 MB of never-frames with no time to lose; then 1048576 / 16000 = 65 turns in a row, and
-    // with the 8576 that are left another after 8 messages.
+    // 1.2 MB of never-frames with no time to lose; then 1048576 / 16384 = 64 turns in a row, and
+    // with nothing left another after 17 messages: 17000 >= 16384.
     [
       ...Array.from(
         { length: 20 },
         (_, i) => message(0, { bytes: 60_000, deadline: 60 * (i + 1), drop: "never" }),
       ),
-      ...Array.from({ length: 66 }, () => message(1)),
-      ...Array.from({ length: 10 }, () => message(2)),
+      ...Array.from({ length: 65 }, () => message(1, { bytes: 1024 })),
+      ...Array.from({ length: 18 }, () => message(2)),
     ],
     [
       ...Array.from({ length: 20 }, (_, i) => `${60 * (i + 1)} s0m${i} sent`),
-      ...run(1, 0, 65, 1200),
-      ...run(2, 0, 8, 1265),
-      "1274 s1m65 sent",
-      ...run(2, 8, 2, 1274),
+      ...Array.from(
+        { length: 64 },
+        (_, i) => `${(1_200_000 + 1024 * (i + 1)) / 1000} s1m${i} sent`,
+      ),
+      ...Array.from(
+        { length: 17 },
+        (_, i) => `${(1_265_536 + 1000 * (i + 1)) / 1000} s2m${i} sent`,
+      ),
+      "1283.56 s1m64 sent",
+      "1284.56 s2m17 sent",
     ],
   );
 });

@@ -237,9 +237,38 @@ describe("overflow", () => {
       message(0, { at: 1, bytes: 2000, frame: "whole", level: 1, drop: 3 }),
       message(0, { at: 1, frame: "whole", level: 2, drop: 3 }),
       message(0, { at: 1, frame: "whole", level: 2, drop: 3 }),
-      message(0, { at: 2, bytes: 2500, frame: "whole", level: 1, drop: 3 }), // evicts both leaves
+      message(0, { at: 2, bytes: 1500, frame: "whole", level: 1, drop: 3 }), // 5500: one must go
     ],
-    ["2 s0m2 overflow", "2 s0m3 overflow", "5 s0m0 sent", "7 s0m1 sent", "9.5 s0m4 sent"],
+    ["2 s0m3 overflow", "5 s0m0 sent", "7 s0m1 sent", "8 s0m2 sent", "9.5 s0m4 sent"],
+  );
+  example(
+    "what is larger than the queue evicts nothing",
+    "edf",
+    [{ queueBytes: 5000 }],
+    [busy, message(0, { at: 1, drop: 0 }), message(0, { at: 2, bytes: 5001, drop: "never" })],
+    ["2 s0m2 overflow", "5 s0m0 sent", "6 s0m1 sent"],
+  );
+  example(
+    "a picture that evicts what it needs is lost with it",
+    "edf",
+    [{ queueMessages: 1 }],
+    [
+      busy,
+      message(0, { at: 1, frame: "whole", level: 1, drop: 3 }),
+      message(0, { at: 2, frame: "whole", level: 2, drop: 4 }),
+    ],
+    ["2 s0m1 overflow", "2 s0m2 dependency", "5 s0m0 sent"],
+  );
+  example(
+    "a picture that is lost in any case evicts nothing",
+    "edf",
+    [{ queueMessages: 1 }],
+    [
+      message(0, { frame: "whole", level: 1, drop: 0 }), // evicted by the next
+      message(0, { drop: 1 }),
+      message(0, { frame: "whole", level: 1, drop: 6 }),
+    ],
+    ["0 s0m0 overflow", "0 s0m2 dependency", "1 s0m1 sent"],
   );
   example(
     "a picture refused takes along what needs it",

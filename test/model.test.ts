@@ -280,11 +280,33 @@ describe("frames", () => {
     ["0 s0m0 frame", "0 s0m2 frame", "0 s0m3 frame", "0 s0m5 frame", "1 s0m1 sent", "2 s0m4 sent"],
   );
   example(
-    "a frame of more than 1024 messages is lost",
+    "a frame of one message needs no promise, and goes although sixteen are begun",
+    "dwcs",
+    Array.from({ length: 17 }, () => ({ ipg: 10 })),
+    [
+      ...Array.from({ length: 16 }, (_, i) => frame(i, 2, i, { deadline: 100 - 2 * i })).flat(),
+      message(16, { at: 16, deadline: 50, frame: "whole" }),
+    ],
+    [
+      ...Array.from({ length: 16 }, (_, i) => `${i + 1} s${i}m0 sent`),
+      "17 s16m0 sent",
+      ...Array.from({ length: 16 }, (_, i) => `${18 + i} s${15 - i}m1 sent`),
+    ],
+  );
+  const letters = (count: number) => frame(0, count, 0, {}).map((m) => ({ ...m, bytes: 1 }));
+  example(
+    "a frame has at most 1024 messages",
     "dwcs",
     [{}],
-    frame(0, 1026, 0, {}).map((m) => ({ ...m, bytes: 1 })),
-    Array.from({ length: 1026 }, (_, i) => `0 s0m${i} frame`).sort(),
+    letters(1024),
+    Array.from({ length: 1024 }, (_, i) => `${(i + 1) / 1000} s0m${i} sent`),
+  );
+  example(
+    "a frame of 1025 messages is lost",
+    "dwcs",
+    [{}],
+    letters(1025),
+    Array.from({ length: 1025 }, (_, i) => `0 s0m${i} frame`).sort(),
   );
 
   test("a promise that a slower link breaks is given up, and counted as partial (model)", () => {
