@@ -106,7 +106,7 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 		return error;
 	if (message != QS_NONE)
 		store(e, message, args, arrival.segment ? segment : 0);
-	if (e->idle)
+	if (e->idle) /* under the lock: else it would run at once, in this thread's place */
 		engine_wake(e);
 	return (int32_t)args->data_len;
 }
