@@ -29,8 +29,8 @@ const command: Command = {
       default: "edf",
     },
     compare: {
-      help: "Run edf, edf-lossless and plain one after the other, with a subscriber of its own,\n" +
-        "and show them side by side.",
+      help: "Run edf, edf-lossless and plain one after the other, with a subscriber of\n" +
+        "its own, and show them side by side.",
     },
     rate: { takes: "RATE", help: 'Of the link: "2mbit", "250kB/s".', default: "2mbit" },
     device: { takes: "NAME", help: "The network device of the link, if it is to be a real one." },

@@ -9,7 +9,7 @@ import type { Socket } from "node:dgram";
 import { once } from "node:events";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { type Address, readSdp, type RtpFormat } from "../mod.ts";
+import { type Address, readSdp, type RtpFormat, type SdpStream } from "../mod.ts";
 import { type Arguments, type Command, readAddress, run, UsageError } from "./command.ts";
 import { addressText, openInbox } from "./inbox.ts";
 import { StatusLine } from "./terminal.ts";
@@ -128,20 +128,22 @@ async function readDescription(args: Arguments): Promise<Described> {
     const listen = await readAddress(args.text("listen"), "--listen", 0);
     return { listen, format: wanted, payloadType: undefined, marking: MARKING_ID };
   }
-  const stream = readSdp(await readText(path));
-  const { format, payloadType, port, marking } = stream;
+  const { format, payloadType, hostname, port, marking } = await readSession(path);
   const listen = args.has("listen")
     ? await readAddress(args.text("listen"), "--listen", 0)
-    : { hostname: stream.hostname ?? "0.0.0.0", port };
+    : { hostname: hostname ?? "0.0.0.0", port };
   return { listen, format: wanted ?? format, payloadType, marking: marking ?? MARKING_ID };
 }
 
-async function readText(path: string): Promise<string> {
+async function readSession(path: string): Promise<SdpStream> {
   try {
-    return await readFile(path, "utf8");
+    return readSdp(await readFile(path, "utf8"));
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw new Error(`Cannot read ${path}: ${missing ? "there is no such file" : error}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT"
+      ? "there is no such file"
+      : message.replace(/^Cannot [^:]*: /, "");
+    throw new Error(`Cannot read ${path}: ${why}`);
   }
 }
 
