@@ -70,10 +70,13 @@ static uint32_t take_held(struct link *link, uint64_t now_ns)
 
 			s->held_first = o->next;
 			s->held_len--;
-			if (link->policy.streams[stream].lossy && now_ns > due_ns &&
-			    !(s->type == QSOCKET_TCP && o->at > 0)) {
-				engine_finish(link, hand, QSOCKET_ERROR);
-				continue;
+			if (now_ns > due_ns) {
+				if (link->policy.streams[stream].lossy &&
+				    !(s->type == QSOCKET_TCP && o->at > 0)) {
+					engine_finish(link, hand, QSOCKET_ERROR);
+					continue;
+				}
+				qs_late(&link->policy, &o->packet);
 			}
 			o->state = PACKET_UNSENT;
 			e->batch[len++] = hand;

@@ -53,8 +53,10 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
-	if (u->flags & QS_BEGUN)
+	if (u->flags & QS_BEGUN) {
 		qs_unpromise(link, unit);
+		s->failed_seq = u->seq + 1; /* it was never counted as sent: see qs_unsend() */
+	}
 	if (u->flags & QS_MARKED) {
 		s->frames_dropped[u->level][reason]++;
 		if (u->flags & QS_BEGUN)
@@ -194,5 +196,23 @@ void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t rea
 	if (s->failed_seq != packet->unit_seq + 1) {
 		s->failed_seq = packet->unit_seq + 1;
 		unsend_frame(link, packet, level, reason);
+	}
+}
+
+void qs_late(struct qs_link *link, struct qs_packet *packet)
+{
+	struct qs_stream *s = &link->streams[packet->stream];
+	struct qs_unit *u = s->head == QS_NONE ? NULL : &link->units[s->head];
+
+	if (!packet->done || packet->outcome == QSOCKET_LATE)
+		return;
+	packet->outcome = QSOCKET_LATE;
+	s->sent--;
+	s->late++;
+	if (u && u->seq == packet->unit_seq) {
+		u->flags |= QS_WAS_LATE;
+	} else if (packet->marked && s->served_seq == packet->unit_seq && !s->served_late) {
+		s->served_late = 1;
+		s->frames_late[link->messages[packet->message].level]++;
 	}
 }

@@ -228,6 +228,9 @@ void qs_free(struct qs_link *link, uint32_t message);
  * qs_free(). */
 void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason);
 
+/* The network kept a message waiting beyond its deadline, and takes it now. */
+void qs_late(struct qs_link *link, struct qs_packet *packet);
+
 /* Counts a message that qs_enqueue() would not take (-EPROTO, -EMSGSIZE) as
  * offered and dropped, for hosts that owe an outcome for every message. */
 void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *arrival,

@@ -135,6 +135,25 @@ static const char *expires_while_the_device_is_full(void)
 	return close_pair();
 }
 
+static const char *is_late_after_the_device_was_full(void)
+{
+	struct qsocket_info info;
+	const uint32_t frame = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+
+	open_pair("edf-lossless");
+	answer(ENOBUFS, 1000000);
+	HOLDS(qsend((uint32_t)stream, "x", 1, frame | QSOCKET_DEADLINE, 20000) == 1);
+	usleep(30000); /* at the least: the deadline has passed */
+	answer(0, 0);
+	do {
+		info = call_info(stream);
+		HOLDS(balanced(&info));
+		usleep(1000);
+	} while (info.queued);
+	HOLDS(info.late == 1 && info.sent == 0 && info.frames_late[0] == 1);
+	return close_pair();
+}
+
 static const char *loses_a_frame_whole(void)
 {
 	struct qsocket_info info;
@@ -315,6 +334,8 @@ int main(void)
 	check("the error of an earlier datagram is tried again", earlier_refusal());
 	check("what expires while the device is full is dropped",
 	      expires_while_the_device_is_full());
+	check("what may not be dropped is late after the device was full",
+	      is_late_after_the_device_was_full());
 	check("a refused message costs its frame, and only that", loses_a_frame_whole());
 	check("QCLOSE gives up what the network would not take", is_closed_while_held());
 	check("frames are counted once whatever the kernel answers", any_answer_to_frames());
