@@ -158,12 +158,12 @@ function describe({ options, video, latency, fits }: Setting): string[] {
   const alone = fits ? "fits the link" : "does not fit the link";
   return [
     `video ${video.name}: ${video.codec} in ${video.container}, ${seconds} s, ` +
-    `${round(1000 / period)} pictures/s, ${kinds.I.pictures} I, ${kinds.P.pictures} P, ` +
-    `${kinds.B.pictures} B`,
-    `      ${mean}, ${megabits(video.bytesPerSecondMax)} in its heaviest second, pictures up to ` +
+    `${round(1000 / period)} frames/s, ${kinds.I.frames} I, ${kinds.P.frames} P, ` +
+    `${kinds.B.frames} B`,
+    `      ${mean}, ${megabits(video.bytesPerSecondMax)} in its heaviest second, frames up to ` +
     `${round(largest / 1000)} kB: alone it ${alone}`,
     `link  ${megabits(options.rate)}, queue of ${QUEUE_MESSAGES} messages; ` +
-    `a picture may take ${latency} ms`,
+    `a frame may take ${latency} ms`,
     `bulk  two bursts of ${seconds / 6 === Math.round(seconds / 6) ? "" : "about "}` +
     `${round(seconds / 6)} s, which overload the link ${OVERLOAD} times`,
   ];
@@ -185,7 +185,7 @@ function facts({ options, video, latency, fits }: Setting) {
       container,
       seconds,
       fps: round(1000 / period),
-      frames: { I: I.pictures, P: P.pictures, B: B.pictures },
+      frames: { I: I.frames, P: P.frames, B: B.frames },
       bytesPerSecond: Math.round(bytesPerSecond),
       latencyMs: latency,
       fitsAlone: fits,

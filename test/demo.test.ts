@@ -43,7 +43,7 @@ function reports(): [RunReport, RunReport] {
 test("textTable is at most 100 columns wide and says what was dropped, and why", () => {
   const table = textTable(reports(), 25, (_, text) => text);
   for (const line of table.split("\n")) assert.ok(line.length <= 100, line);
-  assert.match(table, /B pictures sent, arrived, dropped +80, 0, 106 +80, 0, 0/);
+  assert.match(table, /B frames sent, arrived, dropped +80, 0, 106 +80, 0, 0/);
   assert.match(table, /dropped: could not arrive in time +100 +0/);
 });
 
@@ -138,7 +138,7 @@ test("play goes on evenly where the clip begins anew, and ends in time", async (
 test("survey knows the clip, and on what links it fits", async () => {
   const video = await survey(CLIP, 22);
   const { I, P, B } = video.kinds;
-  assert.deepEqual([I.pictures, P.pictures, B.pictures], [46, 138, 366]);
+  assert.deepEqual([I.frames, P.frames, B.frames], [46, 138, 366]);
   assert.deepEqual(windowOf(video), { ipg: 40, oln: 11, old: 12 });
   assert.equal(latencyFor(video, 1_250_000), 200);
   const narrow = latencyFor(video, 125_000);
@@ -171,7 +171,7 @@ async function results(args: string[]): Promise<RunReport[]> {
     const json = join(folder, "results.json");
     const { code, out, err } = await demo([...args, "--json", json, "--out", folder]);
     assert.equal(code, 0, err);
-    assert.match(out, /^(met|MISSED) +every I picture arrives whole and in time/m);
+    assert.match(out, /^(met|MISSED) +every I frame arrives whole and in time/m);
     for (const file of ["demo.svg", "demo.html"]) {
       assert.ok(out.includes(join(folder, file)));
       assert.match(readFileSync(join(folder, file), "utf8"), /<svg /);
@@ -187,7 +187,7 @@ async function results(args: string[]): Promise<RunReport[]> {
 const sum = (counts: Partial<Record<string, number>>) =>
   Object.values(counts).reduce<number>((all, count) => all + (count ?? 0), 0);
 
-// The machine that runs this may be busy, and a receiver that was kept waiting sees a picture late
+// The machine that runs this may be busy, and a receiver that was kept waiting sees a frame late
 // that was not. So what the scheduler counted is held to the letter, and what the receiver saw
 // within bounds that only a scheduler that does not work would miss.
 

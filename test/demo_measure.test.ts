@@ -14,7 +14,7 @@ const P: Dependence = { groupStart: false, keyframe: false, reference: true, lea
 const B: Dependence = { groupStart: false, keyframe: false, reference: false, leading: false };
 const L: Dependence = { ...B, leading: true };
 
-/** Which of the pictures, as a string of letters with those in lower case missing, can be decoded. */
+/** Which of the frames, as a string of letters with those in lower case missing, can be decoded. */
 function decoded(letters: string): string {
   const kinds: Record<string, Dependence> = { I, P, B, L };
   const frames = [...letters].map((letter) => kinds[letter.toUpperCase()]);
@@ -22,45 +22,45 @@ function decoded(letters: string): string {
   return decodable(frames, present).map((can, i) => can ? letters[i] : ".").join("");
 }
 
-test("decodable gives all pictures of a video that is whole", () => {
+test("decodable gives all frames of a video that is whole", () => {
   assert.equal(decoded("IPBBPBBILLPBB"), "IPBBPBBILLPBB");
 });
 
-test("decodable loses with a B picture nothing else", () => {
+test("decodable loses with a B frame nothing else", () => {
   assert.equal(decoded("IPbBPBbILLPBB"), "IP.BPB.ILLPBB");
 });
 
-test("decodable loses with a P picture the rest of its group, and the leading pictures of the next", () => {
+test("decodable loses with a P frame the rest of its group, and the leading frames of the next", () => {
   assert.equal(decoded("IPBBpBBILLPBB"), "IPBB...I..PBB");
 });
 
-test("decodable loses with an I picture all of its group", () => {
+test("decodable loses with an I frame all of its group", () => {
   assert.equal(decoded("iPBBILLPBBIL"), "....I..PBBIL");
 });
 
-test("decodable begins with the first group, whose leading pictures lean on nothing that is there", () => {
+test("decodable begins with the first group, whose leading frames lean on nothing that is there", () => {
   assert.equal(decoded("PBILLPB"), "..I..PB");
 });
 
-test("decodable lets leading pictures break nothing but leading pictures", () => {
+test("decodable lets leading frames break nothing but leading frames", () => {
   const reference: Dependence = { ...L, reference: true };
   const frames = [I, P, I, reference, L, P];
   const can = decodable(frames, [true, true, true, false, true, true]);
   assert.deepEqual(can, [true, true, true, false, false, true]);
 });
 
-test("decodable never gives more for fewer pictures", () => {
+test("decodable never gives more for fewer frames", () => {
   const kind = fc.constantFrom(I, P, B, L);
-  const picture = fc.record({ kind, present: fc.boolean(), more: fc.boolean() });
-  fc.assert(fc.property(fc.array(picture, { maxLength: 40 }), (pictures) => {
-    const frames = pictures.map(({ kind }) => kind);
-    const few = decodable(frames, pictures.map(({ present }) => present));
-    const many = decodable(frames, pictures.map(({ present, more }) => present || more));
-    return few.every((can, i) => (!can || pictures[i].present) && (!can || many[i]));
+  const fate = fc.record({ kind, present: fc.boolean(), more: fc.boolean() });
+  fc.assert(fc.property(fc.array(fate, { maxLength: 40 }), (fates) => {
+    const frames = fates.map(({ kind }) => kind);
+    const few = decodable(frames, fates.map(({ present }) => present));
+    const many = decodable(frames, fates.map(({ present, more }) => present || more));
+    return few.every((can, i) => (!can || fates[i].present) && (!can || many[i]));
   }));
 });
 
-/** A log of pictures that are due every 40 ms, of two packets each, and all arrive 10 ms later. */
+/** A log of frames that are due every 40 ms, of two packets each, and all arrive 10 ms later. */
 function logOf(letters: string): RunLog {
   const kinds = { I, P, B, L };
   const sent = [...letters].map((letter, i): SentFrame => ({
@@ -70,7 +70,7 @@ function logOf(letters: string): RunLog {
     packets: 2,
     dts: 40 * i,
     deadline: 40 * i + 100,
-    digest: `picture ${i}`,
+    digest: `frame ${i}`,
   }));
   return {
     scheduler: "dwcs",
@@ -82,7 +82,7 @@ function logOf(letters: string): RunLog {
         [sequence, dts + 5],
         [sequence + 1, dts + 10],
       ]),
-      pictures: sent.map(({ sequence, digest }) => [sequence, digest]),
+      frames: sent.map(({ sequence, digest }) => [sequence, digest]),
       bulk: [],
       stall: 0,
     },
@@ -96,7 +96,7 @@ test("judge tells what is in time, late, partial and lost", () => {
   log.received.packets = log.received.packets
     .filter(([sequence]) => ![4, 5, 7].includes(sequence)) // all of B 2, half of B 3
     .map(([sequence, at]) => [sequence, sequence === 9 ? 4 * 40 + 103 : at]);
-  log.received.pictures = log.received.pictures.filter(([sequence]) => ![4, 6].includes(sequence));
+  log.received.frames = log.received.frames.filter(([sequence]) => ![4, 6].includes(sequence));
   const fates = judge(log);
   assert.deepEqual(fates.map(({ fate }) => fate), [
     "in time",
@@ -109,15 +109,15 @@ test("judge tells what is in time, late, partial and lost", () => {
   assert.deepEqual(fates.map((fate) => fate.decodable), [true, true, false, false, false]);
 });
 
-test("judge allows a picture no more than the slack after its deadline", () => {
+test("judge allows a frame no more than the slack after its deadline", () => {
   const log = logOf("II");
   log.received.packets = [[0, 5], [1, 101.9], [2, 50], [3, 142.1]];
   assert.deepEqual(judge(log).map(({ fate }) => fate), ["in time", "late"]);
 });
 
-test("judge takes a picture for partial when its bytes are not those that were sent", () => {
+test("judge takes a frame for partial when its bytes are not those that were sent", () => {
   const log = logOf("IP");
-  log.received.pictures = [[0, "picture 0"], [2, "another"]];
+  log.received.frames = [[0, "frame 0"], [2, "another"]];
   assert.deepEqual(judge(log).map(({ fate }) => fate), ["in time", "partial"]);
 });
 
@@ -128,7 +128,7 @@ test("digestOf tells access units apart, but not by the zeros before their start
   assert.notEqual(of(0, 0, 1, 9, 16, 0, 1, 65), of(0, 0, 1, 9, 16, 0, 0, 1, 65));
 });
 
-test("measure counts pictures by kind, and drops by reason", () => {
+test("measure counts frames by kind, and drops by reason", () => {
   const log = logOf("IPBBPBB");
   log.received.packets = log.received.packets.filter(([sequence]) => sequence < 10);
   log.drops = { window: [0, 0, 1], dependency: [0, 0, 1] };
@@ -143,13 +143,13 @@ test("measure counts pictures by kind, and drops by reason", () => {
   assert.deepEqual([decodable, partialFrames, lateFrames], [0.7143, 0, 0]);
 });
 
-test("measure counts pictures per second by the second that they belong to", () => {
+test("measure counts frames per second by the second that they belong to", () => {
   const log = logOf("I".repeat(55));
   log.received.packets = log.received.packets.filter(([sequence]) => sequence >= 2 * 30);
-  assert.deepEqual(measure(log).fps, [0, 20, 25]); // the last second is 5 pictures in 200 ms
+  assert.deepEqual(measure(log).fps, [0, 20, 25]); // the last second is 5 frames in 200 ms
 });
 
-test("measure takes jitter from the spacing of pictures that follow each other", () => {
+test("measure takes jitter from the spacing of frames that follow each other", () => {
   const log = logOf("IIIII");
   const delays = [10, 14, 12, null, 50];
   log.received.packets = delays.flatMap((delay, i): [number, number][] => {
@@ -165,7 +165,7 @@ test("measure takes bulk throughput from the bursts alone", () => {
   assert.deepEqual(bulkPerSecond(log), [0, 0, 999, 1000, 3000, 999, 0, 0, 4000, 0, 0, 0]);
 });
 
-test("measure makes zeros of a run without pictures", () => {
+test("measure makes zeros of a run without frames", () => {
   const report = measure({ ...logOf(""), seconds: 0 });
   assert.deepEqual(report.fps, []);
   assert.equal(report.decodable, 0);
@@ -190,7 +190,7 @@ test("judgeAims finds the aims of a video that fits its link met, or missed", ()
   );
 });
 
-test("judgeAims asks of a video that does not fit that B pictures go first", () => {
+test("judgeAims asks of a video that does not fit that B frames go first", () => {
   const [bad, good] = reports();
   const lost = (kind: "I" | "P" | "B", count: number): RunReport => {
     const { frames } = good;
@@ -201,7 +201,7 @@ test("judgeAims asks of a video that does not fit that B pictures go first", () 
   const missed = (report: RunReport) =>
     judgeAims(bad, report, false).filter(({ met }) => !met).map(({ claim }) => claim);
   assert.deepEqual(missed(lost("B", 20)), []);
-  assert.deepEqual(missed(lost("P", 20)), ["B pictures go before P pictures"]);
-  assert.ok(missed(lost("I", 1)).includes("every I picture arrives whole and in time"));
+  assert.deepEqual(missed(lost("P", 20)), ["B frames go before P frames"]);
+  assert.ok(missed(lost("I", 1)).includes("every I frame arrives whole and in time"));
   assert.deepEqual(missed({ ...lost("B", 20), decodable: 0.5 }), ["what is sent can be decoded"]);
 });

@@ -18,22 +18,22 @@ export interface Aim {
 
 /**
  * Judges the run with dwcs, beside the one with fifo. `fits` says whether the video alone fits the
- * link: if so nothing of it may be lost to the bulk transfer, if not the right pictures must go.
+ * link: if so nothing of it may be lost to the bulk transfer, if not the right frames must go.
  */
 export function judgeAims(fifo: RunReport, dwcs: RunReport, fits: boolean): Aim[] {
   const { I } = dwcs.frames;
   const allI = aim(
-    "every I picture arrives whole and in time",
+    "every I frame arrives whole and in time",
     I.arrived - I.late === I.offered,
     `${I.arrived - I.late} of ${I.offered}`,
   );
   const whole = aim(
-    "no partial picture on the wire",
+    "no partial frame on the wire",
     dwcs.partialFrames === 0,
     `${dwcs.partialFrames}, fifo ${fifo.partialFrames}`,
   );
   const late = aim(
-    "no late picture",
+    "no late frame",
     dwcs.lateFrames === 0,
     `${dwcs.lateFrames}, fifo ${fifo.lateFrames}`,
   );
@@ -44,7 +44,7 @@ export function judgeAims(fifo: RunReport, dwcs: RunReport, fits: boolean): Aim[
 
 function mostDecodable({ decodable }: RunReport): Aim {
   return aim(
-    `at least ${percent(DECODABLE_MIN)} of the pictures can be decoded`,
+    `at least ${percent(DECODABLE_MIN)} of the frames can be decoded`,
     decodable >= DECODABLE_MIN,
     percent(decodable),
   );
@@ -64,7 +64,7 @@ function bBeforeP({ frames }: RunReport): Aim {
     return offered === 0 ? 0 : 1 - (arrived - late) / offered;
   };
   return aim(
-    "B pictures go before P pictures",
+    "B frames go before P frames",
     lost("B") > 0 && lost("P") <= lost("B"),
     `lost: ${percent(lost("B"))} of B, ${percent(lost("P"))} of P`,
   );

@@ -1,21 +1,21 @@
 /**
- * What a run leaves behind: the sender's list of the pictures it handed over, the receiver's list of
+ * What a run leaves behind: the sender's list of the frames it handed over, the receiver's list of
  * what came, and the scheduler's own counters. Everything in the report is computed from these
  * (measure.ts), so a report can be tested with logs written by hand.
  *
- * Times are milliseconds from the moment the first picture was due to leave.
+ * Times are milliseconds from the moment the first frame was due to leave.
  */
 
 import { createHash } from "node:crypto";
 import type { DropReason, FrameFacts, Scheduler } from "../../mod.ts";
 
-/** The place of a picture: it starts a group, is leaned on by others, or is a leaf. */
+/** The place of a frame: it starts a group, is leaned on by others, or is a leaf. */
 export type Kind = "I" | "P" | "B";
 
 /** The kinds in the order of the scheduler's levels 0, 1 and 2. */
 export const KINDS: readonly Kind[] = ["I", "P", "B"];
 
-/** A picture as the sender handed it over. */
+/** A frame as the sender handed it over. */
 export interface SentFrame
   extends Pick<FrameFacts, "groupStart" | "keyframe" | "reference" | "leading"> {
   kind: Kind;
@@ -34,8 +34,8 @@ export interface SentFrame
 export interface ReceiverLog {
   /** Video packets in the order of their arrival: number, and when. */
   packets: [sequence: number, at: number][];
-  /** Pictures that were put together whole: number of the first packet, and checksum. */
-  pictures: [sequence: number, digest: string][];
+  /** Frames that were put together whole: number of the first packet, and checksum. */
+  frames: [sequence: number, digest: string][];
   /** Bytes of bulk transfer by tenth of a second: the tenth's beginning, and the bytes. */
   bulk: [at: number, bytes: number][];
   /** The longest that the receiver was kept waiting, ms. */

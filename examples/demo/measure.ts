@@ -2,13 +2,13 @@
  * From the logs of a run to its report. The receiver judges: what the sender thinks it sent counts
  * for nothing here, except for the reasons of what it dropped, which only the scheduler knows.
  *
- * - A picture has *arrived* when all its packets came and, put together again, they are the very
+ * - A frame has *arrived* when all its packets came and, put together again, they are the very
  *   bytes that were sent. It is *partial* when some packets came and others did not.
  * - It is *late* when its last packet came after its deadline and `SLACK_MS`, which allows for the
  *   way through the loopback device and for the receiver's process to be woken.
- * - It can be *decoded* when it and all pictures that it leans on arrived in time (decodable.ts).
- * - Pictures per second are decodable ones, counted in the second of the video that they belong to.
- * - Jitter is D of RFC 3550, 6.4.1, for each two arrived pictures that follow each other: by how
+ * - It can be *decoded* when it and all frames that it leans on arrived in time (decodable.ts).
+ * - Frames per second are decodable ones, counted in the second of the video that they belong to.
+ * - Jitter is D of RFC 3550, 6.4.1, for each two arrived frames that follow each other: by how
  *   much the spacing of their arrivals differs from the spacing at which they were due to leave.
  *   Arrived is enough, in time or not.
  * - Bulk throughput is what arrived while a burst was on, by the length of the bursts.
@@ -18,10 +18,10 @@ import type { DropReason, Scheduler } from "../../mod.ts";
 import { decodable } from "./decodable.ts";
 import { type Kind, KINDS, type RunLog, type SentFrame } from "./log.ts";
 
-/** What a picture may be late by and still count as in time, for the way to the receiver's clock. */
+/** What a frame may be late by and still count as in time, for the way to the receiver's clock. */
 export const SLACK_MS = 2;
 
-/** What became of the pictures of one kind. */
+/** What became of the frames of one kind. */
 export interface KindReport {
   offered: number;
   /** Whole at the receiver, late ones included. */
@@ -34,10 +34,10 @@ export interface KindReport {
 /** A run as the table and `--json` show it. */
 export interface RunReport {
   scheduler: Scheduler;
-  /** Decodable pictures in each second of the video. */
+  /** Decodable frames in each second of the video. */
   fps: number[];
   frames: Record<Kind, KindReport>;
-  /** The share of the source's pictures that could be decoded, 0 to 1. */
+  /** The share of the source's frames that could be decoded, 0 to 1. */
   decodable: number;
   partialFrames: number;
   lateFrames: number;
@@ -45,7 +45,7 @@ export interface RunReport {
   bulkBytesPerSecond: number;
 }
 
-/** What became of one picture. */
+/** What became of one frame. */
 export interface Fate {
   kind: Kind;
   /** When it was due to leave, ms. */
@@ -56,10 +56,10 @@ export interface Fate {
   decodable: boolean;
 }
 
-/** The fate of every picture, in decode order. */
+/** The fate of every frame, in decode order. */
 export function judge({ sent, received }: Pick<RunLog, "sent" | "received">): Fate[] {
   const arrivals = new Map(received.packets);
-  const digests = new Map(received.pictures);
+  const digests = new Map(received.frames);
   const fates = sent.map((frame) => {
     const times: number[] = [];
     for (let i = 0; i < frame.packets; i++) {
@@ -113,7 +113,7 @@ export function measure(log: RunLog, fates: readonly Fate[] = judge(log)): RunRe
   };
 }
 
-/** Decodable pictures by second; a last second that was cut short counts by its length. */
+/** Decodable frames by second; a last second that was cut short counts by its length. */
 function perSecond(fates: readonly Fate[], durationMs: number): number[] {
   const counts = new Array<number>(Math.ceil(durationMs / 1000)).fill(0);
   for (const { dts, decodable } of fates) {

@@ -20,8 +20,8 @@ with dwcs, to a receiver in a process of its own, and shows what arrived.
 
   --seconds N      how much of the video to send, 2 to ${SECONDS_MAX}; repeats it if it is shorter (${SECONDS_DEFAULT})
   --rate R         rate of the link: 10mbit, 500kbit, 1200kB/s, or bytes per second (10mbit)
-  --latency MS     how long after it was due to leave a picture may arrive
-                   (200, or more where the link needs more for an I picture)
+  --latency MS     how long after it was due to leave a frame may arrive
+                   (200, or more where the link needs more for an I frame)
   --seed N         seed of the bulk transfer's irregularity (1)
   --json FILE      write the results to FILE as JSON
   --out DIR        folder for the plot and the page (a new one for temporary files)
@@ -34,7 +34,7 @@ export interface DemoOptions {
   seconds: number;
   /** Of the link, bytes per second. */
   rate: number;
-  /** Latency budget of a picture, ms; null: as much as the link needs. */
+  /** Latency budget of a frame, ms; null: as much as the link needs. */
   latency: number | null;
   seed: number;
   json: string | null;

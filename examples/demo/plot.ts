@@ -1,8 +1,8 @@
 /**
- * The plot: pictures per second of both runs, the delay of every picture, and what was dropped and
+ * The plot: frames per second of both runs, the delay of every frame, and what was dropped and
  * why. ECharts draws it as SVG without a browser.
  *
- * Colours are those of Okabe and Ito, which remain apart for colour-blind readers; pictures differ
+ * Colours are those of Okabe and Ito, which remain apart for colour-blind readers; frames differ
  * in shape too.
  */
 
@@ -21,7 +21,7 @@ export interface PlottedRun {
 /** What both runs share. */
 export interface PlotFacts {
   seconds: number;
-  /** The source's pictures per second. */
+  /** The source's frames per second. */
   fps: number;
   /** The latency budget, ms. */
   latency: number;
@@ -52,7 +52,7 @@ const KIND_MARKS: Record<Kind, { colour: string; symbol: string; size: number }>
   P: { colour: "#009e73", symbol: "triangle", size: 7 },
   B: { colour: "#56b4e9", symbol: "circle", size: 4 },
 };
-/** Pictures without a delay, as a row of strokes above the delays. */
+/** Frames without a delay, as a row of strokes above the delays. */
 const MISSING = { name: "lost or partial", colour: "#d55e00", size: [1.5, 9] };
 const REASON_COLOURS: Record<string, string> = {
   overflow: "#d55e00",
@@ -89,12 +89,12 @@ function panels(runs: readonly PlottedRun[], facts: PlotFacts): echarts.EChartsC
   const full = { left: LEFT, right: RIGHT };
   return {
     title: [
-      heading("Pictures that can be shown, per second", ROWS.fps.top),
+      heading("Frames that can be shown, per second", ROWS.fps.top),
       heading("Bulk transfer received", ROWS.bulk.top + HEADING_ONLY),
       ...runs.map((run, i) =>
-        heading(`Delay of each picture: ${run.report.scheduler}`, ROWS.delay.top, sides[i].left)
+        heading(`Delay of each frame: ${run.report.scheduler}`, ROWS.delay.top, sides[i].left)
       ),
-      heading("Pictures dropped by the scheduler, by reason", ROWS.drops.top),
+      heading("Frames dropped by the scheduler, by reason", ROWS.drops.top),
     ],
     legend: [
       legend(runs.map(({ report }) => report.scheduler), ROWS.fps.top, "roundRect"),
@@ -111,11 +111,11 @@ function panels(runs: readonly PlottedRun[], facts: PlotFacts): echarts.EChartsC
       timeAxis(0, facts, ""),
       timeAxis(1, facts),
       ...runs.map((_, i) => timeAxis(2 + i, facts)),
-      { ...axis(2 + runs.length, "pictures", 28), type: "value", minInterval: 1 },
+      { ...axis(2 + runs.length, "frames", 28), type: "value", minInterval: 1 },
     ],
     yAxis: [
       {
-        ...axis(0, "pictures/s", 40),
+        ...axis(0, "frames/s", 40),
         type: "value",
         min: 0,
         max: Math.ceil(facts.fps * 1.1 / 5) * 5,

@@ -1,6 +1,6 @@
 /**
  * The receiver, a process of its own. It listens on two UDP ports of the loopback device, one for
- * the video and one for the bulk transfer, puts the video's pictures together again, and notes when
+ * the video and one for the bulk transfer, puts the video's frames together again, and notes when
  * everything came on the clock that all processes of the machine share.
  *
  *     stdout  {"video":41234,"bulk":41235}        the ports, once it listens
@@ -32,7 +32,7 @@ const BUFFER_BYTES = process.versions.deno ? undefined : 4 << 20;
 const BULK_STEP_MS = 100;
 
 const [format, secondsMax] = process.argv.slice(2);
-const log: ReceiverLog = { packets: [], pictures: [], bulk: [], stall: 0 };
+const log: ReceiverLog = { packets: [], frames: [], bulk: [], stall: 0 };
 const depacketizer = new Depacketizer({ format: format as RtpFormat, marking: MARKING });
 const sequences = new Unroller(16);
 const stalls = watchStalls();
@@ -59,7 +59,7 @@ process.stdout.write(JSON.stringify({ video: port(video), bulk: port(bulk) }) + 
 
 function note(frames: readonly ReceivedFrame[]): void {
   for (const { complete, sequence, data } of frames) {
-    if (complete) log.pictures.push([sequence, digestOf(data)]);
+    if (complete) log.frames.push([sequence, digestOf(data)]);
   }
 }
 

@@ -34,7 +34,7 @@ export interface RunProgress {
   burst: boolean;
   /** Messages in the link's queue. */
   queued: number;
-  /** Pictures dropped so far. */
+  /** Frames dropped so far. */
   dropped: number;
 }
 
@@ -44,7 +44,7 @@ export interface RunOptions {
   video: Video;
   /** Of the link, bytes per second. */
   rate: number;
-  /** Of each picture, ms. */
+  /** Of each frame, ms. */
   latency: number;
   seed: number;
   signal: AbortSignal;
@@ -122,7 +122,7 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
   }
 }
 
-/** Notes each picture as it is handed to the socket, its times still on `monotonic`. */
+/** Notes each frame as it is handed to the socket, its times still on `monotonic`. */
 function record(sent: SentFrame[], latency: number): TransformStream<FramePackets, FramePackets> {
   let sequence = 0;
   return new TransformStream({
@@ -148,10 +148,10 @@ function record(sent: SentFrame[], latency: number): TransformStream<FramePacket
   });
 }
 
-/** Moves all times so that the first picture is due at 0. */
+/** Moves all times so that the first frame is due at 0. */
 function onOneTimeLine(log: RunLog): RunLog {
   const start = log.sent.length > 0 ? log.sent[0].dts : 0;
-  const { packets, pictures, bulk, stall } = log.received;
+  const { packets, frames, bulk, stall } = log.received;
   return {
     ...log,
     sent: log.sent.map((frame) => ({
@@ -161,7 +161,7 @@ function onOneTimeLine(log: RunLog): RunLog {
     })),
     received: {
       packets: packets.map(([sequence, at]) => [sequence, at - start]),
-      pictures,
+      frames,
       stall,
       bulk: bulk.map(([at, bytes]) => [at - start, bytes]),
     },

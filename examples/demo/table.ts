@@ -22,14 +22,14 @@ export interface Row {
 export function rowsOf(runs: readonly RunReport[], fps: number): Row[] {
   const row = (name: string, cell: (run: RunReport) => string) => ({ name, cells: runs.map(cell) });
   const rows = [
-    row("pictures shown per second", (run) => sparkline(run.fps, fps)),
+    row("frames shown per second", (run) => sparkline(run.fps, fps)),
     row("  mean, worst second", ({ fps }) => `${fixed(mean(fps), 1)}, ${Math.min(...fps)}`),
     row("decodable share of the video", (run) => percent(run.decodable)),
   ];
   for (const kind of KINDS) {
     const frames = (run: RunReport) => run.frames[kind];
     if (runs.every((run) => frames(run).offered === 0)) continue;
-    rows.push(row(`${kind} pictures sent, arrived, dropped`, (run) => {
+    rows.push(row(`${kind} frames sent, arrived, dropped`, (run) => {
       const { offered, arrived, dropped } = frames(run);
       return `${offered}, ${arrived}, ${Object.values(dropped).reduce((a, b) => a + b, 0)}`;
     }));
@@ -43,8 +43,8 @@ export function rowsOf(runs: readonly RunReport[], fps: number): Row[] {
   }
   return [
     ...rows,
-    row("pictures too late", (run) => String(run.lateFrames)),
-    row("partial pictures on the wire", (run) => String(run.partialFrames)),
+    row("frames too late", (run) => String(run.lateFrames)),
+    row("partial frames on the wire", (run) => String(run.partialFrames)),
     row("jitter p50, p99, max", ({ jitterMs: { p50, p99, max } }) => {
       return `${fixed(p50, 1)}, ${fixed(p99, 1)}, ${fixed(max, 1)} ms`;
     }),

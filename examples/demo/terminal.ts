@@ -63,7 +63,7 @@ export function progressLine(state: RunProgress): string {
     `  ${scheduler.padEnd(4)} ${bar}`,
     `${seconds.toFixed(1).padStart(5)} of ${secondsMax} s`,
     `queue ${String(queued).padStart(3)}`,
-    `dropped ${String(dropped).padStart(3)} pictures`,
+    `dropped ${String(dropped).padStart(3)} frames`,
     burst ? "bulk" : "",
   ].join("  ").trimEnd();
 }

@@ -1,6 +1,6 @@
 /**
  * The video to send: a look through it beforehand, which says what it needs of a link, and the
- * pictures themselves, repeated or cut to the length that was asked for.
+ * frames themselves, repeated or cut to the length that was asked for.
  */
 
 import { basename } from "node:path";
@@ -36,29 +36,29 @@ export interface Video {
   container: string;
   format: RtpFormat;
   seconds: number;
-  /** From one picture to the next, ms. */
+  /** From one frame to the next, ms. */
   period: number;
-  /** Pictures by kind, and the bytes of the largest as it goes on the wire. */
-  kinds: Record<Kind, { pictures: number; bytesMax: number }>;
-  /** Pictures of the longest group. */
+  /** Frames by kind, and the bytes of the largest as it goes on the wire. */
+  kinds: Record<Kind, { frames: number; bytesMax: number }>;
+  /** Frames of the longest group. */
   group: number;
   /** With the headers of RTP, mean over all. */
   bytesPerSecond: number;
   /** The same over the heaviest second. */
   bytesPerSecondMax: number;
-  /** Some pictures are of another type (I, P, B) than their place in the group makes them. */
+  /** Some frames are of another type (I, P, B) than their place in the group makes them. */
   byPlace: boolean;
-  /** Each picture's messages without their data, and when it is due, ms. */
+  /** Each frame's messages without their data, and when it is due, ms. */
   messages: { dts: number; parts: { bytes: number; options: Omit<QMessage, "data"> }[] }[];
 }
 
-/** The kind of a picture by its place in the group. */
+/** The kind of a frame by its place in the group. */
 export function kindOf(frame: Pick<Frame, "groupStart" | "reference">): Kind {
   return KINDS[frameLevel(frame)];
 }
 
 /**
- * The pictures of a video file on a time line that begins at 0 and goes on evenly where the file
+ * The frames of a video file on a time line that begins at 0 and goes on evenly where the file
  * begins anew; as many as are due within `seconds`. Throws if the file is no video.
  */
 export async function* play(
@@ -67,7 +67,7 @@ export async function* play(
   report?: MediaReport,
 ): AsyncGenerator<Frame> {
   let index = 0;
-  let at = 0; // when the present picture is due
+  let at = 0; // when the present frame is due
   let period = PERIOD_MS_DEFAULT;
   for (;;) {
     let origin: number | null = null; // where the file's time line has our 0
@@ -85,7 +85,7 @@ export async function* play(
       const pts = frame.pts === null ? null : frame.pts - origin;
       yield { ...frame, index: index++, dts: due, pts };
     }
-    if (index === before) throw new Error("there is no picture in it");
+    if (index === before) throw new Error("there is no frame in it");
   }
 }
 
@@ -120,7 +120,7 @@ async function lookThrough(path: string, seconds: number): Promise<Video> {
     const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
     messages.push({ dts, parts });
     const kind = kinds[kindOf(frame)];
-    kind.pictures += 1;
+    kind.frames += 1;
     kind.bytesMax = Math.max(kind.bytesMax, bytes);
     byPlace ||= kindOf(frame) !== frame.type;
     group = frame.groupStart ? 1 : group + 1;
@@ -128,7 +128,7 @@ async function lookThrough(path: string, seconds: number): Promise<Video> {
     bytesTotal += bytes;
     bySecond[Math.floor(dts / 1000)] = (bySecond[Math.floor(dts / 1000)] ?? 0) + bytes;
   }
-  if (codec === null) throw new Error("there is no picture in it");
+  if (codec === null) throw new Error("there is no frame in it");
   const last = messages[messages.length - 1].dts;
   return {
     path,
@@ -149,8 +149,8 @@ async function lookThrough(path: string, seconds: number): Promise<Video> {
 
 /**
  * The latency budget (ms) for a link of `rate` bytes per second: `LATENCY_MS_MIN`, or what a
- * picture that has just begun and the I picture behind it take, if that is more. With less, an I
- * picture could be lost though nothing else stood in its way.
+ * frame that has just begun and the I frame behind it take, if that is more. With less, an I
+ * frame could be lost though nothing else stood in its way.
  */
 export function latencyFor({ kinds }: Pick<Video, "kinds">, rate: number): number {
   const other = Math.max(kinds.I.bytesMax, kinds.P.bytesMax, kinds.B.bytesMax);
@@ -175,11 +175,11 @@ export function fits(video: Video, rate: number, latency: number): boolean {
 }
 
 /**
- * What the stream asks of the link: a picture each period, and at most all pictures of a group but
- * one lost. That one is the I picture, since the drop priorities say which go first: B pictures,
- * then P pictures from the last of the group to the first, and never an I picture. A tighter
- * window (all B pictures, say) would forbid the scheduler to give up a P picture for the sake of an
- * I picture on a link that carries little more than these.
+ * What the stream asks of the link: a frame each period, and at most all frames of a group but
+ * one lost. That one is the I frame, since the drop priorities say which go first: B frames,
+ * then P frames from the last of the group to the first, and never an I frame. A tighter
+ * window (all B frames, say) would forbid the scheduler to give up a P frame for the sake of an
+ * I frame on a link that carries little more than these.
  */
 export function windowOf(video: Pick<Video, "period" | "group">): {
   ipg: number;
@@ -194,5 +194,5 @@ function formatOf(codec: Frame["codec"]): RtpFormat {
 }
 
 function tally() {
-  return { pictures: 0, bytesMax: 0 };
+  return { frames: 0, bytesMax: 0 };
 }
