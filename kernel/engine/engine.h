@@ -243,6 +243,8 @@ int32_t engine_start(struct link *link);
 /* hand.c */
 /* Takes a packet in hand; one must be free. */
 uint32_t engine_hand(struct link *link, const struct qs_packet *packet);
+/* A packet that was kept beyond its message's deadline, and goes now. */
+void engine_late(struct link *link, uint32_t hand);
 /* Keeps a packet that was not sent, and its stream waiting. */
 void engine_hold(struct link *link, uint32_t hand, enum wait wait);
 /* Through with a packet: reason 0, or why it was lost. */

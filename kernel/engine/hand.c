@@ -54,6 +54,15 @@ uint32_t engine_hand(struct link *link, const struct qs_packet *packet)
 	return hand;
 }
 
+void engine_late(struct link *link, uint32_t hand)
+{
+	struct engine *e = link->state;
+
+	count(link, &e->hand[hand].packet, -1);
+	qs_late(&link->policy, &e->hand[hand].packet);
+	count(link, &e->hand[hand].packet, 1);
+}
+
 static void release(struct link *link, uint32_t message)
 {
 	struct engine *e = link->state;

@@ -76,7 +76,7 @@ static uint32_t take_held(struct link *link, uint64_t now_ns)
 					engine_finish(link, hand, QSOCKET_ERROR);
 					continue;
 				}
-				qs_late(&link->policy, &o->packet);
+				engine_late(link, hand);
 			}
 			o->state = PACKET_UNSENT;
 			e->batch[len++] = hand;
