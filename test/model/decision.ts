@@ -19,10 +19,10 @@ import {
   sum,
   unsentBytes,
 } from "./state.ts";
-import type { State, Stream, Unit } from "./state.ts";
+import type { State, Unit } from "./state.ts";
 import { countFrame, loseExpired } from "./arrival.ts";
 import { lose } from "./loss.ts";
-import { missed, served } from "./window.ts";
+import { byWindow, missed, served } from "./window.ts";
 
 /** Sends one message or none; returns when the link is free again, or null if none was sent. */
 export function decide(state: State, nowNs: number): number | null {
@@ -56,14 +56,6 @@ function order(state: State, a: Unit, b: Unit): number {
   if (state.scheduler === "fifo") return a.seq - b.seq;
   if (a.rankNs !== b.rankNs) return a.rankNs < b.rankNs ? -1 : 1;
   return (state.scheduler === "dwcs" ? byWindow(a.stream, b.stream) : 0) || a.seq - b.seq;
-}
-
-/** The precedence of DWCS among equal deadlines; negative: a goes first. */
-export function byWindow(a: Stream, b: Stream): number {
-  const [ax, ay] = a.y === 0 ? [1, 1] : [a.window.lost, a.window.left];
-  const [bx, by] = b.y === 0 ? [1, 1] : [b.window.lost, b.window.left];
-  if (ax * by !== bx * ay) return ax * by - bx * ay; // the lower of x'/y'
-  return ax === 0 ? by - ay : ax - bx;
 }
 
 /** Gives up the promised units that the link has become too slow for. */
