@@ -155,15 +155,17 @@ function describe({ options, video, latency, fits }: Setting): string[] {
   const { kinds, period, seconds } = video;
   const largest = Math.max(kinds.I.bytesMax, kinds.P.bytesMax, kinds.B.bytesMax);
   const mean = megabits(video.bytesPerSecond);
-  const alone = fits ? "fits the link" : "does not fit the link";
+  const alone = largest / options.rate * 1000;
+  const tooLong = alone > latency;
+  const whether = fits ? "fits the link" : "does not fit the link";
   return [
     `video ${video.name}: ${video.codec} in ${video.container}, ${seconds} s, ` +
     `${round(1000 / period)} frames/s, ${kinds.I.frames} I, ${kinds.P.frames} P, ` +
     `${kinds.B.frames} B`,
     `      ${mean}, ${megabits(video.bytesPerSecondMax)} in its heaviest second, frames up to ` +
-    `${round(largest / 1000)} kB: alone it ${alone}`,
+    `${round(largest / 1000)} kB: alone it ${whether}`,
     `link  ${megabits(options.rate)}, queue of ${QUEUE_MESSAGES} messages; ` +
-    `a frame may take ${latency} ms`,
+    `a frame may take ${latency} ms${tooLong ? `, the largest takes ${Math.ceil(alone)} ms` : ""}`,
     `bulk  two bursts of ${seconds / 6 === Math.round(seconds / 6) ? "" : "about "}` +
     `${round(seconds / 6)} s, which overload the link ${OVERLOAD} times`,
   ];
