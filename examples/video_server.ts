@@ -29,6 +29,7 @@ import { StatusLine } from "./terminal.ts";
 import { Reporter } from "./video/reports.ts";
 import { Levels, progressLine, type Sending, summaryText } from "./video/sending.ts";
 import { openSource, type Source } from "./video/source.ts";
+import { transport } from "./video/transport.ts";
 
 const command: Command = {
   file: "video_server.ts",
@@ -65,7 +66,8 @@ const command: Command = {
     mtu: { takes: "BYTES", help: "Of a packet at most, RTP header included.", default: "1200" },
     format: {
       takes: "NAME",
-      help: "mpv (MPEG-1/2) or h264 (RFC 2250, RFC 6184). Default: by the video.",
+      help: "mpv (MPEG-1/2), h264, or mp2t (either, in a transport stream).\n" +
+        "Default: by the video.",
     },
     stats: { takes: "SECONDS", help: "Show what was done this often; 0 never.", default: "1" },
     json: { help: "Print the summary as JSON." },
@@ -94,10 +96,10 @@ await run(command, async (args, stopped) => {
   using link = openLink(args);
 
   const source = await openSource(path, { loop: args.has("loop"), speed, stopped });
-  const format = FORMATS[source.codec];
-  const wanted = args.choice("format", ["mpv", "h264"]);
-  if (wanted !== undefined && wanted !== format) {
-    throw new UsageError(`--format ${wanted} cannot carry ${source.codec} video`);
+  const format = args.choice("format", ["mpv", "h264", "mp2t"]) ?? FORMATS[source.codec];
+  if (format === "mp2t") source.frames = source.frames.pipeThrough(transport());
+  else if (format !== FORMATS[source.codec]) {
+    throw new UsageError(`--format ${format} cannot carry ${source.codec} video`);
   }
   const ssrc = crypto.getRandomValues(new Uint32Array(1))[0];
   const latency = args.number("latency", { least: 1, most: 60_000, unit: " ms" })!;
@@ -111,7 +113,7 @@ await run(command, async (args, stopped) => {
     marking: MARKING_ID,
     frameRate: Number((1000 / source.interval).toFixed(3)),
     name: basename(path),
-    ...parameterSets(source.first),
+    ...(format === "h264" && parameterSets(source.first)),
   });
   const sdpPath = args.text("sdp") ?? `${basename(path, extname(path))}.sdp`;
   const status = new StatusLine();
@@ -211,7 +213,7 @@ function openSocket(link: Link, args: Arguments, options: { to: Address; ipg: nu
 /** The parameter sets of H.264, for the SDP; a file whose pictures come without them has none. */
 function parameterSets(frame: Frame): { parameterSets?: Uint8Array } {
   const complete = nalUnits(frame.data).some((unit) => (unit[0] & 0x1f) === SPS);
-  return frame.codec === "h264" && complete ? { parameterSets: frame.data } : {};
+  return complete ? { parameterSets: frame.data } : {};
 }
 
 function observe<T>(see: (value: T) => void): TransformStream<T, T> {

@@ -112,12 +112,9 @@ test("video_client receives every frame of video_server, byte for byte", async (
   assert.equal(code, 0, stderr);
   const received = JSON.parse(stdout);
 
-  const types: Record<string, { whole: number; incomplete: number }> = {};
+  const types = await frameTypes(short);
   const pieces: Uint8Array[] = [];
-  for await (const { type, data } of readFrames(short)) {
-    (types[type] ??= { whole: 0, incomplete: 0 }).whole += 1;
-    pieces.push(data);
-  }
+  for await (const { data } of readFrames(short)) pieces.push(data);
   assert.deepEqual(received.frames, types);
   assert.deepEqual(
     sent.levels.map(({ types, sent }: { types: string; sent: number }) => [types, sent]),
@@ -132,6 +129,21 @@ test("video_client receives every frame of video_server, byte for byte", async (
   assert.equal(received.sender.octets, received.bytes - headers);
   assert.deepEqual(readFileSync(out), Buffer.concat(pieces));
   assert.equal(readSdp(readFileSync(sdp, "utf8")).port, port);
+});
+
+test("video_client counts the frames within a transport stream", async () => {
+  const port = await freePorts();
+  const client = start("video_client.ts", ["--listen", `127.0.0.1:${port}`, "--json"]);
+  await client.says(/listening on/);
+  const { code, stderr } = await play("video_server.ts", [
+    short,
+    ...["--to", `127.0.0.1:${port}`, "--sdp", "-", "--format", "mp2t"],
+    ...["--rate", "4mbit", "--speed", "4", "--latency", "10000"],
+  ]);
+  assert.equal(code, 0, stderr);
+  const { frames, lost } = JSON.parse((await client.ended).stdout);
+  assert.equal(lost, 0);
+  assert.deepEqual(frames, await frameTypes(short));
 });
 
 test("video_server drops whole frames when the link is too slow", async () => {
@@ -186,10 +198,11 @@ test("Ctrl-C ends video_server and video_client with their summaries", async () 
 async function serve(
   path: string,
   player: (sdp: string) => [command: string, args: string[]],
+  format: string[] = [],
 ): Promise<Ended> {
   const port = await freePorts();
   const sdp = `${path}.${port}.sdp`;
-  const to = ["--to", `127.0.0.1:${port}`, "--latency", "5000"];
+  const to = ["--to", `127.0.0.1:${port}`, "--latency", "5000", ...format];
   // A first server only describes the session, so that the player can be there before the video.
   const first = start("video_server.ts", [path, ...to, "--sdp", sdp, "--delay", "60"]);
   await written(sdp, first);
@@ -213,6 +226,15 @@ function h264Clip(): string | null {
   return status === 0 ? path : null;
 }
 
+/** The frames of a file by type, as video_client counts them when all have come. */
+async function frameTypes(path: string) {
+  const types: Record<string, { whole: number; incomplete: number }> = {};
+  for await (const { type } of readFrames(path)) {
+    (types[type] ??= { whole: 0, incomplete: 0 }).whole += 1;
+  }
+  return types;
+}
+
 async function frameCount(path: string): Promise<number> {
   let count = 0;
   for await (const _ of readFrames(path)) count += 1;
@@ -226,12 +248,13 @@ test("ffmpeg decodes what video_server sends, without an error", { skip: noFfmpe
   ]];
   const h264 = h264Clip();
   if (h264 === null) console.log("ffmpeg cannot encode H.264: only MPEG-2 is decoded");
-  const files = h264 === null ? [short] : [short, h264];
-  await Promise.all(files.map(async (path) => {
-    const { code, stdout, stderr } = await serve(path, ffmpeg);
-    assert.deepEqual([code, stderr], [0, ""], path); // it ends by the goodbye
+  const cases: [path: string, format: string[]][] = [[short, []], [short, ["--format", "mp2t"]]];
+  if (h264 !== null) cases.push([h264, []]);
+  await Promise.all(cases.map(async ([path, format]) => {
+    const { code, stdout, stderr } = await serve(path, ffmpeg, format);
+    assert.deepEqual([code, stderr], [0, ""], `${path} ${format}`); // it ends by the goodbye
     const frames = stdout.match(/frame=\d+/g)?.at(-1);
-    assert.equal(frames, `frame=${await frameCount(path)}`, path);
+    assert.equal(frames, `frame=${await frameCount(path)}`, `${path} ${format}`);
   }));
 });
 

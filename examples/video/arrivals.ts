@@ -51,8 +51,8 @@ export class Arrivals {
   readonly #frames: Record<string, TypeCounts> = {};
   readonly #sequences = new Unroller(16);
   readonly #remembered = new Set<number>();
-  /** Of a transport stream, which has its frames within. */
-  readonly #inner: { demuxer: Demuxer; parser: FrameParser } | null;
+  /** Of a transport stream, which has its frames within; null if they are not understood. */
+  #inner: { demuxer: Demuxer; parser: FrameParser } | null;
   #highest: number | null = null;
   #packets = 0;
   #bytes = 0;
@@ -83,7 +83,9 @@ export class Arrivals {
 
   /** The frames that are left at the end. */
   flush(): ReceivedFrame[] {
-    return this.#count(this.depacketizer.flush());
+    const frames = this.#count(this.depacketizer.flush());
+    if (this.#packets > 0) this.#look(null, true);
+    return frames;
   }
 
   /** The counts so far. */
@@ -125,27 +127,41 @@ export class Arrivals {
 
   /** Counts frames by type; returns the whole ones. */
   #count(frames: ReceivedFrame[]): ReceivedFrame[] {
-    for (const frame of frames) {
-      for (const { type, whole } of this.#types(frame)) {
-        const counts = this.#frames[type] ??= { whole: 0, incomplete: 0 };
-        counts[whole ? "whole" : "incomplete"] += 1;
-      }
+    for (const { data, complete } of frames) {
+      if (this.#format === "mp2t") this.#look(data, complete);
+      else this.#add([{ type: this.#type(data), damaged: !complete }]);
     }
     return frames.filter(({ complete }) => complete);
   }
 
-  /** The pictures of a frame: one, or those of so much of a transport stream. */
-  #types({ data, complete }: ReceivedFrame): { type: string; whole: boolean }[] {
+  /** Counts the frames within a piece of a transport stream; null is its end. */
+  #look(data: Uint8Array | null, complete: boolean): void {
     if (this.#inner) {
       const { demuxer, parser } = this.#inner;
-      const chunks = demuxer.push(data);
-      return chunks.flatMap((chunk) => parser.push(chunk))
-        .map(({ type, damaged }) => ({ type, whole: !damaged }));
+      try {
+        const chunks = data ? demuxer.push(data) : demuxer.end();
+        this.#add(chunks.flatMap((chunk) => parser.push(chunk)));
+        if (data === null) this.#add(parser.end());
+        return;
+      } catch { // no video that is understood: its packets are counted all the same
+        this.#inner = null;
+      }
     }
+    if (data && this.#format === "mp2t") this.#add([{ type: "?", damaged: !complete }]);
+  }
+
+  #add(frames: readonly { type: string; damaged: boolean }[]): void {
+    for (const { type, damaged } of frames) {
+      const counts = this.#frames[type] ??= { whole: 0, incomplete: 0 };
+      counts[damaged ? "incomplete" : "whole"] += 1;
+    }
+  }
+
+  /** The type of picture that an access unit, or what is left of it, holds. */
+  #type(data: Uint8Array): string {
     const codec = this.#format === "h264" ? "h264" : "mpeg2";
     const parser = new FrameParser(); // with no memory of frames before, which may have been lost
     const chunk = { codec, data, pts: null, dts: null, damaged: false, whole: true } as const;
-    const type = [...parser.push(chunk), ...parser.end()][0]?.type ?? "?";
-    return [{ type, whole: complete }];
+    return [...parser.push(chunk), ...parser.end()][0]?.type ?? "?";
   }
 }
