@@ -94,12 +94,12 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
       seed,
       signal,
     });
-    await ReadableStream.from(play(video.path, video.seconds))
+    await streamOf(play(video.path, video.seconds))
       .pipeThrough(packetize({ format: video.format, marking: MARKING, sequence: 0, latency }))
       .pipeThrough(pace())
       .pipeThrough(record(sent, latency))
       .pipeTo(socket.writable, { preventClose: true, preventAbort: true, signal })
-      .catch((error) => {
+      .catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
     await sending;
@@ -120,6 +120,20 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
     clearInterval(progress);
     stalls();
   }
+}
+
+/** What a generator yields, at the speed at which it is read. */
+function streamOf<T>(items: AsyncGenerator<T>): ReadableStream<T> {
+  return new ReadableStream<T>({
+    async pull(controller) {
+      const { value, done } = await items.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await items.return(undefined);
+    },
+  });
 }
 
 /** Notes each frame as it is handed to the socket, its times still on `monotonic`. */
