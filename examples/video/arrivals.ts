@@ -1,7 +1,8 @@
 /**
  * What arrived of a video: packets lost, reordered and twice, jitter, and frames by type, whole or
  * not. Loss and jitter are counted as RFC 3550 says (A.3, A.8), reordering and duplicates by a
- * window over the last sequence numbers.
+ * window over the last sequence numbers. With B pictures the timestamps are not in the order of
+ * sending, and A.8 counts that as jitter too.
  *
  * A frame is whole when all its packets came. Its type is in its first bytes, so an incomplete frame
  * may have none: "?". Frames of which nothing came are seen only as gaps, whether the sender dropped
@@ -29,7 +30,7 @@ export interface Arrived {
   frames: Record<string, TypeCounts>;
   packets: number;
   bytes: number;
-  /** Packets missing, as RFC 3550 counts them. */
+  /** Packets missing; duplicates do not make up for them, as they do in RFC 3550. */
   lost: number;
   /** The share of packets missing since the last call, 0 to 1. */
   fractionLost: number;
@@ -95,7 +96,7 @@ export class Arrivals {
       frames: structuredClone(this.#frames),
       packets: this.#packets,
       bytes: this.#bytes,
-      lost: Math.max(0, reception.lost),
+      lost: Math.max(0, reception.expected - this.#packets + this.#duplicates),
       fractionLost: reception.takeFractionLost(),
       gaps: this.#gaps,
       reordered: this.#reordered,
