@@ -56,7 +56,7 @@ export async function openSource(path: string, options: SourceOptions): Promise<
   const first = ahead.find((frame) => frame.keyframe) ?? ahead[0];
   const interval = usualInterval(ahead);
   return {
-    frames: ReadableStream.from(rest(ahead, reader)),
+    frames: stream(ahead, reader),
     codec: first.codec,
     first,
     interval,
@@ -93,13 +93,18 @@ async function* play(
   } while (loop && !stopped.aborted);
 }
 
-async function* rest(ahead: Frame[], reader: AsyncGenerator<Frame>): AsyncGenerator<Frame> {
-  try {
-    while (ahead.length > 0) yield ahead.shift()!;
-    yield* reader;
-  } finally {
-    await reader.return(undefined);
-  }
+/** The frames read ahead, and then the rest as they are wanted. */
+function stream(ahead: Frame[], reader: AsyncGenerator<Frame, void>): ReadableStream<Frame> {
+  return new ReadableStream({
+    async pull(controller) {
+      const frame = ahead.shift() ?? (await reader.next()).value;
+      if (frame) controller.enqueue(frame);
+      else controller.close();
+    },
+    async cancel() {
+      await reader.return();
+    },
+  });
 }
 
 /** The median distance of decoding times: a few odd ones do not matter. */
