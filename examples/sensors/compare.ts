@@ -54,10 +54,8 @@ export async function compare(options: PublishOptions, json: boolean): Promise<v
 
 function startSubscriber(runs: number) {
   const args = [SUBSCRIBER, "--listen", "127.0.0.1:0", "--runs", `${runs}`, "--json"];
-  // Its own process group: a Ctrl-C meant for this program must not end it before its time.
   const child = spawn(process.execPath, process.versions.bun ? args : ["run", "-A", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
   });
   const said: string[] = [];
   const outcomes: Outcome[] = [];
