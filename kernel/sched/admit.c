@@ -141,7 +141,8 @@ int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint
 		while (promised < link->promised_len &&
 		       qs_expires_before(&units[link->promised[promised]], v))
 			before += units[link->promised[promised++]].bytes;
-		most = capacity(link, now_ns, v->expiry_ns) - before;
+		/* what is planned for here must not be doomed by a host's small delays */
+		most = capacity(link, now_ns, v->expiry_ns - 2 * guard_ns(link, v)) - before;
 		if (room[promised] < most)
 			most = room[promised];
 		for (unsigned least = drop + 1u; least <= v->drop; least++) {
