@@ -38,11 +38,12 @@ enum qsocket_call {
 #define QSOCKET_QUEUE_MESSAGES_DEFAULT 8192
 #define QSOCKET_STREAM_MESSAGES_DEFAULT 2048 /* messages queued on one stream          */
 #define QSOCKET_STREAM_BYTES_DEFAULT (4u << 20)
-#define QSOCKET_FRAME_MESSAGES_MAX 1024	  /* messages in one frame                     */
-#define QSOCKET_MESSAGE_BYTES_MAX 65507	  /* the largest UDP payload over IPv4         */
-#define QSOCKET_SEGMENTS_MAX 64		  /* UDP_MAX_SEGMENTS of every kernel          */
-#define QSOCKET_BEGUN_MAX 16		  /* frames on the wire at once, interleaved   */
-#define QSOCKET_LOOKAHEAD_MAX 128	  /* units looked at before giving one up      */
+#define QSOCKET_FRAME_MESSAGES_MAX 1024 /* messages in one frame                     */
+#define QSOCKET_MESSAGE_BYTES_MAX 65507 /* the largest UDP payload over IPv4         */
+#define QSOCKET_SEGMENTS_MAX 64		/* UDP_MAX_SEGMENTS of every kernel          */
+#define QSOCKET_BEGUN_MAX 16		/* frames on the wire at once, interleaved   */
+#define QSOCKET_LOOKAHEAD_MAX 128	/* units looked at before giving one up      */
+#define QSOCKET_PACKET_BYTES_MAX (QSOCKET_MESSAGE_BYTES_MAX + 72 * 64) /* with headers */
 #define QSOCKET_BEST_EFFORT_SHARE 16	  /* 1/16 of a busy link is best effort's      */
 #define QSOCKET_WINDOW_MAX 65535	  /* largest oln and old, and cap of y'        */
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */

@@ -114,31 +114,31 @@ describe("best effort", () => {
     ],
   );
   example(
-    "no more than a MiB of managed traffic is credited",
+    "no more than sixteen of the largest packets are credited",
     "dwcs",
     [{ ipg: 60 }, {}, { ipg: 10_000 }],
-    // 1.2 MB of never-frames with no time to lose; then 1048576 / 16384 = 64 turns in a row, and
-    // with nothing left another after 17 messages: 17000 >= 16384.
+    // 1.2 MB of never-frames with no time to lose, of which 16 * 70115 = 1121840 are credited: 68
+    // turns of 16 * 1024 in a row leave 7728, and another turn comes after 9 messages: 16728.
     [
       ...Array.from(
         { length: 20 },
         (_, i) => message(0, { bytes: 60_000, deadline: 60 * (i + 1), drop: "never" }),
       ),
-      ...Array.from({ length: 65 }, () => message(1, { bytes: 1024 })),
-      ...Array.from({ length: 18 }, () => message(2)),
+      ...Array.from({ length: 69 }, () => message(1, { bytes: 1024 })),
+      ...Array.from({ length: 10 }, () => message(2)),
     ],
     [
       ...Array.from({ length: 20 }, (_, i) => `${60 * (i + 1)} s0m${i} sent`),
       ...Array.from(
-        { length: 64 },
+        { length: 68 },
         (_, i) => `${(1_200_000 + 1024 * (i + 1)) / 1000} s1m${i} sent`,
       ),
       ...Array.from(
-        { length: 17 },
-        (_, i) => `${(1_265_536 + 1000 * (i + 1)) / 1000} s2m${i} sent`,
+        { length: 9 },
+        (_, i) => `${(1_269_632 + 1000 * (i + 1)) / 1000} s2m${i} sent`,
       ),
-      "1283.56 s1m64 sent",
-      "1284.56 s2m17 sent",
+      "1279.656 s1m68 sent",
+      "1280.656 s2m9 sent",
     ],
   );
 });

@@ -94,8 +94,10 @@ void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
 	if (reason)
 		parcel->failed = reason;
 	if (reason || (o->packet.done && parcel->failed)) {
-		qs_unsend(&link->policy, &o->packet, parcel->failed);
+		qs_unsend(&link->policy, &o->packet, parcel->failed, o->at > 0);
 		engine_reap(link);
+	} else {
+		qs_sent(&link->policy, &o->packet);
 	}
 	parcel->in_hand--;
 	count(link, &o->packet, -1);

@@ -111,6 +111,7 @@ static int step(struct link *link, uint64_t until_ns)
 	if (v->now_ns >= until_ns)
 		return 0;
 	if (qs_dequeue(&link->policy, v->now_ns, 0, &v->packet)) {
+		qs_sent(&link->policy, &v->packet);
 		begin(link);
 		reap(link);
 		return 1;

@@ -119,7 +119,8 @@ int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint
 		promised_bytes += units[link->promised[i]].bytes;
 	if (link->promised_len > 0 && units[link->promised[0]].expiry_ns < first_ns)
 		first_ns = units[link->promised[0]].expiry_ns;
-	if (in_time(link, now_ns, link->watch_bytes + bytes + promised_bytes, first_ns))
+	if (in_time(link, now_ns + 2 * link->guard_ns, link->watch_bytes + bytes + promised_bytes,
+		    first_ns))
 		return 0; /* no overload: everything that waits is in time */
 
 	room[link->promised_len] = INT64_MAX;

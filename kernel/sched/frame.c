@@ -70,16 +70,19 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 }
 
 /* Half of the link's messages are out of best effort's reach. */
-static int best_effort(const struct qs_link *link, const struct qs_stream *s)
+static int best_effort(const struct qs_link *link, const struct qs_stream *s,
+		       const struct qs_arrival *a)
 {
-	return link->policy->frames && !link->policy->by_deadline && s->period_ns == 0;
+	return link->policy->frames && s->period_ns == 0 &&
+	       !(link->policy->by_deadline && a->deadline_ns != QS_FOREVER);
 }
 
-static int has_room(const struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
+static int has_room(const struct qs_link *link, const struct qs_stream *s,
+		    const struct qs_arrival *a)
 {
-	if (best_effort(link, s) && link->rest_len >= link->messages_max / 2)
+	if (best_effort(link, s, a) && link->rest_len >= link->messages_max / 2)
 		return 0;
-	return s->messages < s->messages_max && s->bytes + bytes <= s->bytes_max &&
+	return s->messages < s->messages_max && s->bytes + a->bytes <= s->bytes_max &&
 	       link->messages_len < link->messages_max && link->messages_free != QS_NONE;
 }
 
@@ -89,7 +92,7 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 	uint8_t drop = drop_of(a->flags), level = level_of(a->flags);
 	int cont = continues(a->flags);
 
-	if (has_room(link, s, a->bytes))
+	if (has_room(link, s, a))
 		return ACCEPTED;
 	if (a->bytes > s->bytes_max)
 		return NO_ROOM;
@@ -100,7 +103,7 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 
 		if (cont && s->open == QS_NONE)
 			return DISCARDED;
-		if (has_room(link, s, a->bytes))
+		if (has_room(link, s, a))
 			return ACCEPTED;
 		if (!s->lossy)
 			return NO_ROOM;
@@ -154,8 +157,10 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		.drop = drop_of(a->flags),
 		.level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
 	};
+	u->frame_seq = link->policy->frames || !s->fifo_open ? u->seq : s->fifo_seq;
 	if (a->flags & QSOCKET_LEADING)
 		u->flags |= QS_LEADS;
+	qs_worth_add(link, unit);
 	if (s->tail == QS_NONE)
 		s->head = unit;
 	else
@@ -171,7 +176,7 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	struct qs_stream *s = &link->streams[u->stream];
 	uint32_t message = link->messages_free;
 	struct qs_message *m = &link->messages[message];
-	uint8_t rest = (uint8_t)best_effort(link, s);
+	uint8_t rest = (uint8_t)best_effort(link, s, a);
 
 	link->messages_free = m->next;
 	link->messages_len++;
@@ -222,12 +227,13 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		return -QS_EPROTO;
 	if (a->deadline_ns <= now_ns)
 		reason = QSOCKET_EXPIRED;
-	else if (!has_room(link, s, a->bytes))
+	else if (!has_room(link, s, a))
 		reason = QSOCKET_OVERFLOW;
 	if (starts_frame(flags)) {
 		s->fifo_open = 1;
 		s->fifo_level = level_of(flags);
 		s->fifo_lost = s->fifo_kept = 0;
+		s->fifo_seq = link->seq;
 		s->frames_offered[s->fifo_level]++;
 	}
 	if (!(flags & QSOCKET_FRAME))
@@ -242,7 +248,7 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		s->offered++;
 		s->offered_bytes += a->bytes;
 		*message = append(link, unit, now_ns, a);
-		link->units[unit].flags |= QS_ENDED | (starts_frame(flags) ? QS_FIRST : 0);
+		link->units[unit].flags |= QS_ENDED;
 		s->fifo_kept = 1;
 		if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END) && !s->fifo_lost)
 			link->units[unit].flags |= QS_LAST;

@@ -6,7 +6,7 @@
 
 /* Messages that the host still holds (being sent, not yet reaped) come on top
  * of those that are queued. */
-#define HELD_MAX 1024u
+#define HELD_MAX 4096u
 
 const struct qs_policy *qs_policy_find(const char *name)
 {
@@ -59,7 +59,6 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 	*link = (struct qs_link){
 		.policy = policy,
 		.rate = rate,
-		.streams_max = streams_max,
 		.messages_max = messages_max,
 		.dead = QS_NONE,
 		.watch = QS_NONE,
@@ -85,6 +84,8 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	struct qs_stream *s = &link->streams[stream];
 	int same_window = s->x == attr->oln && s->y == attr->old;
 
+	if (s->period_ns != attr->ipg_ns)
+		s->released = 0; /* what it owed in periods that are no more is forgotten */
 	s->period_ns = attr->ipg_ns;
 	s->x = attr->oln;
 	s->y = attr->old;
@@ -116,9 +117,7 @@ int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
 		return -QS_ENOSPC;
 	s = &link->streams[stream];
 	link->streams_free = s->head;
-	link->streams_len++;
 	*s = (struct qs_stream){
-		.used = 1,
 		.head = QS_NONE,
 		.tail = QS_NONE,
 		.open = QS_NONE,
@@ -136,6 +135,11 @@ void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason)
 
 	while (s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
+	if (s->fifo_open) {
+		s->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
+		s->frames_partial += s->left_frame == s->fifo_seq + 1;
+		s->fifo_open = 0;
+	}
 }
 
 void qs_remove(struct qs_link *link, uint32_t stream)
@@ -143,10 +147,8 @@ void qs_remove(struct qs_link *link, uint32_t stream)
 	struct qs_stream *s = &link->streams[stream];
 
 	qs_flush(link, stream, QSOCKET_CLOSED);
-	s->used = 0;
 	s->head = link->streams_free;
 	link->streams_free = stream;
-	link->streams_len--;
 }
 
 void qs_rate(struct qs_link *link, uint64_t rate)

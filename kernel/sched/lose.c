@@ -17,7 +17,6 @@ static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit
 		uint32_t next = m->next;
 
 		m->reason = reason;
-		m->begun = m->left < m->bytes;
 		s->dropped[reason]++;
 		s->dropped_by_priority[m->drop]++;
 		s->dropped_bytes += m->bytes;
@@ -55,14 +54,16 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 		qs_unwatch(link, unit);
 	if (u->flags & QS_BEGUN) {
 		qs_unpromise(link, unit);
-		s->failed_seq = u->seq + 1; /* it was never counted as sent: see qs_unsend() */
+		s->failed_frame = u->frame_seq + 1;
+		s->failed_reason = reason;
+	} else {
+		qs_worth_remove(link, unit);
 	}
-	if (u->flags & QS_MARKED) {
+	if (u->flags & (QS_MARKED | QS_LAST))
 		s->frames_dropped[u->level][reason]++;
-		if (u->flags & QS_BEGUN)
-			s->frames_partial++;
-	} else if (u->flags & QS_LAST) {
-		s->frames_dropped[u->level][reason]++;
+	if (u->flags & QS_MARKED && u->flags & QS_BEGUN) {
+		s->frames_partial++;
+		s->partial_frame = u->frame_seq + 1;
 	}
 	bury(link, s, u, reason);
 	if (s->open == unit) {
@@ -74,7 +75,7 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 }
 
 /* Drops what follows a lost frame and needs it, from `unit` on. */
-static void break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
+void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
 {
 	enum qs_tail chain = QS_BROKEN;
 
@@ -104,7 +105,7 @@ void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason)
 
 	qs_drop(link, unit, reason);
 	if (referenced)
-		break_chain(link, s, next);
+		qs_break_chain(link, s, next);
 	qs_settle(link, stream);
 }
 
@@ -127,92 +128,5 @@ void qs_expire(struct qs_link *link, uint64_t now_ns)
 			return;
 		qs_lose(link, unit,
 			link->units[unit].flags & QS_ENDED ? QSOCKET_EXPIRED : QSOCKET_INCOMPLETE);
-	}
-}
-
-/* The unit of a stream that overflow takes first, QS_NONE if there is none:
- * lowest drop priority, then leaves before what is referenced, then the last
- * to come. */
-uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except)
-{
-	uint32_t least = QS_NONE;
-
-	for (uint32_t i = s->head; i != QS_NONE; i = link->units[i].next) {
-		const struct qs_unit *v = &link->units[i], *w;
-
-		if (i == except || v->flags & QS_BEGUN)
-			continue;
-		w = least == QS_NONE ? v : &link->units[least];
-		if (v->drop < w->drop || (v->drop == w->drop && v->level >= w->level))
-			least = i;
-	}
-	return least;
-}
-
-/* The frame of a refused message, and what leans on it. A host may have taken
- * several packets before it learns of the first refusal: then the frame is
- * over here, and counted as sent. */
-static void unsend_frame(struct qs_link *link, const struct qs_packet *packet, uint8_t level,
-			 uint8_t reason)
-{
-	struct qs_stream *s = &link->streams[packet->stream];
-	uint32_t unit = s->head;
-
-	if (unit != QS_NONE && link->units[unit].seq == packet->unit_seq) {
-		qs_lose(link, unit, QSOCKET_INCOMPLETE);
-		return;
-	}
-	if (!packet->marked)
-		return;
-	s->frames_sent[level]--;
-	if (s->served_seq == packet->unit_seq && s->served_late)
-		s->frames_late[level]--;
-	s->frames_dropped[level][reason]++;
-	s->frames_partial += !packet->frame_done || packet->offset > 0 || packet->not_first;
-	if (!s->lossy || level > 1)
-		return;
-	if (unit != QS_NONE && link->units[unit].flags & QS_BEGUN)
-		unit = link->units[unit].next;
-	break_chain(link, s, unit);
-	qs_settle(link, packet->stream);
-}
-
-void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason)
-{
-	struct qs_stream *s = &link->streams[packet->stream];
-	const struct qs_message *m = &link->messages[packet->message];
-	uint8_t level = m->level;
-
-	if (packet->done) {
-		if (packet->outcome == QSOCKET_LATE)
-			s->late--;
-		else
-			s->sent--;
-		s->sent_bytes -= m->bytes;
-		s->dropped[reason]++;
-		s->dropped_by_priority[m->drop]++;
-		s->dropped_bytes += m->bytes;
-	}
-	if (s->failed_seq != packet->unit_seq + 1) {
-		s->failed_seq = packet->unit_seq + 1;
-		unsend_frame(link, packet, level, reason);
-	}
-}
-
-void qs_late(struct qs_link *link, struct qs_packet *packet)
-{
-	struct qs_stream *s = &link->streams[packet->stream];
-	struct qs_unit *u = s->head == QS_NONE ? NULL : &link->units[s->head];
-
-	if (!packet->done || packet->outcome == QSOCKET_LATE)
-		return;
-	packet->outcome = QSOCKET_LATE;
-	s->sent--;
-	s->late++;
-	if (u && u->seq == packet->unit_seq) {
-		u->flags |= QS_WAS_LATE;
-	} else if (packet->marked && s->served_seq == packet->unit_seq && !s->served_late) {
-		s->served_late = 1;
-		s->frames_late[link->messages[packet->message].level]++;
 	}
 }

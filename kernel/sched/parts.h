@@ -48,6 +48,11 @@ void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason);
 void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason);
 void qs_expire(struct qs_link *link, uint64_t now_ns);
 void qs_missed(struct qs_link *link, uint32_t stream);
+void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit);
+
+/* worth.c: units not begun, by what overflow takes first */
+void qs_worth_add(struct qs_link *link, uint32_t unit);
+void qs_worth_remove(struct qs_link *link, uint32_t unit);
 uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except);
 
 /* sched.c */

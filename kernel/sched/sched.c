@@ -158,18 +158,11 @@ static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes,
 	return qs_fits(link, unit, bytes, now_ns) ? SERVE : WAIT;
 }
 
-/* A served unit is over: its window, its release, its counters. */
+/* A served unit is over: its window and its release. */
 static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint64_t done_ns)
 {
 	struct qs_stream *s = &link->streams[stream];
-	const struct qs_unit *u = &link->units[unit];
 
-	if (u->flags & (QS_MARKED | QS_LAST)) {
-		s->frames_sent[u->level]++;
-		s->served_late = (u->flags & QS_WAS_LATE) || (u->flags & QS_LAST && s->fifo_late);
-		s->frames_late[u->level] += s->served_late;
-		s->served_seq = u->seq;
-	}
 	qs_unpromise(link, unit);
 	qs_unit_unlink(link, unit);
 	if (done_ns <= s->rank_ns)
@@ -181,7 +174,7 @@ static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint6
 
 static void account(struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
 {
-	const uint64_t most = QSOCKET_BEST_EFFORT_SHARE * 65536ull;
+	const uint64_t most = (uint64_t)QSOCKET_BEST_EFFORT_SHARE * QSOCKET_PACKET_BYTES_MAX;
 
 	if (s->managed) {
 		if (link->rest.len == 0)
@@ -213,7 +206,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		.bytes = bytes,
 		.offset = m->bytes - m->left,
 		.unit_seq = u->seq,
-		.not_first = (u->flags & QS_BEGUN) != 0,
+		.frame_seq = u->frame_seq,
 		.marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
 		.done = m->left == bytes,
 		.frame_done = u->bytes == bytes && u->first == u->last,
@@ -225,26 +218,19 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	account(link, s, bytes);
 	if (!(u->flags & QS_BEGUN)) {
 		u->flags |= QS_BEGUN;
+		qs_worth_remove(link, unit);
 		if (!packet->frame_done && promises(link, u))
 			qs_promise(link, unit);
 	}
 	if (!packet->done)
 		return 1;
 
-	if (u->flags & QS_FIRST)
-		s->fifo_late = 0;
 	packet->outcome = done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
-	if (packet->outcome == QSOCKET_LATE) {
-		u->flags |= QS_WAS_LATE;
-		s->fifo_late = 1;
+	if (packet->outcome == QSOCKET_LATE)
 		s->late++;
-	} else {
+	else
 		s->sent++;
-	}
 	s->sent_bytes += m->bytes;
-	s->delay_ns_sum += done_ns - m->arrival_ns;
-	if (done_ns - m->arrival_ns > s->delay_ns_max)
-		s->delay_ns_max = done_ns - m->arrival_ns;
 	s->messages--;
 	link->messages_len--;
 	link->rest_len -= m->rest;

@@ -6,7 +6,7 @@
  * takes from it one packet at a time. Integers only; C freestanding.
  *
  * A message's walk: qs_enqueue() appends it to a unit (its frame) of its
- * stream (frame.c); qs_dequeue() ranks the streams' head units (order.h),
+ * stream (frame.c); qs_dequeue() takes the first of the streams' head units (heap.c),
  * asks whether a unit can arrive whole and in time (admit.c), and hands out
  * its packets; window.c keeps what the stream may lose. Whatever is lost
  * waits on the list of the dead until qs_reap() takes it, with the reason.
@@ -20,6 +20,7 @@
 #define QS_FOREVER UINT64_MAX /* no deadline; never */
 #define QS_LEVELS 4
 #define QS_PRIORITIES 8
+#define QS_WORTHS (QS_PRIORITIES * QS_LEVELS)
 
 /* Where a stream stands after a referenced frame was lost. */
 enum qs_tail {
@@ -29,15 +30,13 @@ enum qs_tail {
 };
 
 enum qs_unit_flag {
-	QS_MARKED = 1,	  /* a frame, not a lone message */
-	QS_ENDED = 2,	  /* its last message is queued */
-	QS_BEGUN = 4,	  /* a packet of it has left */
-	QS_LEADS = 8,	  /* leans on the group before */
-	QS_READY = 16,	  /* head of its stream, ranked, in a heap */
-	QS_WATCHED = 32,  /* in the expiry tree */
-	QS_WAS_LATE = 64, /* a message of it left after its deadline */
-	QS_FIRST = 256,	  /* fifo: starts a frame */
-	QS_LAST = 128,	  /* fifo: ends a frame of which nothing was refused */
+	QS_MARKED = 1,	 /* a frame, not a lone message */
+	QS_ENDED = 2,	 /* its last message is queued */
+	QS_BEGUN = 4,	 /* a packet of it has left */
+	QS_LEADS = 8,	 /* leans on the group before */
+	QS_READY = 16,	 /* head of its stream, ranked, in a heap */
+	QS_WATCHED = 32, /* in the expiry tree */
+	QS_LAST = 64,	 /* fifo: ends a frame of which nothing was refused */
 };
 
 /* One message. The host keeps the payload under the same index. */
@@ -52,8 +51,7 @@ struct qs_message {
 	uint8_t reason;	  /* of a dead one */
 	uint8_t drop;
 	uint8_t level;
-	uint8_t begun; /* of a dead one: some segments had left */
-	uint8_t rest;  /* counts as best effort */
+	uint8_t rest; /* counts as best effort */
 };
 
 /* One frame, or one unmarked message: what is admitted and lost as a whole. */
@@ -62,12 +60,14 @@ struct qs_unit {
 	uint64_t due_ns;    /* earliest deadline of its messages */
 	uint64_t expiry_ns; /* due_ns where the stream is lossy, else QS_FOREVER */
 	uint64_t seq;	    /* order of arrival on the link */
+	uint64_t frame_seq; /* seq of its frame's first unit; under fifo a frame has several */
 	uint32_t stream;
 	uint32_t prev, next;  /* in its stream; next also on the free list */
 	uint32_t first, last; /* messages not yet wholly handed out */
 	uint32_t bytes;	      /* not yet handed out */
 	uint32_t messages;
 	uint32_t left, right, up; /* expiry tree */
+	uint32_t older, newer;	  /* of the same worth in its stream */
 	uint8_t drop;
 	uint8_t level;
 	uint16_t flags; /* enum qs_unit_flag */
@@ -81,7 +81,6 @@ struct qs_stream {
 	uint64_t bytes_max;
 	uint8_t lossy;
 	uint8_t undroppable;
-	uint8_t used;
 	/* the queue */
 	uint32_t head, tail; /* units */
 	uint32_t open;	     /* unit still being received, or QS_NONE */
@@ -91,17 +90,22 @@ struct qs_stream {
 	uint8_t chain;	    /* enum qs_tail, of what comes after the queue */
 	uint8_t fifo_open, fifo_lost, fifo_kept; /* frames under a policy that ignores them */
 	uint8_t fifo_level;
-	uint8_t fifo_late; /* a message of the frame being served was late */
-	uint8_t blocked;   /* the host cannot send for it now */
+	uint64_t fifo_seq;
+	/* units not begun, by worth: which kinds there are, and the newest of each */
+	uint32_t worths;
+	uint32_t newest[QS_WORTHS];
+	uint8_t blocked; /* the host cannot send for it now */
 	/* the head unit, once ready */
 	uint64_t release_ns, rank_ns, seq;
 	uint64_t tag, finish; /* best effort: start-time fair queueing, bytes */
 	uint64_t prev_release_ns;
 	uint8_t released; /* prev_release_ns is set */
 	uint8_t managed;
-	uint32_t place;			 /* in its heap, or QS_NONE */
-	uint64_t served_seq, failed_seq; /* the last frames sent, and refused (+ 1) */
-	uint8_t served_late;
+	uint32_t place; /* in its heap, or QS_NONE */
+	/* frames (frame_seq + 1) of which a packet left, was late, was refused, was
+	 * counted as partial: the last of each */
+	uint64_t left_frame, late_frame, failed_frame, partial_frame;
+	uint8_t failed_reason;
 	/* the window */
 	uint32_t x_left, y_left;
 	uint8_t tagged;
@@ -157,8 +161,8 @@ struct qs_link {
 	struct qs_stream *streams;
 	struct qs_unit *units;
 	struct qs_message *messages;
-	uint32_t streams_max, messages_max;
-	uint32_t streams_len, streams_free, units_free, messages_free;
+	uint32_t messages_max;
+	uint32_t streams_free, units_free, messages_free;
 	uint32_t messages_len, rest_len; /* queued: all, and best effort's */
 	uint32_t dead, dead_last;
 	uint64_t seq;
@@ -184,9 +188,8 @@ struct qs_packet {
 	uint32_t message, stream;
 	uint32_t bytes;	 /* cost of this packet */
 	uint32_t offset; /* cost already handed out of this message */
-	uint64_t unit_seq;
-	uint8_t marked;	    /* of a frame */
-	uint8_t not_first;  /* packets of its frame have left before */
+	uint64_t unit_seq, frame_seq;
+	uint8_t marked;	    /* of a frame, and under fifo the last of it */
 	uint8_t done;	    /* the message's last */
 	uint8_t frame_done; /* the unit's last */
 	uint8_t outcome;    /* with done: QSOCKET_SENT or QSOCKET_LATE */
@@ -223,12 +226,14 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet);
 void qs_free(struct qs_link *link, uint32_t message);
 
-/* The network refused a message that qs_dequeue() had counted as sent: counts
- * it as dropped instead, and gives up what is left of its frame. Before
- * qs_free(). */
-void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason);
-
-/* The network kept a message waiting beyond its deadline, and takes it now. */
+/* What became of a packet: the host says so once of each, in the order in
+ * which it got them, before qs_free(). qs_dequeue() has counted its message as
+ * sent; frames and delays are counted here. */
+void qs_sent(struct qs_link *link, const struct qs_packet *packet);
+/* The network refused it (`partly`: but took some of its segments): its
+ * message is counted as dropped, and what is left of its frame given up. */
+void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason, int partly);
+/* The network kept it waiting beyond its deadline, and takes it now. */
 void qs_late(struct qs_link *link, struct qs_packet *packet);
 
 /* Counts a message that qs_enqueue() would not take (-EPROTO, -EMSGSIZE) as

@@ -165,14 +165,27 @@ function append(state: State, arrival: Arrival, frame: Frame | null): void {
   makeHeadReady(state, stream);
 }
 
-function isFull(state: State, stream: Stream, bytes: number): boolean {
+function isFull(state: State, stream: Stream, message: Message): boolean {
   const queued = (of: Stream) => sum(of.units.map((unit) => unit.messages.length));
   return queued(stream) >= stream.messagesMax ||
-    sum(stream.units.map(unsentBytes)) + bytes > stream.bytesMax ||
+    sum(stream.units.map(unsentBytes)) + message.bytes > stream.bytesMax ||
     sum(state.streams.map(queued)) >= state.messagesMax ||
-    (state.scheduler === "dwcs" && stream.periodNs === 0 &&
-      sum(state.streams.filter((other) => other.periodNs === 0).map(queued)) >=
+    (isBestEffort(state, stream, message) &&
+      sum(state.streams.map((other) => queuedBestEffort(state, other))) >=
         Math.floor(state.messagesMax / 2));
+}
+
+function isBestEffort(state: State, stream: Stream, message: Message): boolean {
+  return state.policy.frames && stream.periodNs === 0 &&
+    (state.scheduler === "dwcs" || message.deadlineNs === Infinity);
+}
+
+function queuedBestEffort(state: State, stream: Stream): number {
+  return sum(
+    stream.units.map(({ messages }) =>
+      messages.filter((message) => isBestEffort(state, stream, message)).length
+    ),
+  );
 }
 
 /** Evicts until there is room for a message; false if it is worth no more than what is queued. */
@@ -180,10 +193,10 @@ function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boole
   const { stream, message, atNs } = arrival;
   if (message.bytes > stream.bytesMax) return false;
   const newcomer = continued ?? { drop: message.drop, level: arrival.level };
-  while (isFull(state, stream, message.bytes)) {
+  while (isFull(state, stream, message)) {
     loseExpired(state, atNs);
     if (continued && !stream.units.includes(continued)) return false;
-    if (!isFull(state, stream, message.bytes)) return true;
+    if (!isFull(state, stream, message)) return true;
     if (!isLossy(state, stream)) return false;
     const victim = stream.units
       .filter((unit) => !unit.begun && unit !== continued)

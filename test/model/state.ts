@@ -17,7 +17,7 @@ export const LIMITS = {
   frameMessages: 1024,
   windowLength: 65535,
   bestEffortShare: 16,
-  creditBytes: 65536,
+  creditBytes: 65507 + 72 * 64,
   linkMessages: 8192,
   streamMessages: 2048,
   streamBytes: 4 << 20,
