@@ -15,9 +15,10 @@
  *   the group useless, and the scheduler had better not send that.
  * - A B picture that nobody leans on costs itself. It is dropped first (drop 0), and as level 2 it
  *   harms no other.
- * - A B picture that others lean on (the pyramid of H.264) costs a few pictures, fewer than any P:
- *   drop 1, and level 1, because those few are useless without it. A P picture that nobody leans
- *   on (`nal_ref_idc` 0) is a leaf like any other: drop 0, level 2.
+ * - A B picture that others lean on (the pyramid of H.264) costs a few pictures, but the scheduler
+ *   knows of levels only: after the loss of a level 1 it sends nothing until a group starts. So such
+ *   a B picture costs what a P picture at its place would, and is kept as long. A P picture that
+ *   nobody leans on (`nal_ref_idc` 0) is a leaf like any other: drop 0, level 2.
  *
  * The distance to the next I picture lies in the future. It is taken from the length of the group:
  * the one given, else that of the group before, since encoders keep the length they were told.
@@ -92,7 +93,6 @@ export function gopPolicy(options: GopPolicyOptions = {}): QosPolicy {
 function dropPriority(frame: FrameFacts, place: GroupPlace, gopFrames: number): DropPriority {
   if (frame.type === "I" || frame.groupStart) return "never";
   if (!frame.reference) return 0;
-  if (frame.type === "B") return 1;
   const toNext = gopFrames - place.position;
   const share = Math.floor(6 * toNext / gopFrames);
   return Math.max(1, Math.min(6, 1 + share)) as DropPriority;

@@ -31,9 +31,12 @@ test("gopPolicy drops a B picture first, and its loss harms none", () => {
   assert.deepEqual(qos, { drop: 0, level: 2, leading: false });
 });
 
-test("gopPolicy keeps a B picture that others lean on longer than a leaf", () => {
-  const qos = gopPolicy()(picture({ reference: true }), { position: 2, groupFrames: 12 });
-  assert.deepEqual(qos, { drop: 1, level: 1, leading: false });
+test("gopPolicy keeps a B picture that others lean on as long as a P picture at its place", () => {
+  for (const position of [2, 6, 11]) {
+    const qos = gopPolicy()(picture({ reference: true }), { position, groupFrames: 12 });
+    assert.deepEqual(qos, gopPolicy()(P, { position, groupFrames: 12 }));
+    assert.equal(qos.level, 1);
+  }
 });
 
 test("gopPolicy treats a P picture that nobody leans on as a leaf", () => {
