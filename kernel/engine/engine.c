@@ -3,6 +3,7 @@
  * The engine's calls: what a program's threads do to a link, while the link's
  * own thread (link.c) sends.
  */
+#include <assert.h>
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
@@ -117,6 +118,7 @@ void engine_drain(struct link *link)
 {
 	struct engine *e = link->state;
 
+	e->ended = 0;
 	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++) {
 		struct engine_stream *s = &e->streams[stream];
 
@@ -157,7 +159,7 @@ static int32_t engine_close(struct link *link, uint32_t stream, uint32_t flags)
 	s->leaving = 1;
 	qs_block(&link->policy, stream, 1);
 	engine_wake(e);
-	while (s->busy)
+	while (s->busy) /* with the table's lock: see engine.h */
 		pthread_cond_wait(&e->settled, &link->lock);
 	if (s->held_len > 0 && s->type == QSOCKET_TCP)
 		cut = e->hand[s->held_first].at > 0;
@@ -287,6 +289,7 @@ static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
 	if (error)
 		return error;
 	link->policy.guard_ns = ENGINE_GUARD_NS;
+	assert(qs_messages_held(0) >= ENGINE_HAND_PACKETS + ENGINE_BATCH_PACKETS);
 	error = -ENOMEM;
 	e = memory_map(sizeof(*e));
 	if (!e)

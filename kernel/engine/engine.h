@@ -6,7 +6,11 @@
  * (virtual.c: a test's clock and no socket at all).
  *
  * Locks: table_lock() first, then one link's lock. Opening and closing hold
- * both; sending, changing and asking hold the link's alone.
+ * both; sending, changing and asking hold the link's alone. Closing may wait,
+ * with the table's, for the one batch that is on its way: ENGINE_BATCH_PACKETS
+ * packets, each tried again ENGINE_RETRIES_MAX times at the most, by calls that
+ * wait for no room (MSG_DONTWAIT) and that no signal interrupts (the thread
+ * blocks them all).
  */
 #ifndef QS_ENGINE_H
 #define QS_ENGINE_H
@@ -23,7 +27,8 @@
 #define ENGINE_BATCH_PACKETS 64 /* handed to the network between two looks at the lock */
 #define ENGINE_BATCH_IOVECS 512 /* of one send call */
 #define ENGINE_HAND_PACKETS                                                                        \
-	(QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
+	(2 * QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
+#define ENGINE_HAND_CROWDED 960	       /* in hand: from here on one more of each stream at most */
 #define ENGINE_CHUNK_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
 #define ENGINE_MESSAGE_CHUNKS 32       /* of the largest message */
 #define ENGINE_DATAGRAM_BYTES 65487    /* of datagrams joined in one send */
@@ -36,8 +41,12 @@
 #define ENGINE_POLL_NS 200000ull       /* between two looks at blocked sockets, when busy */
 #define ENGINE_RETRIES_MAX 4	       /* of a send that reported an earlier datagram's error */
 #define ENGINE_DISCARD_READS_MAX 64    /* of what a TCP peer sent and nobody read, at closing */
+#define ENGINE_DISCARD_BYTES 4096      /* in each */
+#define ENGINE_TCP_UNSENT_BYTES 65536  /* in a TCP socket's buffer, where none can be dropped */
+#define ENGINE_FD_MIN 3		       /* of a duplicate: 0, 1 and 2 are the program's */
 #define ENGINE_SLICE_NS 100000ull      /* of processor time, asked of the system's scheduler */
 #define ENGINE_STACK_BYTES (256u << 10)
+#define QRUN_PART_EVENTS 64 /* on the caller's stack, on their way to it */
 
 /* What a datagram, or a TCP segment, weighs on the link beside its payload. */
 #define ENGINE_UDP4_BYTES 28u
@@ -45,6 +54,22 @@
 #define ENGINE_TCP4_BYTES 52u
 #define ENGINE_TCP6_BYTES 72u
 #define ENGINE_TCP_SEGMENT_BYTES 1448u
+
+/* Streams whose sockets are full keep what they hold. However many they are,
+ * there is a place in hand for one packet of every other stream. */
+_Static_assert(ENGINE_HAND_CROWDED + QSOCKET_STREAMS_MAX <= ENGINE_HAND_PACKETS,
+	       "a stream that can send must have a packet in hand");
+_Static_assert(ENGINE_HAND_CROWDED >= ENGINE_BATCH_PACKETS, "a batch alone is no crowd");
+_Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_CHUNK_BYTES + 2 * ENGINE_BATCH_PACKETS <=
+			       ENGINE_BATCH_IOVECS &&
+		       ENGINE_MESSAGE_CHUNKS + 2 <= ENGINE_BATCH_IOVECS,
+	       "each send call must have room for a load");
+_Static_assert(ENGINE_DATAGRAM_BYTES <= QSOCKET_MESSAGE_BYTES_MAX, "joined, still a datagram");
+_Static_assert(QSOCKET_MESSAGE_BYTES_MAX <= UINT16_MAX && ENGINE_HAND_PACKETS <= UINT16_MAX &&
+		       QSOCKET_STREAMS_MAX <= UINT16_MAX,
+	       "segments, packets in hand and streams are counted in 16 bits");
+_Static_assert(QSOCKET_STREAMS_MAX < QSOCKET_HANDLES_MAX,
+	       "a link and all its streams have handles");
 
 struct host;
 
@@ -149,7 +174,7 @@ struct parcel {
 	uint32_t bytes;	  /* of payload */
 	uint16_t segment; /* of payload in a datagram, 0 = all in one */
 	uint16_t in_hand; /* packets of it in e->hand */
-	uint8_t dead;	  /* lost while in hand: freed with the last of them */
+	uint8_t dead;	  /* lost, or handed out whole: freed with the last of them */
 	uint8_t failed;	  /* enum qsocket_reason of a packet of it that was lost */
 	uint8_t to_len;	  /* 0: to the connected peer */
 	union address to;
@@ -165,6 +190,7 @@ struct outgoing {
 	uint32_t next;		/* in the free list, or held by its stream */
 	uint16_t errors, calls; /* what sending it took */
 	uint8_t state;		/* enum packet_state */
+	uint8_t partly;		/* the network took some of it */
 	int32_t last_error;
 };
 
@@ -207,10 +233,11 @@ struct engine {
 	uint32_t parcels_max;
 	struct engine_stream streams[QSOCKET_STREAMS_MAX];
 	struct outgoing hand[ENGINE_HAND_PACKETS];
-	uint32_t hand_free;
+	uint32_t hand_free, hand_len;
 	uint16_t waiting[QSOCKET_STREAMS_MAX]; /* streams */
 	uint32_t waiting_len;
 	uint32_t draining; /* streams */
+	uint8_t ended;	   /* a message has, since engine_drain() looked */
 	/* pacing */
 	uint64_t free_ns;   /* when the link will have sent all that was handed out */
 	uint64_t remainder; /* of the division that free_ns is a sum of */

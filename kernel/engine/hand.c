@@ -6,6 +6,8 @@
  * (qs_unsend), and until it is known QINFO says that they are queued. A
  * message's memory is freed with the last of its packets.
  */
+#include <assert.h>
+
 #include "engine.h"
 
 /* Counts a message's last packet into what is in hand, or out of it. */
@@ -46,7 +48,9 @@ uint32_t engine_hand(struct link *link, const struct qs_packet *packet)
 	uint32_t hand = e->hand_free;
 	struct outgoing *o = &e->hand[hand];
 
+	assert(hand != QS_NONE); /* ENGINE_HAND_CROWDED sees to that */
 	e->hand_free = o->next;
+	e->hand_len++;
 	*o = (struct outgoing){.packet = *packet, .state = PACKET_UNSENT};
 	set_range(parcel, o, link->policy.messages[packet->message].segment);
 	parcel->in_hand++;
@@ -67,6 +71,7 @@ static void release(struct link *link, uint32_t message)
 {
 	struct engine *e = link->state;
 
+	assert(!e->parcels[message].in_hand);
 	payload_free(&e->payload, e->parcels[message].chunk);
 	qs_free(&link->policy, message);
 }
@@ -77,6 +82,7 @@ void engine_reap(struct link *link)
 	uint32_t message;
 
 	while ((message = qs_reap(&link->policy)) != QS_NONE) {
+		e->ended = 1;
 		if (e->parcels[message].in_hand)
 			e->parcels[message].dead = 1;
 		else
@@ -94,17 +100,22 @@ void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
 	if (reason)
 		parcel->failed = reason;
 	if (reason || (o->packet.done && parcel->failed)) {
-		qs_unsend(&link->policy, &o->packet, parcel->failed, o->at > 0);
+		qs_unsend(&link->policy, &o->packet, parcel->failed, o->partly);
 		engine_reap(link);
 	} else {
 		qs_sent(&link->policy, &o->packet);
 	}
 	parcel->in_hand--;
+	assert(!o->packet.done || !parcel->in_hand); /* a stream keeps its order */
 	count(link, &o->packet, -1);
-	if (o->packet.done || (parcel->dead && !parcel->in_hand))
+	if (o->packet.done)
+		parcel->dead = 1;
+	if (parcel->dead && !parcel->in_hand)
 		release(link, message);
 	o->next = e->hand_free;
 	e->hand_free = hand;
+	e->hand_len--;
+	e->ended = 1;
 }
 
 void engine_wait(struct link *link, uint32_t stream, enum wait wait)

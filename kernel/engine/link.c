@@ -16,6 +16,7 @@
  * Senders wake the thread only out of deep sleep: for ENGINE_LINGER_NS after
  * the last packet it naps instead, and looks by itself.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static uint32_t take_held(struct link *link, uint64_t now_ns)
 
 		if (s->wait == WAIT_PAUSE && now_ns >= e->pause_ns)
 			s->wait = WAIT_OVER;
-		if (s->wait != WAIT_OVER || len + s->held_len > ENGINE_BATCH_PACKETS) {
+		if (s->wait != WAIT_OVER || s->leaving ||
+		    len + s->held_len > ENGINE_BATCH_PACKETS) {
 			i++;
 			continue;
 		}
@@ -73,7 +75,7 @@ static uint32_t take_held(struct link *link, uint64_t now_ns)
 			if (now_ns > due_ns) {
 				if (link->policy.streams[stream].lossy &&
 				    !(s->type == QSOCKET_TCP && o->at > 0)) {
-					engine_finish(link, hand, QSOCKET_ERROR);
+					engine_finish(link, hand, QSOCKET_EXPIRED);
 					continue;
 				}
 				engine_late(link, hand);
@@ -97,8 +99,8 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 	uint32_t len = e->waiting_len ? take_held(link, now_ns) : 0;
 	uint32_t bytes_max = burst_bytes(&link->policy);
 
-	while (len < ENGINE_BATCH_PACKETS && e->free_ns <= now_ns && e->pause_ns <= now_ns &&
-	       e->hand_free != QS_NONE) {
+	while (len < ENGINE_BATCH_PACKETS && e->free_ns <= now_ns && e->pause_ns <= now_ns) {
+		int crowded = e->hand_len >= ENGINE_HAND_CROWDED;
 		struct engine_stream *s;
 		struct qs_packet packet;
 
@@ -112,7 +114,9 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 		e->batch[len++] = engine_hand(link, &packet);
 		s = &e->streams[packet.stream];
 		s->busy++;
-		if (s->type == QSOCKET_TCP) /* one message at a time: it may take long */
+		/* one at a time: a TCP message may take long, and many held by some
+		 * streams must leave the others a place in hand */
+		if (s->type == QSOCKET_TCP || crowded)
 			qs_block(&link->policy, packet.stream, 1);
 	}
 	return len;
@@ -145,9 +149,11 @@ static void settle(struct link *link, uint32_t len, uint64_t now_ns)
 			engine_hold(link, hand, WAIT_PAUSE);
 			break;
 		case PACKET_SENT:
+			assert(!s->held_len); /* it has overtaken nothing */
 			engine_finish(link, hand, 0);
 			break;
 		default:
+			assert(o->state == PACKET_FAILED && !s->held_len);
 			engine_finish(link, hand, QSOCKET_ERROR);
 			if (s->type == QSOCKET_TCP) {
 				s->broken = 1;
@@ -279,7 +285,7 @@ static void *run(void *argument)
 			settle(link, len, busy_ns);
 			engine_reap(link);
 		}
-		if (e->draining)
+		if (e->draining && e->ended)
 			engine_drain(link);
 		if (len == 0) {
 			sleep_until_due(link, now_ns, busy_ns);

@@ -11,10 +11,11 @@
  * that cannot) the stream's datagrams go one by one from then on.
  *
  * An error is either the network's present state (a full buffer, a full
- * device queue: the packet is kept), another datagram's (an ICMP answer to an
- * earlier one, reported by whichever send comes next: tried again), or this
- * packet's own.
+ * device queue: the packet is kept, and what the batch has of its stream behind
+ * it), another datagram's (an ICMP answer to an earlier one, reported by
+ * whichever send comes next: tried again), or this packet's own.
  */
+#include <assert.h>
 #include <errno.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -162,9 +163,29 @@ static void took(struct engine *e, const struct load *load, uint32_t bytes)
 
 		o->at += part;
 		o->left -= part;
+		o->partly = 1;
 		bytes -= part;
 		if (!o->left)
 			o->state = PACKET_SENT;
+	}
+}
+
+/* Whether a datagram's error may be an earlier one's: what an ICMP answer to it
+ * is turned into, reported once by the next call on its socket (udp(7); the
+ * numbers are icmp_err_convert's and icmpv6_err_convert's in the kernel). */
+static int may_be_pending(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case ENONET:
+	case ENOPROTOOPT:
+	case EPROTO:
+		return 1;
+	default:
+		return 0;
 	}
 }
 
@@ -180,13 +201,15 @@ static enum packet_state judge(struct engine_stream *s, const struct load *load,
 	o->last_error = error;
 	if (error == ENOBUFS || error == ENOMEM)
 		return PACKET_PAUSED;
+	if (s->type == QSOCKET_UDP && may_be_pending(error) && *retries < ENGINE_RETRIES_MAX) {
+		(*retries)++;
+		return PACKET_UNSENT;
+	}
 	if (load->segment && (error == EINVAL || error == EIO || error == EOPNOTSUPP ||
 			      error == EMSGSIZE || error == ENOPROTOOPT)) {
 		s->no_gso = 1;
 		return PACKET_UNSENT;
 	}
-	if (error == ECONNREFUSED && s->type == QSOCKET_UDP && (*retries)++ < ENGINE_RETRIES_MAX)
-		return PACKET_UNSENT;
 	return PACKET_FAILED;
 }
 
@@ -204,6 +227,7 @@ static enum packet_state send_run(struct engine *e, uint32_t first, uint32_t end
 		int sent = sendmmsg(s->fd, e->messages, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		enum packet_state state = PACKET_UNSENT;
 
+		assert(len > 0);
 		o->calls++;
 		if (sent < 0) {
 			state = judge(s, &loads[0], o, errno, &retries);
@@ -224,19 +248,39 @@ static enum packet_state send_run(struct engine *e, uint32_t first, uint32_t end
 	return PACKET_SENT;
 }
 
+/* Packets of a stream that follow each other, and have not been put off. */
+static uint32_t run_end(struct engine *e, uint32_t first, uint32_t len)
+{
+	uint32_t stream = in_batch(e, first)->packet.stream, end = first + 1;
+
+	while (end < len && in_batch(e, end)->packet.stream == stream)
+		end++;
+	return end;
+}
+
+/* A stream keeps its order: behind a packet that found no room nothing of it
+ * is tried in this batch. */
+static void put_off(struct engine *e, uint32_t from, uint32_t len, uint32_t stream)
+{
+	for (uint32_t i = from; i < len; i++)
+		if (in_batch(e, i)->packet.stream == stream)
+			mark(e, i, i + 1, PACKET_NO_ROOM);
+}
+
 void engine_send_batch(struct engine *e, uint32_t len)
 {
 	uint32_t end;
 
 	for (uint32_t first = 0; first < len; first = end) {
-		uint32_t stream = in_batch(e, first)->packet.stream;
-
 		end = first + 1;
-		while (end < len && in_batch(e, end)->packet.stream == stream)
-			end++;
+		if (in_batch(e, first)->state != PACKET_UNSENT)
+			continue;
+		end = run_end(e, first, len);
 		if (send_run(e, first, end) == PACKET_PAUSED) {
 			mark(e, end, len, PACKET_PAUSED);
 			return;
 		}
+		if (in_batch(e, end - 1)->state == PACKET_NO_ROOM)
+			put_off(e, end, len, in_batch(e, first)->packet.stream);
 	}
 }

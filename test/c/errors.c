@@ -2,14 +2,45 @@
  * What the kernel may answer to a send, each answer given here in its place:
  * nothing is lost without being counted, nothing overtakes, nothing is cut.
  */
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "net.h"
+
+#define FDS_MAX 4096
 
 /* What the next calls answer: errors first, `times` of them, and then the
  * kernel, to at most `bytes_max` of a message if that is not 0. */
 static _Atomic int inject, inject_times, inject_bytes_max;
 static _Atomic uint32_t inject_random; /* if not 0: a mixture of answers */
+static _Atomic int inject_port;	       /* if not 0: only to sockets connected to it ... */
+static _Atomic char full[FDS_MAX];     /* ... which poll(2) finds full after EAGAIN */
+static _Atomic int gate, at_gate;      /* calls wait while it is closed (1) */
+
+static int is_meant(int fd)
+{
+	struct sockaddr_in peer = {0};
+	socklen_t len = sizeof(peer);
+
+	return !inject_port || (!getpeername(fd, (struct sockaddr *)&peer, &len) &&
+				ntohs(peer.sin_port) == inject_port);
+}
+
+int ppoll(struct pollfd *polls, nfds_t len, const struct timespec *timeout, const sigset_t *mask)
+{
+	struct timespec left = timeout ? *timeout : (struct timespec){0};
+	int ready;
+
+	for (nfds_t i = 0; i < len; i++)
+		if (full[polls[i].fd] && inject_times)
+			polls[i].fd = ~polls[i].fd; /* passed over */
+	ready = (int)syscall(SYS_ppoll, polls, len, timeout ? &left : NULL, mask, 8);
+	for (nfds_t i = 0; i < len; i++)
+		if (polls[i].fd < 0)
+			polls[i].fd = ~polls[i].fd;
+	return ready;
+}
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned len, int flags)
 {
@@ -17,15 +48,18 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned len, int flags)
 	int times = inject_times, bytes_max = inject_bytes_max;
 	uint32_t random = inject_random;
 
+	for (at_gate = gate; gate;)
+		usleep(100);
 	if (random) { /* a linear congruence: the same run each time */
 		inject_random = random = random * 1103515245u + 12345u;
 		errno = errors[(random >> 16) & 7];
 		if (errno)
 			return -1;
 	}
-	if (times > 0) {
+	if (times > 0 && is_meant(fd)) {
 		inject_times = times - 1;
 		errno = inject;
+		full[fd] = inject_port && inject == EAGAIN;
 		return -1;
 	}
 	if (bytes_max) {
@@ -59,8 +93,9 @@ static void open_pair(const char *scheduler)
 
 static const char *close_pair(void)
 {
-	inject_times = inject_bytes_max = 0;
+	inject_times = inject_bytes_max = inject_port = 0;
 	inject_random = 0;
+	memset((char *)full, 0, sizeof(full));
 	HOLDS(!call_close(link_handle, 0));
 	close(fd);
 	return NULL;
@@ -116,7 +151,124 @@ static const char *signal_arrives(void)
 
 static const char *earlier_refusal(void)
 {
-	return is_overcome(ECONNREFUSED, 3, 3);
+	static const int errors[] = {ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN,
+				     ENONET,	   ENOPROTOOPT,	 EPROTO};
+	const char *why = NULL;
+
+	for (size_t i = 0; !why && i < sizeof(errors) / sizeof(errors[0]); i++)
+		why = is_overcome(errors[i], 3, 3);
+	return why;
+}
+
+static int32_t open_periodic(uint16_t port)
+{
+	struct qsocket_args args = {.link = (uint32_t)link_handle,
+				    .type = QSOCKET_UDP,
+				    .attr.ipg_ns = 1000000000,
+				    .peer = loopback(AF_INET, port)};
+
+	return qsocketcall(QSOCKET, &args, sizeof(args));
+}
+
+/* A batch of a frame's first packet, another stream's message and the frame's
+ * second packet, whose first finds no room: the second must not overtake it,
+ * nor the frame's memory be given back with the second. */
+static const char *keeps_order_around_others(void)
+{
+	const uint32_t frame = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	struct qchange_args change = {.rate = 1000000}; /* a datagram of it is a packet */
+	struct qsocket_info info;
+	static char data[2000], got[2000];
+	uint16_t port;
+	int peer = plain_socket(AF_INET, SOCK_DGRAM, &port);
+	int32_t periodic;
+
+	open_pair("dwcs");
+	change.handle = (uint32_t)link_handle;
+	HOLDS(!qsocketcall(QCHANGE, &change, sizeof(change)));
+	periodic = open_periodic(port);
+	gate = 1;
+	HOLDS(send_bytes(stream, "a", 1, 0) == 1);
+	while (!at_gate)
+		usleep(100);
+	memset(data, 1, 1000);
+	memset(data + 1000, 2, 1000);
+	HOLDS(send_bytes(periodic, data, 2000, frame | 1000u << QSOCKET_SEGMENT_SHIFT) == 2000);
+	HOLDS(send_bytes(stream, "b", 1, 0) == 1);
+	usleep(10000); /* of the link's time, at the least: for one batch */
+	inject_port = port;
+	answer(EAGAIN, 1);
+	gate = 0;
+	HOLDS(receive(fd, got, sizeof(got)) == 1 && receive(fd, got, sizeof(got)) == 1);
+	HOLDS(send_bytes(stream, data, 1500, 0) == 1500); /* takes the memory that is free */
+	HOLDS(receive(peer, got, sizeof(got)) == 1000 && got[0] == 1 && got[999] == 1);
+	HOLDS(receive(peer, got, sizeof(got)) == 1000 && got[0] == 2 && got[999] == 2);
+	info = wait_until_idle(periodic);
+	HOLDS(info.sent == 1 && info.frames_sent[0] == 1 && balanced(&info));
+	close(peer);
+	return close_pair();
+}
+
+static int waits_for_room(int32_t handle)
+{
+	for (int tries = 0; tries < PATIENCE_MS * 10; tries++) {
+		if (call_info(handle).state & QSOCKET_STATE_BLOCKED)
+			return 1;
+		usleep(100);
+	}
+	return 0;
+}
+
+/* All the streams that a link can have but one wait for room, some with as
+ * much as a batch holds: the one still sends. */
+static const char *full_sockets_leave_room(void)
+{
+	struct rlimit files;
+	static int32_t waiting[QSOCKET_STREAMS_MAX];
+	struct qsocket_info info;
+	uint16_t port;
+	int peer = plain_socket(AF_INET, SOCK_DGRAM, &port);
+	const char *why;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max < FDS_MAX ? files.rlim_max : FDS_MAX;
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_cur < QSOCKET_STREAMS_MAX + 100)
+		return SKIP "too few files may be open";
+	open_pair("edf");
+	inject_port = port;
+	answer(EAGAIN, 1 << 30);
+	for (int i = 0; i < QSOCKET_STREAMS_MAX - 1; i++) {
+		int messages = i < 40 ? 64 : 3; /* a batch of packets */
+
+		waiting[i] = open_periodic(port);
+		HOLDS(waiting[i] > 0);
+		gate = i < 40;
+		at_gate = 0;
+		if (gate) {
+			HOLDS(send_bytes(stream, "x", 1, 0) == 1);
+			while (!at_gate)
+				usleep(10);
+		}
+		for (int n = 0; n < messages; n++)
+			HOLDS(send_bytes(waiting[i], "x", 1, 0) == 1);
+		gate = 0;
+		HOLDS(i >= 40 || waits_for_room(waiting[i]));
+	}
+	for (int i = 0; i < QSOCKET_STREAMS_MAX - 1; i++)
+		HOLDS(waits_for_room(waiting[i]));
+	for (int n = 0; n < 40; n++) {
+		char byte;
+
+		HOLDS(receive(fd, &byte, 1) == 1);
+	}
+	if ((why = send_numbers(0, 100)) || (why = expect_numbers(0, 100)))
+		return why;
+	answer(0, 0);
+	info = wait_until_idle(link_handle);
+	HOLDS(info.sent == info.offered && balanced(&info));
+	close(peer);
+	return close_pair();
 }
 
 static const char *expires_while_the_device_is_full(void)
@@ -131,7 +283,7 @@ static const char *expires_while_the_device_is_full(void)
 		HOLDS(balanced(&info));
 		usleep(1000);
 	} while (!dropped(&info));
-	HOLDS(info.dropped[QSOCKET_ERROR] == 1 && info.sent == 0 && info.last_error == ENOBUFS);
+	HOLDS(info.dropped[QSOCKET_EXPIRED] == 1 && info.sent == 0 && info.last_error == ENOBUFS);
 	return close_pair();
 }
 
@@ -332,6 +484,9 @@ int main(void)
 	check("ENOBUFS keeps what was not sent, in order", full_device());
 	check("EINTR is tried again", signal_arrives());
 	check("the error of an earlier datagram is tried again", earlier_refusal());
+	check("EAGAIN to a part of a frame holds the rest, whoever is between",
+	      keeps_order_around_others());
+	check("however many sockets are full, a stream with room sends", full_sockets_leave_room());
 	check("what expires while the device is full is dropped",
 	      expires_while_the_device_is_full());
 	check("what may not be dropped is late after the device was full",

@@ -163,7 +163,8 @@ static const char *reports_a_dead_network(void)
 	}
 	HOLDS(info.dropped[QSOCKET_ERROR] == 1 && info.sent == 1 && balanced(&info));
 	HOLDS(info.frames_dropped[0][QSOCKET_ERROR] == 1 && info.frames_sent[0] == 0);
-	HOLDS(info.last_error == ENETUNREACH && info.socket_errors == 1);
+	/* it could have been an earlier datagram's: tried 4 times more */
+	HOLDS(info.last_error == ENETUNREACH && info.socket_errors == 5);
 	return NULL;
 }
 
