@@ -3,14 +3,33 @@
  * The multiplexer: one entry for all calls, as socketcall(2) is for a
  * socket's. What a caller hands in is distrusted here, once: lengths and
  * handles in this file, what the structs say in engine/check.c. A host sees
- * nothing that was not checked.
+ * nothing that was not checked: each struct is copied once, before it is, as
+ * another thread of the caller's may write to it meanwhile.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
+
+/* A call's struct, as the caller had it when it was copied. */
+union args {
+	struct qsockinit_args qsockinit;
+	struct qsocket_args qsocket;
+	struct qattach_args qattach;
+	struct qchange_args qchange;
+	struct qinfo_args qinfo;
+	struct qsend_args qsend;
+	struct qclose_args qclose;
+};
+
+static void copy_in(void *to, const void *from, uint32_t bytes)
+{
+	memcpy(to, from, bytes);
+	__asm__ volatile("" : : "r"(to) : "memory"); /* the compiler may not read it again */
+}
 
 uint64_t qsocket_now(void)
 {
@@ -97,16 +116,16 @@ int32_t qsendto(uint32_t handle, const void *data, uint32_t data_len, uint32_t f
 	});
 }
 
-static int32_t call_qsend(void *args)
+static int32_t call_qsend(union args *args)
 {
-	const struct qsend_args *a = args;
+	const struct qsend_args *a = &args->qsend;
 
 	return zeroed(&a->to, sizeof(a->to)) ? message(a) : -EINVAL;
 }
 
-static int32_t call_qsendto(void *args)
+static int32_t call_qsendto(union args *args)
 {
-	return message_to(args);
+	return message_to(&args->qsend);
 }
 
 /* A device has one link in a process: asked for again, it is shared. */
@@ -127,9 +146,9 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 	return result;
 }
 
-static int32_t call_qsockinit(void *args)
+static int32_t call_qsockinit(union args *args)
 {
-	const struct qsockinit_args *a = args;
+	const struct qsockinit_args *a = &args->qsockinit;
 	int is_virtual = a->flags & QSOCKINIT_VIRTUAL;
 	struct link *link;
 	int32_t result;
@@ -172,9 +191,9 @@ unlock_table:
 	return result;
 }
 
-static int32_t call_qsocket(void *args)
+static int32_t call_qsocket(union args *args)
 {
-	const struct qsocket_args *a = args;
+	const struct qsocket_args *a = &args->qsocket;
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
@@ -189,9 +208,22 @@ static int32_t call_qsocket(void *args)
 	return result;
 }
 
-static int32_t call_qattach(void *args)
+/* Whether a link is open, and has sockets to attach. */
+static int32_t check_attach(uint32_t handle)
 {
-	const struct qattach_args *a = args;
+	struct link *link = lock_link(handle);
+	int32_t result;
+
+	if (!link)
+		return -EBADF;
+	result = link->host->name == QSOCKET_VIRTUAL ? -EOPNOTSUPP : 0;
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
+static int32_t call_qattach(union args *args)
+{
+	struct qattach_args *a = &args->qattach;
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
@@ -201,18 +233,27 @@ static int32_t call_qattach(void *args)
 		return -EINVAL;
 	if (a->fd < -1)
 		return -EBADF;
+	result = check_attach(a->link);
+	if (result)
+		return result;
+	/* this may take long: nobody waits for it */
+	a->fd = socket_find(a);
+	if (a->fd < 0)
+		return a->fd;
 	table_lock();
 	link = lock_link(a->link);
 	result = link ? link->host->attach(link, a) : -EBADF;
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
+	if (result < 0)
+		close(a->fd);
 	return result;
 }
 
-static int32_t call_qchange(void *args)
+static int32_t call_qchange(union args *args)
 {
-	const struct qchange_args *a = args;
+	const struct qchange_args *a = &args->qchange;
 	int32_t result = check_attr(&a->attr);
 	struct link *link;
 	uint32_t stream;
@@ -235,9 +276,9 @@ static int32_t call_qchange(void *args)
 	return result;
 }
 
-static int32_t call_qinfo(void *args)
+static int32_t call_qinfo(union args *args)
 {
-	struct qinfo_args *a = args;
+	struct qinfo_args *a = &args->qinfo;
 	struct link *link;
 	uint32_t stream;
 
@@ -267,9 +308,9 @@ static void shut(struct link *link)
 	link_free(link);
 }
 
-static int32_t call_qclose(void *args)
+static int32_t call_qclose(union args *args)
 {
-	const struct qclose_args *a = args;
+	const struct qclose_args *a = &args->qclose;
 	struct link *link;
 	uint32_t stream;
 	int32_t result = 0;
@@ -295,27 +336,61 @@ static int32_t call_qclose(void *args)
 	return result;
 }
 
-static int32_t call_qrun(struct qrun_args *a, uint32_t args_len)
+/* Has a link run in parts, whose events pass through this thread's stack. The
+ * events are the same as if it had run at once. */
+static int32_t run(struct link *link, struct qrun_args *a, struct qsocket_event *events)
 {
+	union {
+		struct qrun_args args;
+		char bytes[sizeof(struct qrun_args) +
+			   QRUN_PART_EVENTS * sizeof(struct qsocket_event)];
+	} part;
+	int32_t result;
+
+	a->events_len = 0;
+	do {
+		uint32_t left = a->events_max - a->events_len;
+
+		part.args = *a;
+		part.args.events_max = left < QRUN_PART_EVENTS ? left : QRUN_PART_EVENTS;
+		result = link->host->run(link, &part.args);
+		if (result < 0)
+			return result;
+		memcpy(events + a->events_len, part.args.events,
+		       (uint32_t)result * sizeof(*events));
+		a->events_len += (uint32_t)result;
+	} while ((uint32_t)result == part.args.events_max && a->events_len < a->events_max);
+	a->now_ns = part.args.now_ns;
+	return (int32_t)a->events_len;
+}
+
+static int32_t call_qrun(struct qrun_args *args, uint32_t args_len)
+{
+	struct qrun_args a;
 	struct link *link;
 	int32_t result;
 
-	if (a->events_max == 0 || a->events_max > QSOCKET_EVENTS_MAX)
+	copy_in(&a, args, sizeof(a));
+	if (a.events_max == 0 || a.events_max > QSOCKET_EVENTS_MAX)
 		return -ERANGE;
-	if (args_len != sizeof(*a) + a->events_max * sizeof(a->events[0]) || a->zero)
+	if (args_len != sizeof(a) + a.events_max * sizeof(a.events[0]) || a.zero)
 		return -EINVAL;
-	link = lock_link(a->link);
+	link = lock_link(a.link);
 	if (!link)
 		return -EBADF;
-	result = link->host->run(link, a);
+	result = run(link, &a, args->events);
 	pthread_mutex_unlock(&link->lock);
+	if (result >= 0) {
+		args->now_ns = a.now_ns;
+		args->events_len = a.events_len;
+	}
 	return result;
 }
 
 int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 {
 	static const struct {
-		int32_t (*call)(void *args);
+		int32_t (*call)(union args *args);
 		uint32_t args_len;
 	} calls[] = {
 		[QSOCKINIT] = {call_qsockinit, sizeof(struct qsockinit_args)},
@@ -327,6 +402,8 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 		[QSENDTO] = {call_qsendto, sizeof(struct qsend_args)},
 		[QCLOSE] = {call_qclose, sizeof(struct qclose_args)},
 	};
+	union args copy;
+	int32_t result;
 
 	if (call < QSOCKINIT || call > QRUN)
 		return -ENOSYS;
@@ -334,7 +411,13 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 		return -EFAULT;
 	if (call == QRUN)
 		return args_len < sizeof(struct qrun_args) ? -EINVAL : call_qrun(args, args_len);
-	return args_len == calls[call].args_len ? calls[call].call(args) : -EINVAL;
+	if (args_len != calls[call].args_len)
+		return -EINVAL;
+	copy_in(&copy, args, args_len);
+	result = calls[call].call(&copy);
+	if (call == QINFO && !result)
+		((struct qinfo_args *)args)->info = copy.qinfo.info;
+	return result;
 }
 
 int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len)

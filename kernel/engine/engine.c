@@ -212,14 +212,10 @@ static int32_t engine_add(struct link *link, const struct qsocket_args *args)
 
 static int32_t engine_attach(struct link *link, const struct qattach_args *args)
 {
-	struct engine_stream s = {.fd = -1, .type = (uint8_t)args->type};
-	int32_t result = socket_attach(&s, args);
+	struct engine_stream s = {.type = (uint8_t)args->type};
+	int32_t result = socket_attach(&s, args->fd);
 
-	if (!result)
-		result = open_handle(link, &args->attr, &s);
-	if (result < 0)
-		socket_close(&s, 0);
-	return result;
+	return result ? result : open_handle(link, &args->attr, &s);
 }
 
 static int32_t engine_change(struct link *link, uint32_t stream, const struct qchange_args *args)

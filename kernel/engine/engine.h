@@ -101,6 +101,7 @@ struct host {
 	int32_t (*open)(struct link *link, const struct qsockinit_args *args);
 	void (*shut)(struct link *link); /* its streams are closed already */
 	int32_t (*add)(struct link *link, const struct qsocket_args *args);
+	/* args->fd is a duplicate (socket_find), the host's if this succeeds */
 	int32_t (*attach)(struct link *link, const struct qattach_args *args);
 	int32_t (*change)(struct link *link, uint32_t stream, const struct qchange_args *args);
 	void (*describe)(struct link *link, uint32_t stream, struct qsocket_info *info);
@@ -296,7 +297,11 @@ uint32_t payload_iovecs(const struct payload *payload, uint32_t chunk, uint32_t 
 uint32_t address_of(const struct qsocket_addr *addr, union address *address);
 int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
 		    const struct qsocket_addr *peer);
-int32_t socket_attach(struct engine_stream *s, const struct qattach_args *args);
+/* A duplicate of the socket that QATTACH asks for. Looks through the process's
+ * descriptors if it has to: that is not for under a lock. */
+int32_t socket_find(const struct qattach_args *args);
+/* Makes it a stream's. */
+int32_t socket_attach(struct engine_stream *s, int fd);
 /* 0, or the -errno that a connection attempt ended with. */
 int32_t socket_connected(const struct engine_stream *s);
 /* `cut`: a message was begun and not finished; TCP resets the connection. */

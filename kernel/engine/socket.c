@@ -8,15 +8,10 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine.h"
-
-/* Bytes of a TCP socket's buffer that the kernel has not sent yet: what lies
- * there can be neither reordered nor dropped any more. */
-#define TCP_UNSENT_BYTES 65536
-
-#define FIRST_FD 3
 
 uint32_t address_of(const struct qsocket_addr *addr, union address *address)
 {
@@ -36,7 +31,7 @@ uint32_t address_of(const struct qsocket_addr *addr, union address *address)
 
 static int32_t open_tcp(int fd)
 {
-	int one = 1, unsent = TCP_UNSENT_BYTES;
+	int one = 1, unsent = ENGINE_TCP_UNSENT_BYTES;
 
 	/* a message is a write of its own, and must not wait for the next */
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
@@ -91,109 +86,189 @@ close_fd:
 	return error;
 }
 
-/* An address as a socket of either family may give it: IPv4 mapped into IPv6
- * (RFC 4291, section 2.5.5.2). */
-static void map_address(const union address *address, uint8_t bytes[16], uint16_t *port)
+/* How well a socket answers a request, worst first. */
+enum match { MATCH_NONE, MATCH_MAPPED, MATCH_EXACT };
+
+static int takes_ipv4(int fd)
 {
-	memset(bytes, 0, 16);
-	if (address->any.sa_family == AF_INET6) {
-		memcpy(bytes, &address->in6.sin6_addr, 16);
-		*port = address->in6.sin6_port;
-		return;
-	}
-	*port = address->in.sin_port;
-	if (address->in.sin_addr.s_addr != INADDR_ANY) {
-		bytes[10] = bytes[11] = 0xff;
-		memcpy(bytes + 12, &address->in.sin_addr, 4);
-	}
+	int only = 0;
+	socklen_t len = sizeof(only);
+
+	return !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) && !only;
 }
 
-static int same_address(const struct qsocket_addr *wanted, const union address *found)
+/* Whether an IPv6 address stands for an IPv4 one: mapped (RFC 4291, section
+ * 2.5.5.2), or the wildcard for the wildcard. */
+static int same_mapped(const struct in6_addr *in6, const struct in_addr *in)
+{
+	if (IN6_IS_ADDR_UNSPECIFIED(in6))
+		return in->s_addr == INADDR_ANY;
+	return IN6_IS_ADDR_V4MAPPED(in6) && !memcmp(in6->s6_addr + 12, in, sizeof(*in));
+}
+
+static enum match match_in6(const struct sockaddr_in6 *wanted, const struct sockaddr_in6 *found)
+{
+	if (wanted->sin6_port != found->sin6_port ||
+	    !IN6_ARE_ADDR_EQUAL(&wanted->sin6_addr, &found->sin6_addr))
+		return MATCH_NONE;
+	/* a scope says which of several equal link-local addresses; 0 is any */
+	return wanted->sin6_scope_id && found->sin6_scope_id &&
+			       wanted->sin6_scope_id != found->sin6_scope_id
+		       ? MATCH_NONE
+		       : MATCH_EXACT;
+}
+
+/* An IPv6 socket may serve IPv4 as well; an IPv4 one never serves IPv6. */
+static enum match match_address(int fd, const struct qsocket_addr *wanted,
+				const union address *found)
 {
 	union address address;
-	uint8_t a[16], b[16];
-	uint16_t a_port, b_port;
 
 	address_of(wanted, &address);
-	map_address(&address, a, &a_port);
-	map_address(found, b, &b_port);
-	return a_port == b_port && !memcmp(a, b, sizeof(a));
+	if (wanted->family == AF_INET6)
+		return found->any.sa_family == AF_INET6 ? match_in6(&address.in6, &found->in6)
+							: MATCH_NONE;
+	if (found->any.sa_family == AF_INET)
+		return address.in.sin_port == found->in.sin_port &&
+				       address.in.sin_addr.s_addr == found->in.sin_addr.s_addr
+			       ? MATCH_EXACT
+			       : MATCH_NONE;
+	return address.in.sin_port == found->in6.sin6_port && takes_ipv4(fd) &&
+			       same_mapped(&found->in6.sin6_addr, &address.in.sin_addr)
+		       ? MATCH_MAPPED
+		       : MATCH_NONE;
 }
 
-/* Whether a descriptor is the socket asked for; 0 or why not. */
-static int32_t check_socket(int fd, const struct qattach_args *args)
+static int32_t check_type(int fd, uint32_t type)
 {
-	int wanted = args->type == QSOCKET_TCP ? SOCK_STREAM : SOCK_DGRAM, type;
-	union address address;
-	socklen_t len = sizeof(type);
+	int wanted = type == QSOCKET_TCP ? SOCK_STREAM : SOCK_DGRAM, found, family;
+	socklen_t len = sizeof(found);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len))
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &found, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len))
 		return -errno;
-	len = sizeof(address);
-	memset(&address, 0, sizeof(address));
+	if (family != AF_INET && family != AF_INET6)
+		return -EAFNOSUPPORT;
+	return found == wanted ? 0 : -ENOTSOCK;
+}
+
+/* enum match, or why a descriptor is not the socket asked for. */
+static int32_t match_socket(int fd, const struct qattach_args *args)
+{
+	enum match local = MATCH_EXACT, peer = MATCH_EXACT;
+	int32_t error = check_type(fd, args->type);
+	union address address = {0};
+	socklen_t len = sizeof(address);
+
+	if (error)
+		return error;
 	if (getsockname(fd, &address.any, &len))
 		return -errno;
-	if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6)
-		return -EAFNOSUPPORT;
-	if (type != wanted)
-		return -ENOTSOCK;
-	if (args->local.family && !same_address(&args->local, &address))
+	if (args->local.family)
+		local = match_address(fd, &args->local, &address);
+	if (local == MATCH_NONE)
 		return -ENOENT;
 	if (!args->peer.family && args->type == QSOCKET_UDP)
-		return 0;
+		return (int32_t)local;
 	len = sizeof(address);
-	memset(&address, 0, sizeof(address));
 	if (getpeername(fd, &address.any, &len))
 		return -errno;
-	return !args->peer.family || same_address(&args->peer, &address) ? 0 : -ENOENT;
+	if (args->peer.family)
+		peer = match_address(fd, &args->peer, &address);
+	if (peer == MATCH_NONE)
+		return -ENOENT;
+	return (int32_t)(local < peer ? local : peer);
 }
 
-/* Looks through this process's descriptors. */
-static int32_t find_socket(const struct qattach_args *args)
+/* A duplicate of a descriptor that matches, and how well. Another thread may
+ * close the descriptor, and its number be given out again, at any time: what
+ * the duplicate is counts. It is only taken of what looks right, as closing one
+ * of a file would give up the process's locks on it (fcntl(2)). */
+static int32_t duplicate(int fd, const struct qattach_args *args, int32_t *match)
+{
+	int32_t result = match_socket(fd, args);
+	int copy;
+
+	if (result < 0)
+		return result;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, ENGINE_FD_MIN);
+	if (copy < 0)
+		return -errno;
+	*match = match_socket(copy, args);
+	if (*match >= 0)
+		return copy;
+	close(copy);
+	return *match;
+}
+
+static int same_socket(int a, int b)
+{
+	struct stat of_a, of_b;
+
+	return !fstat(a, &of_a) && !fstat(b, &of_b) && of_a.st_ino == of_b.st_ino &&
+	       of_a.st_dev == of_b.st_dev;
+}
+
+/* Looks through this process's descriptors for the socket that matches best. */
+static int32_t search(const struct qattach_args *args)
 {
 	DIR *directory = opendir("/proc/self/fd");
+	int32_t found = -ENOENT, best = MATCH_NONE;
 	const struct dirent *entry;
-	int found = -ENOENT;
+	int several = 0;
 
 	if (!directory)
 		return -errno;
-	while (found < 0 && (entry = readdir(directory))) {
+	while ((entry = readdir(directory))) {
 		char *end;
 		long fd = strtol(entry->d_name, &end, 10);
+		int32_t copy, match;
 
-		if (end != entry->d_name && !*end && !check_socket((int)fd, args))
-			found = (int)fd;
+		if (end == entry->d_name || *end)
+			continue;
+		copy = duplicate((int)fd, args, &match);
+		if (copy < 0)
+			continue;
+		if (match > best) {
+			if (found >= 0)
+				close(found);
+			found = copy;
+			best = match;
+			several = 0;
+			continue;
+		}
+		several |= match == best && !same_socket(copy, found);
+		close(copy);
 	}
 	closedir(directory);
-	return found;
+	if (!several)
+		return found;
+	close(found);
+	return -ENOTUNIQ;
 }
 
-/* Takes a duplicate: the program may go on using its own descriptor, and may
- * close it. What it has set on the socket is left as it is. */
-int32_t socket_attach(struct engine_stream *s, const struct qattach_args *args)
+int32_t socket_find(const struct qattach_args *args)
 {
-	int32_t fd = args->fd, error;
-	union address address;
+	int32_t match;
+
+	return args->fd >= 0 ? duplicate(args->fd, args, &match) : search(args);
+}
+
+/* The program may go on using its own descriptor, and may close it. What it
+ * has set on the socket is left as it is. */
+int32_t socket_attach(struct engine_stream *s, int fd)
+{
+	union address address = {0};
 	socklen_t len = sizeof(address);
 
-	if (fd >= 0) {
-		error = check_socket(fd, args);
-		if (error)
-			return error;
-	} else {
-		fd = find_socket(args);
-		if (fd < 0)
-			return fd;
-	}
-	memset(&address, 0, sizeof(address));
 	s->attached = 1;
 	s->connected = !getpeername(fd, &address.any, &len);
 	len = sizeof(address);
 	if (getsockname(fd, &address.any, &len))
 		return -errno;
 	s->family = address.any.sa_family;
-	s->fd = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD);
-	return s->fd < 0 ? -errno : 0;
+	s->fd = fd;
+	return 0;
 }
 
 int32_t socket_connected(const struct engine_stream *s)
@@ -209,21 +284,24 @@ int32_t socket_connected(const struct engine_stream *s)
 /* A TCP receiver must never take the part of a message for the whole: where
  * one was cut, the connection is reset (connect(2) to AF_UNSPEC does that even
  * while the program has the socket open itself), so that its reader sees an
- * error. Otherwise what the socket has taken is still delivered, unless the
- * peer sent what nobody read: then closing would reset as well, so that is
- * read first. */
+ * error. Otherwise what the socket has taken is still delivered, and the end
+ * is said at once (shutdown(2)), whoever has inherited the socket. If the peer
+ * sent what nobody read, closing would reset as well, so that is read first. */
 void socket_close(struct engine_stream *s, int cut)
 {
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-	char unread[4096];
+	char unread[ENGINE_DISCARD_BYTES];
 
 	if (s->fd < 0)
 		return;
 	if (cut)
 		connect(s->fd, &nobody, sizeof(nobody));
-	for (int i = 0; s->type == QSOCKET_TCP && !s->attached && i < ENGINE_DISCARD_READS_MAX; i++)
-		if (recv(s->fd, unread, sizeof(unread), MSG_DONTWAIT) <= 0)
-			break;
+	if (s->type == QSOCKET_TCP && !s->attached) {
+		shutdown(s->fd, SHUT_WR);
+		for (int i = 0; i < ENGINE_DISCARD_READS_MAX; i++)
+			if (recv(s->fd, unread, sizeof(unread), MSG_DONTWAIT) <= 0)
+				break;
+	}
 	close(s->fd);
 	s->fd = -1;
 }

@@ -122,6 +122,41 @@ static const char *forks(void)
 	return NULL;
 }
 
+/* A child that has inherited a connection does not keep its end from the peer. */
+static const char *ends_a_connection_despite_a_child(void)
+{
+	uint16_t port;
+	int server = plain_socket(AF_INET, SOCK_STREAM, &port), ends[2], peer;
+	int32_t link = call_init("dwcs", FAST, 0), stream;
+	pid_t child;
+	char byte;
+
+	HOLDS(!listen(server, 1) && !pipe(ends));
+	stream = open_stream(link, QSOCKET_TCP, loopback(AF_INET, port));
+	peer = accept(server, NULL, NULL);
+	HOLDS(send_bytes(stream, data, sizeof(data), 0) == sizeof(data));
+	for (size_t at = 0; at < sizeof(got);) {
+		int part = receive(peer, got + at, sizeof(got) - at);
+
+		HOLDS(part > 0);
+		at += (size_t)part;
+	}
+	child = fork();
+	if (!child) {
+		close(ends[1]);
+		_exit((int)read(ends[0], &byte, 1)); /* until the parent is through */
+	}
+	HOLDS(!call_close(stream, 0));
+	HOLDS(receive(peer, got, sizeof(got)) == 0);
+	close(ends[0]);
+	close(ends[1]);
+	waitpid(child, NULL, 0);
+	HOLDS(!call_close(link, 0));
+	close(peer);
+	close(server);
+	return NULL;
+}
+
 static const char *handles_are_not_used_twice(void)
 {
 	int32_t link = call_init("fifo", FAST, 0), before = 0;
@@ -156,6 +191,8 @@ int main(void)
 	check("QCLOSE discards what is queued", discards());
 	check("QCLOSE_DRAIN sends what is queued", drains());
 	check("QCLOSE of a link closes its streams", link_closes_its_streams());
+	check("QCLOSE ends a TCP connection that a child has inherited",
+	      ends_a_connection_despite_a_child());
 	check("a closed handle is not given out again soon", handles_are_not_used_twice());
 	check("a link refuses one stream too many", a_link_has_room_for_its_streams());
 	return check_end();

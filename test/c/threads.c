@@ -162,9 +162,54 @@ static const char *closes_under_use(void)
 	return whys[0] ? whys[0] : whys[1];
 }
 
+static struct qsend_args changing;
+
+static void *change_arguments(void *argument)
+{
+	volatile uint32_t *data_len = &changing.data_len;
+
+	(void)argument;
+	while (!stop) {
+		*data_len = 100;
+		*data_len = 200000000; /* what is not checked is copied, and more than there is */
+	}
+	return NULL;
+}
+
+/* What is used is what was checked. */
+static const char *reads_its_arguments_once(void)
+{
+	static char data[100];
+	pthread_t changer;
+	int fd;
+
+#ifdef __SANITIZE_THREAD__
+	return SKIP "ThreadSanitizer sees the race that this is about";
+#endif
+	fd = plain_socket(AF_INET, SOCK_DGRAM, &port);
+	link_handle = call_init("fifo", 1000000, 0);
+	changing = (struct qsend_args){
+		.handle = (uint32_t)open_stream(link_handle, QSOCKET_UDP, loopback(AF_INET, port)),
+		.data = (uintptr_t)data,
+		.data_len = sizeof(data)};
+	stop = 0;
+	pthread_create(&changer, NULL, change_arguments, NULL);
+	for (int i = 0; i < 300000; i++) {
+		int32_t result = qsocketcall(QSEND, &changing, sizeof(changing));
+
+		HOLDS(result == sizeof(data) || result == -EMSGSIZE || result == -ENOBUFS);
+	}
+	stop = 1;
+	pthread_join(changer, NULL);
+	HOLDS(!call_close(link_handle, 0));
+	close(fd);
+	return NULL;
+}
+
 int main(void)
 {
 	check("threads send, look and change at once", share_a_link());
 	check("links and streams are closed while others use them", closes_under_use());
+	check("an argument that changes during a call is read once", reads_its_arguments_once());
 	return check_end();
 }
