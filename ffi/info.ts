@@ -62,9 +62,16 @@ export interface SocketInfo {
   /** Messages dropped by drop priority, 0 to 6, and "never" at 7. */
   droppedByPriority: readonly number[];
   queued: number;
+  /**
+   * As `offeredBytes`, `sentBytes` and `droppedBytes`: what the messages cost the link, headers
+   * included. That is 28 bytes a datagram over IPv4, 48 over IPv6.
+   */
   queuedBytes: number;
+  /** Cost on the link, headers included. */
   offeredBytes: number;
+  /** Cost on the link, headers included; late messages' too. */
   sentBytes: number;
+  /** Cost on the link that was saved, headers included. */
   droppedBytes: number;
   frames: FrameCounts;
   /** The current loss window: losses that it still allows, of messages that are left in it. */
