@@ -6,6 +6,10 @@ for (const [name, errno] of Object.entries(constants.errno)) {
   // Two names may share a number (EAGAIN and EWOULDBLOCK): the first one listed is kept.
   if (!NAMES.has(errno)) NAMES.set(errno, name);
 }
+// Linux's, which node:os does not list.
+for (const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112]] as const) {
+  NAMES.set(errno, name);
+}
 
 /** What an error number means here, where the system's own words would mislead. */
 const MEANINGS: Record<string, string> = {
@@ -19,6 +23,7 @@ const MEANINGS: Record<string, string> = {
   ENOBUFS: "the queue is full, and holds nothing that is worth less",
   ENODEV: "there is no such network device",
   ENOSPC: "too many links or streams are open",
+  ENOTUNIQ: "several sockets match; give the peer, or the descriptor as { fd }",
   EPERM: "this needs root, or the capability CAP_NET_ADMIN",
   EPIPE: "the connection is gone",
   EPROTO: "frame marks are out of order: a frame is started, continued and ended, one at a time",
