@@ -194,6 +194,32 @@ static const char *waits_for_an_expiry(void)
 	return NULL;
 }
 
+/* A stream that was served far ahead of its period has its next release far
+ * off. With a new period it starts anew beside an equal one. */
+static const char *a_new_period_forgets_the_old(void)
+{
+	struct qchange_args change = {0};
+	int32_t slow = open_stream(1000 * MS, 0), fast = open_stream(2 * MS, 0);
+	uint32_t served[2] = {0};
+
+	stream_handle = slow;
+	for (int i = 0; i < 20; i++)
+		HOLDS(send_at(0, 1000, 0, 0) == 1000);
+	HOLDS(run(20 * MS, 64) == 20);
+	change.handle = (uint32_t)slow;
+	change.attr.ipg_ns = 2 * MS;
+	HOLDS(!qsocketcall(QCHANGE, &change, sizeof(change)));
+	for (int i = 0; i < 40; i++) {
+		stream_handle = i % 2 ? slow : fast;
+		HOLDS(send_at(20 * MS, 1000, 0, 0) == 1000);
+	}
+	HOLDS(run(40 * MS, 64) == 20);
+	for (int i = 0; i < 20; i++)
+		served[runs->events[i].stream == (uint32_t)slow]++;
+	HOLDS(served[0] == 10 && served[1] == 10);
+	return NULL;
+}
+
 int main(void)
 {
 	static const struct {
@@ -210,6 +236,8 @@ int main(void)
 		{"QCLOSE_DRAIN sends what is queued on a virtual link", "dwcs", drains_and_closes},
 		{"QCLOSE discards what is queued on a virtual link", "dwcs", discards},
 		{"an idle virtual link wakes for an expiry", "dwcs", waits_for_an_expiry},
+		{"QCHANGE to a new period forgets the debts of the old", "dwcs",
+		 a_new_period_forgets_the_old},
 	};
 
 	runs = calloc(1, sizeof(*runs) + 65536 * sizeof(runs->events[0]));
