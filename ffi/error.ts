@@ -14,11 +14,11 @@ for (const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112
 /** What an error number means here, where the system's own words would mislead. */
 const MEANINGS: Record<string, string> = {
   EACCES: "this needs root, or the capability CAP_NET_ADMIN",
-  EBADF: "it is closed, or was never open",
-  EBUSY: "another scheduler is in charge there already",
+  EBADF: "it is closed",
+  EBUSY: "the device has another scheduler already",
   EDESTADDRREQ: "the socket is not connected; give the peer with sendto",
   EMFILE: "too many sockets are open",
-  EMSGSIZE: "the message or its frame is too large (65507 bytes, 1024 messages)",
+  EMSGSIZE: "the message is too large: a datagram carries 65507 bytes at most, 64 segments",
   ENFILE: "too many sockets are open",
   ENOBUFS: "the queue is full, and holds nothing that is worth less",
   ENODEV: "there is no such network device",

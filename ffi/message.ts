@@ -73,6 +73,7 @@ export function deadlineUs(options: MessageOptions, now?: number): number {
     if (deadlineAt !== undefined) {
       throw new TypeError("Cannot send: give deadline or deadlineAt, not both");
     }
+    if (typeof deadline !== "number") refuse("deadline", "must be milliseconds", deadline);
     if (deadline <= 0) throw new RangeError(`Cannot send: deadline is in the past: ${deadline} ms`);
     const us = Math.max(1, Math.round(deadline * 1000));
     if (!(us <= DEADLINE_US_MAX)) {
@@ -81,6 +82,7 @@ export function deadlineUs(options: MessageOptions, now?: number): number {
     return us;
   }
   if (deadlineAt === undefined) return 0;
+  if (typeof deadlineAt !== "number") refuse("deadlineAt", "must be milliseconds", deadlineAt);
   const us = Math.round((deadlineAt - (now ?? monotonic())) * 1000);
   if (!(us <= DEADLINE_US_MAX)) {
     refuse("deadlineAt", `must be at most ${DEADLINE_US_MAX / 1000} ms from now`, deadlineAt);

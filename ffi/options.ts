@@ -227,5 +227,7 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, doing: str
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
   if (value === null || typeof value !== "object") return String(value);
-  return Array.isArray(value) ? "an array" : `a ${value.constructor?.name ?? "bare"} object`;
+  if (Array.isArray(value)) return "an array";
+  const name = value.constructor?.name ?? "Object";
+  return name === "Object" ? "an object" : `an object of class ${name}`;
 }

@@ -4,7 +4,7 @@
 import { constants } from "node:os";
 import { addressFields, peerStruct } from "./address.ts";
 import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
-import { CALL, ENUM, FLAG } from "./abi.ts";
+import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { failure, type QError } from "./error.ts";
 import { readInfo, type SocketInfo } from "./info.ts";
 import { Args, qchangeArgs, qcloseArgs, qsocketArgs } from "./layout.ts";
@@ -20,6 +20,8 @@ import type {
 } from "./options.ts";
 import { statsStream, writableQueue } from "./stream.ts";
 
+const FRAME_TOO_LONG =
+  `the frame has no end after ${LIMIT.QSOCKET_FRAME_MESSAGES_MAX} messages, and was dropped`;
 const openArgs = new Args(qsocketArgs);
 const changeArgs = new Args(qchangeArgs);
 const closeArgs = new Args(qcloseArgs);
@@ -88,7 +90,7 @@ export class QSocket implements Disposable {
    */
   send(data: Uint8Array, options?: MessageOptions): number {
     const result = this.#offer(data, options);
-    if (result < 0) throw this.#failure("qsend", result, "send");
+    if (result < 0) throw this.#failure("qsend", result, "send", options);
     return result;
   }
 
@@ -107,7 +109,7 @@ export class QSocket implements Disposable {
   sendto(data: Uint8Array, to: Address, options?: MessageOptions): number {
     const result = this.#offerTo(data, to, options);
     if (result < 0) {
-      throw this.#failure("qsendto", result, `send to ${to.hostname} port ${to.port}`);
+      throw this.#failure("qsendto", result, `send to ${to.hostname} port ${to.port}`, options);
     }
     return result;
   }
@@ -221,8 +223,16 @@ export class QSocket implements Disposable {
     return this.#sendto(this.#handle, data, data.byteLength, flags, deadlineUs(options), peer);
   }
 
-  #failure(call: string, result: number, doing: string): QError {
-    const error = failure(call, result, doing);
+  #failure(call: string, result: number, doing: string, options?: MessageOptions): QError {
+    const continues = options?.frame === "middle" || options?.frame === "end";
+    const words: Record<string, string> = {
+      EBADF: "the socket is closed",
+      EPROTO: continues
+        ? `no frame was started that this "${options.frame}" could belong to`
+        : 'a frame was started before; its "end" comes first',
+    };
+    if (continues) words.EMSGSIZE = FRAME_TOO_LONG;
+    const error = failure(call, result, doing, words);
     if (error.code !== "EPIPE") return error;
     const { lastError } = this.info();
     if (lastError === null || lastError === "EPIPE") return error;

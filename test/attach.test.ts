@@ -180,7 +180,7 @@ test("attach refuses what is no socket, with a sentence", async () => {
   const cases: [unknown, string, RegExp][] = [
     [null, "TypeError", /target must be a socket or \{ fd \}, got null/],
     [7, "TypeError", /target must be a socket or \{ fd \}, got 7/],
-    [{}, "TypeError", /must be a socket that is bound or connected, or \{ fd \}, got a Object/],
+    [{}, "TypeError", /must be a socket that is bound or connected, or \{ fd \}, got an object/],
     [idle, "TypeError", /must be a socket that is bound or connected/],
     [{ fd: -1 }, "RangeError", /fd must be an open descriptor, got -1/],
     [{ fd: 1.5 }, "RangeError", /fd must be an open descriptor, got 1.5/],

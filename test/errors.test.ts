@@ -104,7 +104,7 @@ test("a device has one scheduler and one rate", () => {
   using first = qsockinit({ device: "lo", rate: FAST, scheduler: "edf" });
   assert.throws(() => qsockinit({ device: "lo", rate: FAST, scheduler: "fifo" }), {
     code: "EBUSY",
-    message: "Cannot open link lo: another scheduler is in charge there already (EBUSY)",
+    message: "Cannot open link lo: the device has another scheduler already (EBUSY)",
   });
   assert.throws(() => qsockinit({ device: "lo", rate: 1, scheduler: "edf" }), { code: "EEXIST" });
   using second = qsockinit({ device: "lo", rate: FAST, scheduler: "edf" });

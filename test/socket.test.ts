@@ -188,13 +188,35 @@ test("frames whose marks are out of order are refused with EPROTO and not counte
   await using peer = await udpPeer();
   using link = qsockinit({ rate: FAST });
   using socket = link.open({ to: peer.address });
-  assert.throws(() => socket.send(message(1), { frame: "middle" }), { code: "EPROTO" });
+  assert.throws(() => socket.send(message(1), { frame: "middle" }), {
+    code: "EPROTO",
+    message: 'Cannot send: no frame was started that this "middle" could belong to (EPROTO)',
+  });
   socket.send(message(1), { frame: "start" });
-  assert.throws(() => socket.send(message(1), { frame: "whole" }), { code: "EPROTO" });
+  assert.throws(() => socket.send(message(1), { frame: "whole" }), {
+    code: "EPROTO",
+    message: 'Cannot send: a frame was started before; its "end" comes first (EPROTO)',
+  });
   assert.equal(socket.info().frameOpen, true);
   socket.send(message(1), { frame: "end" });
   assert.equal(socket.info().frameOpen, false);
   assert.equal(socket.info().offered, 2);
+});
+
+test("a frame that never ends is refused when it is too long, and the next one is sent", async () => {
+  await using peer = await udpPeer();
+  using link = qsockinit({ rate: FAST });
+  using socket = link.open({ to: peer.address });
+  socket.send(message(0), { frame: "start" });
+  for (let count = 1; count < 1024; count++) socket.send(message(0), { frame: "middle" });
+  assert.throws(() => socket.send(message(0), { frame: "middle" }), {
+    code: "EMSGSIZE",
+    message: "Cannot send: the frame has no end after 1024 messages, and was dropped (EMSGSIZE)",
+  });
+  assert.equal(socket.info().dropped.frame, 1024);
+  socket.send(message(7), { frame: "whole" });
+  await peer.until(({ received }) => received.length === 1);
+  assert.equal(peer.received[0][0], 7);
 });
 
 test("every message that was accepted is in one counter, at every moment", async () => {
