@@ -2,13 +2,13 @@
  *
  * The multiplexer: one entry for all calls, as socketcall(2) is for a
  * socket's. What a caller hands in is distrusted here, once: lengths and
- * handles in this file, what the structs say in engine/check.c. A host sees
- * nothing that was not checked: each struct is copied once, before it is, as
- * another thread of the caller's may write to it meanwhile.
+ * handles in this file, the handle of a message in engine/message.c, what the
+ * structs say in engine/check.c. A host sees nothing that was not checked:
+ * each struct is copied once, before it is, as another thread of the caller's
+ * may write to it meanwhile.
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,8 +39,7 @@ uint64_t qsocket_now(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* A link that is open, locked, or a stream; -EBADF for the one in place of
- * the other. */
+/* A link that is open, locked; NULL for a stream in its place. */
 static struct link *lock_link(uint32_t handle)
 {
 	uint32_t stream;
@@ -53,79 +52,16 @@ static struct link *lock_link(uint32_t handle)
 	return link;
 }
 
-static struct link *lock_stream(uint32_t handle, uint32_t *stream)
-{
-	struct link *link = handle_lock(handle, stream);
-
-	if (link && *stream == QS_NONE) {
-		pthread_mutex_unlock(&link->lock);
-		return NULL;
-	}
-	return link;
-}
-
-static int32_t message(const struct qsend_args *args)
-{
-	int32_t result = check_message(args);
-	struct link *link;
-	uint32_t stream;
-
-	if (result)
-		return result;
-	link = lock_stream(args->handle, &stream);
-	if (!link)
-		return -EBADF;
-	result = link->host->send(link, stream, args);
-	pthread_mutex_unlock(&link->lock);
-	return result;
-}
-
-int32_t qsend(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
-	      uint32_t deadline_us)
-{
-	return message(&(struct qsend_args){
-		.handle = handle,
-		.flags = flags,
-		.data = (uintptr_t)data,
-		.data_len = data_len,
-		.deadline_us = deadline_us,
-	});
-}
-
-static int32_t message_to(const struct qsend_args *args)
-{
-	int32_t error = check_peer(&args->to);
-
-	if (error)
-		return error;
-	return args->to.family ? message(args) : -EDESTADDRREQ;
-}
-
-int32_t qsendto(uint32_t handle, const void *data, uint32_t data_len, uint32_t flags,
-		uint32_t deadline_us, const struct qsocket_addr *to)
-{
-	if (!to)
-		return -EFAULT;
-	return message_to(&(struct qsend_args){
-		.handle = handle,
-		.flags = flags,
-		.data = (uintptr_t)data,
-		.data_len = data_len,
-		.deadline_us = deadline_us,
-		.to = *to,
-	});
-}
-
 static int32_t call_qsend(union args *args)
 {
 	const struct qsend_args *a = &args->qsend;
 
-	return zeroed(&a->to, sizeof(a->to)) ? message(a) : -EINVAL;
+	return zeroed(&a->to, sizeof(a->to)) ? message_send(a) : -EINVAL;
 }
 
 static int32_t call_qsendto(union args *args)
 {
-	return message_to(&args->qsend);
+	return message_send_to(&args->qsend);
 }
 
 /* A device has one link in a process: asked for again, it is shared. */
@@ -418,11 +354,4 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 	if (call == QINFO && !result)
 		((struct qinfo_args *)args)->info = copy.qinfo.info;
 	return result;
-}
-
-int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len)
-{
-	ssize_t sent = send(fd, data, data_len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	return sent < 0 ? -errno : (int32_t)sent;
 }

@@ -121,6 +121,10 @@ int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
 		   const struct qsocket_addr *peer);
 int32_t check_message(const struct qsend_args *args);
 
+/* message.c: a message from a caller, results as of qsocketcall() */
+int32_t message_send(const struct qsend_args *args);
+int32_t message_send_to(const struct qsend_args *args); /* args->to must say where */
+
 /* handle.c */
 void table_lock(void);
 void table_unlock(void);
