@@ -151,15 +151,24 @@ interface Results {
   runs: RunReport[];
 }
 
-/** Runs the demo as a user would, under the runtime that runs this test. */
-async function demo(args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+/**
+ * Runs the demo as a user would, under the runtime that runs this test; `hear` is given what it has
+ * printed so far, and its process.
+ */
+async function demo(
+  args: string[],
+  hear: (out: string, pid: number) => void = () => {},
+): Promise<{ code: number | null; out: string; err: string }> {
   const command = process.versions.deno ? ["run", "-A", "--no-check", DEMO] : [DEMO];
   const child = spawn(process.execPath, [...command, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NO_COLOR: "1" },
   });
   let [out, err] = ["", ""];
-  child.stdout.on("data", (piece) => out += piece);
+  child.stdout.on("data", (piece) => {
+    out += piece;
+    hear(out, child.pid!);
+  });
   child.stderr.on("data", (piece) => err += piece);
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
   return { code, out, err };
@@ -217,6 +226,23 @@ test(
     assert.ok(fifo.decodable < dwcs.decodable / 2, `fifo ${fifo.decodable}`);
   },
 );
+
+test("demo ends soon after a signal, whatever is queued on a slow link", RUN, async () => {
+  let signalledAt = 0;
+  const slow = ["--seconds", "12", "--rate", "20kbit", "--latency", "30000"];
+  const folder = mkdtempSync(join(tmpdir(), "qsockets-test-"));
+  const { code, out, err } = await demo([...slow, "--out", folder], (out, pid) => {
+    if (signalledAt > 0 || !/fifo .* 5\.\d of 12 s/.test(out)) return;
+    signalledAt = performance.now();
+    process.kill(pid, "SIGTERM"); // Deno's child.kill() makes it forget the exit code
+  });
+  rmSync(folder, { recursive: true });
+  assert.equal(code, 130, err);
+  const took = performance.now() - signalledAt;
+  assert.ok(took < 5000, `${took} ms`); // what is queued would take the link a minute and more
+  assert.match(out, /dropped: the socket was closed/);
+  assert.match(out, /Interrupted/);
+});
 
 test("demo refuses wrong arguments and what is no video, with 2", async () => {
   const rate = await demo(["--rate", "10mb"]);

@@ -52,7 +52,8 @@ const bulk = await listen((datagram) => {
   else log.bulk.push([at, datagram.length]);
 });
 
-process.on("SIGINT", () => {}); // Ctrl-C reaches the whole process group: the sender decides
+// They may reach the whole process group: the sender decides.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
 setTimeout(() => process.exit(1), Number(secondsMax) * 1000);
 process.stdin.on("end", finish).resume();
 process.stdout.write(JSON.stringify({ video: port(video), bulk: port(bulk) }) + "\n");

@@ -6,13 +6,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type DropReason,
+  type FrameCounts,
   type FramePackets,
   monotonic,
   pace,
   packetize,
+  type QSocket,
   qsockinit,
   type Scheduler,
-  type SocketInfo,
 } from "../../mod.ts";
 import { burstsOf, OVERLOAD, sendBulk } from "./bulk.ts";
 import { digestOf, type DropsByLevel, type RunLog, type SentFrame } from "./log.ts";
@@ -24,6 +25,8 @@ const PROGRESS_MS = 100;
 /** What the receiver may need to take the last datagrams from its buffers. */
 const SETTLE_MS = 150;
 const LIFETIME_SLACK_S = 60;
+/** Time to empty a queue in at the end, which by fifo takes a slow link minutes. */
+const DRAIN_MS_MAX = 1000;
 
 /** How far a run has come. */
 export interface RunProgress {
@@ -86,6 +89,11 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
       dropped: Object.values(frames.dropped).flat().reduce((sum, count) => sum + count, 0),
     });
   }, PROGRESS_MS);
+  const discard = () => {
+    socket.close();
+    bulk.close();
+  };
+  signal.addEventListener("abort", discard);
   try {
     const sending = sendBulk(bulk, {
       start,
@@ -103,8 +111,9 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
         if (!signal.aborted) throw error;
       });
     await sending;
-    const last = await socket.close({ drain: true });
-    await bulk.close({ drain: true });
+    // At once: by fifo what is queued of the one stands before what is queued of the other.
+    await Promise.all([drain(socket, Math.max(latency, DRAIN_MS_MAX)), drain(bulk, DRAIN_MS_MAX)]);
+    const { frames } = link.info(); // of the video alone: the bulk transfer has no frames
     await delay(SETTLE_MS);
     const received = await receiver.finish();
     return onOneTimeLine({
@@ -113,13 +122,22 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
       bursts,
       sent,
       received,
-      drops: dropsByLevel(last),
+      drops: dropsByLevel(frames),
       stall: stalls(),
     });
   } finally {
+    signal.removeEventListener("abort", discard);
     clearInterval(progress);
     stalls();
   }
+}
+
+/** Sends what is queued, for `msMax` at most; the rest is discarded, all of it if it is closed. */
+async function drain(socket: QSocket, msMax: number): Promise<void> {
+  if (socket.handle === 0) return;
+  const limit = setTimeout(() => socket.close(), msMax);
+  await socket.close({ drain: true });
+  clearTimeout(limit);
 }
 
 /** What a generator yields, at the speed at which it is read. */
@@ -182,7 +200,7 @@ function onOneTimeLine(log: RunLog): RunLog {
   };
 }
 
-function dropsByLevel({ frames }: SocketInfo): DropsByLevel {
-  const entries = Object.entries(frames.dropped) as [DropReason, readonly number[]][];
+function dropsByLevel({ dropped }: FrameCounts): DropsByLevel {
+  const entries = Object.entries(dropped) as [DropReason, readonly number[]][];
   return Object.fromEntries(entries.filter(([, counts]) => counts.some((count) => count > 0)));
 }
