@@ -147,8 +147,16 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
     });
     return new Arguments(values as Record<string, string | boolean>, positionals);
   } catch (error) {
-    throw new UsageError((error as Error).message.split(/\. To specify|\n/)[0]);
+    throw new UsageError(faultOf(error));
   }
+}
+
+/** What `parseArgs()` found wrong, in a line; it says much more. */
+export function faultOf(error: unknown): string {
+  const { message } = error as Error;
+  const dash = /^Option '(?:-\w, )?(--\w+).*' argument is ambiguous/.exec(message);
+  if (dash) return `${dash[1]} needs a value; one that begins with a dash is written ${dash[1]}=-1`;
+  return message.split(/\. To specify|\n/)[0];
 }
 
 const HELP: Option = { help: "Show this text." };

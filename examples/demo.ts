@@ -18,7 +18,13 @@ import { type Aim, judgeAims } from "./demo/aims.ts";
 import { burstsOf, OVERLOAD } from "./demo/bulk.ts";
 import { type RunLog } from "./demo/log.ts";
 import { bulkPerSecond, judge, measure } from "./demo/measure.ts";
-import { type DemoOptions, HELP, parseOptions, UsageError } from "./demo/options.ts";
+import {
+  type DemoOptions,
+  HELP,
+  LATENCY_MS_MAX,
+  parseOptions,
+  UsageError,
+} from "./demo/options.ts";
 import { page } from "./demo/page.ts";
 import { plot, type PlottedRun } from "./demo/plot.ts";
 import { run } from "./demo/run.ts";
@@ -30,6 +36,7 @@ const SCHEDULERS: readonly Scheduler[] = ["fifo", "dwcs"];
 /** A process that was kept waiting for longer than this is worth a word. */
 const STALL_MS = 50;
 const EXIT_MISSED = 1;
+const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
@@ -41,7 +48,12 @@ interface Setting {
   fits: boolean;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error && !process.env.DEBUG ? error.message : error);
+  process.exitCode = EXIT_FAILED;
+}
 
 async function main(): Promise<number> {
   const terminal = new Terminal(process.stdout);
@@ -58,32 +70,46 @@ async function main(): Promise<number> {
     return 0;
   }
   let video: Video;
+  let latency: number;
   try {
-    makeFolders(options);
+    checkFolders(options);
     video = await survey(options.video, options.seconds);
+    latency = options.latency ?? latencyOn(options.rate, video);
   } catch (error) {
     console.error((error as Error).message);
     return EXIT_USAGE;
   }
-  return await demonstrate(options, video, terminal);
+  const setting = { options, video, latency, fits: fits(video, options.rate, latency) };
+  return await demonstrate(setting, terminal);
 }
 
-/** Better before the runs than after them. */
-function makeFolders({ json, out }: DemoOptions): void {
-  for (const folder of [json && dirname(resolve(json)), out && resolve(out)]) {
-    if (!folder) continue;
-    try {
-      mkdirSync(folder, { recursive: true });
-      accessSync(folder, constants.W_OK);
-    } catch (error) {
-      throw new Error(`Cannot write to ${folder}: ${(error as Error).message}`);
-    }
+/** Better before the runs than after them. Only the plots' folder is made. */
+function checkFolders({ json, out }: DemoOptions): void {
+  if (out !== null) checkFolder(resolve(out), (folder) => mkdirSync(folder, { recursive: true }));
+  if (json !== null) checkFolder(dirname(resolve(json)));
+}
+
+function checkFolder(folder: string, make?: (folder: string) => void): void {
+  try {
+    make?.(folder);
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" && !make ? "there is no such folder" : message;
+    throw new Error(`Cannot write to ${folder}: ${why}`, { cause: error });
   }
 }
 
-async function demonstrate(options: DemoOptions, video: Video, terminal: Terminal) {
-  const latency = options.latency ?? latencyFor(video, options.rate);
-  const setting = { options, video, latency, fits: fits(video, options.rate, latency) };
+/** The latency budget where none was asked for; throws where none would do. */
+function latencyOn(rate: number, video: Video): number {
+  const latency = latencyFor(video, rate);
+  if (latency <= LATENCY_MS_MAX) return latency;
+  const seconds = Math.round(video.kinds.I.bytesMax / rate);
+  throw new UsageError(`--rate is too low for this video: an I frame takes ${seconds} s`);
+}
+
+async function demonstrate(setting: Setting, terminal: Terminal) {
+  const { options, video } = setting;
   terminal.print(`${describe(setting).join("\n")}\n`);
   const { logs, interrupted } = await runAll(setting, terminal);
   const runs = logs.map((log): PlottedRun => {

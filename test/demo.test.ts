@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -158,11 +158,12 @@ interface Results {
 async function demo(
   args: string[],
   hear: (out: string, pid: number) => void = () => {},
+  environment: Record<string, string> = {},
 ): Promise<{ code: number | null; out: string; err: string }> {
   const command = process.versions.deno ? ["run", "-A", "--no-check", DEMO] : [DEMO];
   const child = spawn(process.execPath, [...command, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", ...environment },
   });
   let [out, err] = ["", ""];
   child.stdout.on("data", (piece) => {
@@ -244,13 +245,27 @@ test("demo ends soon after a signal, whatever is queued on a slow link", RUN, as
   assert.match(out, /Interrupted/);
 });
 
+test("demo without the C library says how to make it, and ends with 1", async () => {
+  const { code, err } = await demo([], () => {}, { QSOCKETS_LIBRARY: "/nowhere.so" });
+  assert.equal(code, 1);
+  assert.match(err, /^Cannot load the C library of Q.Sockets: .*npm run build.*\n$/);
+});
+
 test("demo refuses wrong arguments and what is no video, with 2", async () => {
   const rate = await demo(["--rate", "10mb"]);
   assert.equal(rate.code, 2);
   assert.match(rate.err, /--rate must be bytes per second/);
-  const folder = await demo(["--json", "/proc/none/results.json"]);
+  const slow = await demo(["--rate", "10"]);
+  assert.equal(slow.code, 2);
+  assert.match(slow.err, /^--rate is too low for this video: an I frame takes 3\d{3} s\n$/);
+  const dash = await demo(["--seed", "-1"]);
+  assert.equal(dash.code, 2);
+  assert.match(dash.err, /^--seed needs a value.*\nTry --help.\n$/);
+  const missing = join(tmpdir(), `qsockets-missing-${process.pid}`);
+  const folder = await demo(["--json", join(missing, "results.json")]);
   assert.equal(folder.code, 2);
-  assert.match(folder.err, /^Cannot write to \/proc\/none: /);
+  assert.equal(folder.err, `Cannot write to ${missing}: there is no such folder\n`);
+  assert.ok(!existsSync(missing));
   const text = await demo([fileURLToPath(new URL("../package.json", import.meta.url))]);
   assert.equal(text.code, 2);
   assert.match(text.err, /^Cannot send .*package.json: /);

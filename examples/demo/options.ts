@@ -3,12 +3,14 @@
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { VirtualLink } from "../../mod.ts";
+import { faultOf } from "../command.ts";
 
 /** The clip that is sent when no file is named. */
 const CLIP = fileURLToPath(new URL("../clip.m2t", import.meta.url));
 const SECONDS_DEFAULT = 22;
 const SECONDS_MAX = 3600;
-const LATENCY_MS_MAX = 60_000;
+/** A frame's latency budget: past this no one would call it live. */
+export const LATENCY_MS_MAX = 60_000;
 
 export const HELP =
   `Streams a video over a link that bulk transfer overloads, first with the scheduler fifo, then
@@ -86,7 +88,7 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError((error as Error).message.split(". ")[0]);
+    throw new UsageError(faultOf(error));
   }
 }
 
