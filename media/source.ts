@@ -14,6 +14,11 @@ import { containerByMagic } from "./sniff.ts";
 
 const READ_BYTES = 256 * 1024;
 const MAGIC_BYTES = 16;
+const REASONS: Record<string, string> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a folder",
+  EACCES: "it may not be read",
+};
 
 const readOptions = framesOptions.extend(demuxOptions.shape);
 
@@ -26,9 +31,9 @@ export type FrameSource = string | URL | Blob | AsyncIterable<Uint8Array> | Iter
 /**
  * Reads the video of a source, frame by frame in decode order, holding only what it must.
  *
- * Throws an `Error` that says what was found if it is no video, or of no codec that is understood;
- * the system's error if a path cannot be read; TypeError for another kind of source. MP4 and
- * Matroska need a path or a Blob. Leaving the loop early closes the source.
+ * Throws an `Error` that says what was found if it is no video, or of no codec that is understood,
+ * and why if a path cannot be read, with the system's error as its `cause`; TypeError for another
+ * kind of source. MP4 and Matroska need a path or a Blob. Leaving the loop early closes the source.
  *
  * @example
  * ```ts
@@ -80,21 +85,27 @@ async function* readChunks(
 }
 
 async function* readFile(path: string): AsyncGenerator<Uint8Array> {
-  const file = await open(path);
+  const unreadable = refuse(path);
+  const file = await open(path).catch(unreadable);
   try {
     for (;;) {
-      const { buffer, bytesRead } = await file.read(
-        new Uint8Array(READ_BYTES),
-        0,
-        READ_BYTES,
-        null,
-      );
+      const { buffer, bytesRead } = await file
+        .read(new Uint8Array(READ_BYTES), 0, READ_BYTES, null)
+        .catch(unreadable);
       if (bytesRead === 0) return;
       yield buffer.subarray(0, bytesRead);
     }
   } finally {
     await file.close();
   }
+}
+
+/** Says of the system's error which file it is about, and what is wrong with that. */
+function refuse(path: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    const why = REASONS[error.code ?? ""] ?? error.message;
+    throw new Error(`Cannot read ${path}: ${why}`, { cause: error });
+  };
 }
 
 function isIterable(value: unknown): boolean {
@@ -107,8 +118,9 @@ async function magicOf(source: string | Blob): Promise<Uint8Array> {
     return new Uint8Array(await source.slice(0, MAGIC_BYTES).arrayBuffer());
   }
   // A pipe cannot be looked into without taking from it.
-  if (!(await stat(source)).isFile()) return new Uint8Array(0);
-  const file = await open(source);
+  const unreadable = refuse(source);
+  if (!(await stat(source).catch(unreadable)).isFile()) return new Uint8Array(0);
+  const file = await open(source).catch(unreadable);
   try {
     const { buffer, bytesRead } = await file.read(new Uint8Array(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
     return buffer.subarray(0, bytesRead);

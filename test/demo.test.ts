@@ -268,5 +268,8 @@ test("demo refuses wrong arguments and what is no video, with 2", async () => {
   assert.ok(!existsSync(missing));
   const text = await demo([fileURLToPath(new URL("../package.json", import.meta.url))]);
   assert.equal(text.code, 2);
-  assert.match(text.err, /^Cannot send .*package.json: /);
+  assert.match(text.err, /^Cannot send .*package.json: the input must be /);
+  const absent = await demo(["absent.ts"]);
+  assert.equal(absent.code, 2);
+  assert.equal(absent.err, "Cannot send absent.ts: there is no such file\n");
 });

@@ -59,6 +59,24 @@ test("a loop that is left early closes the file", async () => {
   assert.deepEqual(open, []);
 });
 
+test("a path that cannot be read is named with the reason, the system's error its cause", async () => {
+  const absent = join(folder, "absent.ts");
+  const cases = [
+    [absent, {}, `Cannot read ${absent}: there is no such file`, "ENOENT"],
+    [absent, { codec: "h264" }, `Cannot read ${absent}: there is no such file`, "ENOENT"],
+    [pathToFileURL(absent), {}, `Cannot read ${absent}: there is no such file`, "ENOENT"],
+    [folder, {}, `Cannot read ${folder}: it is a folder`, "EISDIR"],
+    [folder, { codec: "mpeg2" }, `Cannot read ${folder}: it is a folder`, "EISDIR"],
+  ] as const;
+  for (const [source, options, message, code] of cases) {
+    await assert.rejects(collect(readFrames(source, options)), (error: Error) => {
+      assert.equal(error.message, message);
+      assert.equal((error.cause as NodeJS.ErrnoException).code, code);
+      return true;
+    });
+  }
+});
+
 test("wrong sources and options are the caller's mistake", async () => {
   const refuse = async (
     source: unknown,

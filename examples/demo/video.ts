@@ -94,7 +94,8 @@ export async function survey(path: string, seconds: number): Promise<Video> {
   try {
     return await lookThrough(path, seconds);
   } catch (error) {
-    throw new Error(`Cannot send ${path}: ${(error as Error).message}`, { cause: error });
+    const why = (error as Error).message.replace(/^Cannot [^:]*: /, "");
+    throw new Error(`Cannot send ${path}: ${why}`, { cause: error });
   }
 }
 

@@ -119,9 +119,6 @@ function usualInterval(frames: readonly Frame[]): number {
 }
 
 function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EISDIR") return "it is a directory";
-  if (code === "EACCES") return "it may not be read";
-  return (message ?? String(error)).replace(/^Cannot [^:]*: /, "");
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/^Cannot [^:]*: /, "");
 }
