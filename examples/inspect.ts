@@ -9,7 +9,7 @@ import type { Frame } from "../media/frame.ts";
 import { MediaReport } from "../media/report.ts";
 import { readFrames } from "../media/source.ts";
 import { run, UsageError } from "./command.ts";
-import { bitrate } from "./terminal.ts";
+import { bitrate, count } from "./terminal.ts";
 
 const command = {
   file: "inspect.ts",
@@ -75,14 +75,16 @@ class Summary {
         bitrate(this.bytes / seconds)
       : "";
     const lines = [
-      `${this.codec} in ${report.container}: ${this.frames} frames, ${this.bytes} bytes${rate}`,
+      `${this.codec} in ${report.container}: ${count(this.frames, "frame")}, ${
+        count(this.bytes, "byte")
+      }${rate}`,
       `types (mean size): ${types.join(", ")}`,
-      `${this.groups} groups, ${this.leading} leading, ${this.damaged} damaged`,
+      `${count(this.groups, "group")}, ${this.leading} leading, ${this.damaged} damaged`,
     ];
     const skipped = report.skipped.map(({ id, codec }) => `${codec} (${id})`);
     if (skipped.length > 0) lines.push(`skipped: ${skipped.join(", ")}`);
-    for (const [kind, { count, bytes }] of Object.entries(report.damage)) {
-      lines.push(`lost: ${kind}, ${count} times, ${bytes} bytes thrown away`);
+    for (const [kind, { count: times, bytes }] of Object.entries(report.damage)) {
+      lines.push(`lost: ${kind}, ${count(times, "time")}, ${count(bytes, "byte")} thrown away`);
     }
     return lines.join("\n");
   }

@@ -51,6 +51,10 @@ test("without --json it prints a table and what was found", () => {
   assert.equal(code, 0);
   assert.match(out, /index {2}type.*\n\s+0 {2}I\s+1120\.000\s+1000\.000.*key ref/);
   assert.match(out, /mpeg2 in MPEG-TS: 12 frames.* 25 frames\/s/);
+  assert.match(out, /^2 groups, 4 leading, 0 damaged$/m);
+  const short = join(folder, "short.ts");
+  writeFileSync(short, transportStream(timed(ibbp(1), ibbpOrder)));
+  assert.match(inspect(short).out, /^1 group, 2 leading, 0 damaged$/m);
 });
 
 const clip = mediaPath("clip.m2t");
@@ -88,7 +92,9 @@ test("what cannot be read is a message and ends with 1", () => {
   const { code, err } = inspect(text);
   assert.equal(code, 1);
   assert.match(err, /^inspect\.ts: Cannot read video: .*it is text\n$/);
-  assert.equal(inspect(join(folder, "absent.ts")).code, 1);
+  const absent = inspect(join(folder, "absent.ts"));
+  assert.equal(absent.code, 1);
+  assert.match(absent.err, /^inspect\.ts: Cannot read \S*absent\.ts: there is no such file\n$/);
 });
 
 test("a reader that goes away ends it without a trace", async () => {
