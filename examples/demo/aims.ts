@@ -39,7 +39,7 @@ export function judgeAims(fifo: RunReport, dwcs: RunReport, fits: boolean): Aim[
   );
   return fits
     ? [allI, whole, late, mostDecodable(dwcs), worse(fifo, dwcs)]
-    : [allI, whole, late, bBeforeP(dwcs), nothingUseless(dwcs)];
+    : [allI, whole, late, lessOfP(dwcs), nothingUseless(dwcs)];
 }
 
 function mostDecodable({ decodable }: RunReport): Aim {
@@ -58,13 +58,13 @@ function worse(fifo: RunReport, dwcs: RunReport): Aim {
   );
 }
 
-function bBeforeP({ frames }: RunReport): Aim {
+function lessOfP({ frames }: RunReport): Aim {
   const lost = (kind: Kind) => {
     const { offered, arrived, late } = frames[kind];
     return offered === 0 ? 0 : 1 - (arrived - late) / offered;
   };
   return aim(
-    "B frames go before P frames",
+    "of the B frames at least as large a share is lost as of the P frames",
     lost("B") > 0 && lost("P") <= lost("B"),
     `lost: ${percent(lost("B"))} of B, ${percent(lost("P"))} of P`,
   );
