@@ -82,11 +82,15 @@ test("Terminal writes plain lines, now and then, where there is no terminal", ()
   const output = { write: (piece: string) => text += piece };
   const terminal = new Terminal(output, {});
   const state = { scheduler: "dwcs", secondsMax: 20, burst: true, queued: 7, dropped: 3 } as const;
-  for (let seconds = 0; seconds < 20.2; seconds += 0.1) terminal.progress({ ...state, seconds });
-  assert.equal(text.split("\n").length - 1, 4);
+  for (let tenths = 0; tenths <= 200; tenths++) {
+    terminal.progress({ ...state, seconds: tenths / 10, done: false });
+  }
+  terminal.progress({ ...state, seconds: 20, done: true });
+  const told = [...text.matchAll(/([\d.]+) of 20 s/g)].map(([, seconds]) => seconds);
+  assert.deepEqual(told, ["5.0", "10.0", "15.0", "20.0"]);
   assert.ok(!text.includes("\r") && !text.includes("\x1b"));
   assert.equal(terminal.style("bold", "a"), "a");
-  assert.ok(progressLine({ ...state, seconds: 12 }).length <= 100);
+  assert.ok(progressLine({ ...state, seconds: 12, done: false }).length <= 100);
 });
 
 test("Terminal writes one line over on a terminal, in colour unless NO_COLOR is set", () => {
@@ -94,7 +98,7 @@ test("Terminal writes one line over on a terminal, in colour unless NO_COLOR is 
   const output = { isTTY: true, write: (piece: string) => text += piece };
   const terminal = new Terminal(output, {});
   const state = { scheduler: "fifo", seconds: 1, secondsMax: 2, burst: false } as const;
-  terminal.progress({ ...state, queued: 0, dropped: 0 });
+  terminal.progress({ ...state, done: false, queued: 0, dropped: 0 });
   assert.ok(text.startsWith("\r\x1b[K") && !text.includes("\n"));
   assert.equal(terminal.style("bold", "a"), "\x1b[1ma\x1b[0m");
   assert.equal(new Terminal(output, { NO_COLOR: "1" }).style("bold", "a"), "a");
@@ -181,6 +185,9 @@ async function results(args: string[]): Promise<RunReport[]> {
     const json = join(folder, "results.json");
     const { code, out, err } = await demo([...args, "--json", json, "--out", folder]);
     assert.equal(code, 0, err);
+    for (const scheduler of ["fifo", "dwcs"]) {
+      assert.match(out, new RegExp(`^  ${scheduler} █+ +4.0 of 4 s .*dropped +\\d+ frames`, "m"));
+    }
     assert.match(out, /^(met|MISSED) +every I frame arrives whole and in time/m);
     for (const file of ["demo.svg", "demo.html"]) {
       assert.ok(out.includes(join(folder, file)));

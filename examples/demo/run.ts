@@ -35,6 +35,8 @@ export interface RunProgress {
   seconds: number;
   secondsMax: number;
   burst: boolean;
+  /** Nothing more will be sent. */
+  done: boolean;
   /** Messages in the link's queue. */
   queued: number;
   /** Frames dropped so far. */
@@ -77,7 +79,7 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
 
   const start = monotonic();
   const stalls = watchStalls();
-  const progress = setInterval(() => {
+  const tell = (done: boolean) => {
     const ms = monotonic() - start;
     const { queued, frames } = link.info();
     options.onProgress({
@@ -85,10 +87,12 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
       seconds: Math.min(ms / 1000, video.seconds),
       secondsMax: video.seconds,
       burst: bursts.some(([from, to]) => ms >= from && ms < to),
+      done,
       queued,
       dropped: Object.values(frames.dropped).flat().reduce((sum, count) => sum + count, 0),
     });
-  }, PROGRESS_MS);
+  };
+  const progress = setInterval(tell, PROGRESS_MS, false);
   const discard = () => {
     socket.close();
     bulk.close();
@@ -114,6 +118,8 @@ async function sendTo(receiver: Remote, options: RunOptions): Promise<RunLog> {
     // At once: by fifo what is queued of the one stands before what is queued of the other.
     await Promise.all([drain(socket, Math.max(latency, DRAIN_MS_MAX)), drain(bulk, DRAIN_MS_MAX)]);
     const { frames } = link.info(); // of the video alone: the bulk transfer has no frames
+    clearInterval(progress);
+    tell(true);
     await delay(SETTLE_MS);
     const received = await receiver.finish();
     return onOneTimeLine({

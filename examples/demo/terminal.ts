@@ -1,6 +1,6 @@
 /**
  * What the demo says while it runs: on a terminal one line that is written over, else a line every
- * few seconds. Colours only on a terminal, and not when NO_COLOR is set (no-color.org).
+ * few seconds and at the end of each run. Colours only on a terminal, and not when NO_COLOR is set (no-color.org).
  */
 
 import process from "node:process";
@@ -47,8 +47,9 @@ export class Terminal {
       return;
     }
     const stretch = Math.floor(state.seconds / PLAIN_EVERY_S);
-    const told = `${state.scheduler} ${stretch}`;
-    if (told === this.#told || stretch === 0) return;
+    const told = `${state.scheduler} ${state.done ? "done" : stretch}`;
+    const early = stretch === 0 || state.seconds === state.secondsMax; // its end is told
+    if (told === this.#told || early && !state.done) return;
     this.#told = told;
     this.print(progressLine(state));
   }
