@@ -182,6 +182,9 @@ test("Ctrl-C ends video_server and video_client with their summaries", async () 
   server.interrupt();
   const served = await server.ended;
   assert.equal(served.code, 0, served.stderr);
+  for (const level of ["starts a group (I)", "leaned on (P)", "leaf (B)"]) {
+    assert.ok(served.stdout.includes(`\n${level} `), served.stdout);
+  }
   assert.match(served.stdout, /^frames +read +sent.*\n(.*\n)*all .*\n\n\d+ packets, /);
   const seen = await client.ended; // by the goodbye
   assert.equal(seen.code, 0, seen.stderr);

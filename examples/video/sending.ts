@@ -2,8 +2,9 @@
  * What a video server has done, in words: how many frames of each kind were sent, and which were
  * dropped for what reason.
  *
- * The scheduler counts frames by their level in the group. Which types of picture these are is
- * known here, where they went by: in MPEG-2, level 0 is I, 1 is P and 2 is B.
+ * The scheduler counts frames by their level in the group: 0 starts it, 1 is leaned on by others,
+ * 2 is a leaf. Which types of picture these are is known here, where they went by: in MPEG-2 they
+ * are I, P and B, in H.264 a B picture is of level 1 or 2.
  */
 
 import type { DropReason, Frame, MediaReport, SocketInfo } from "../../mod.ts";
@@ -11,8 +12,11 @@ import { frameLevel } from "../../mod.ts";
 import { bitrate, type Cell, count, percent, table } from "../terminal.ts";
 import type { ReceiverView } from "./reports.ts";
 
+const LEVELS = ["starts a group", "leaned on", "leaf"] as const;
+
 /** The frames of one level. */
 export interface LevelCounts {
+  level: (typeof LEVELS)[number];
   /** The types of picture at this level: "I", "P/B". */
   types: string;
   offered: number;
@@ -40,6 +44,7 @@ export class Levels {
         if (counts[level] > 0) dropped[reason as DropReason] = counts[level];
       }
       return [{
+        level: LEVELS[level],
         types: [...types].sort().reverse().join("/"),
         offered: frames.offered[level],
         sent: frames.sent[level],
@@ -93,7 +98,12 @@ export function summaryText({ levels, info, seconds, receivers, report }: Sendin
   ];
   const packets = info.sent + info.late;
   const lines = [
-    table(head, [...levels.map((level) => row(level.types, [level])), row("all", levels)]),
+    table(head, [
+      ...levels.map((counts) =>
+        row(`${counts.level} (${counts.types.replaceAll("/", ", ")})`, [counts])
+      ),
+      row("all", levels),
+    ]),
     "",
     `${count(packets, "packet")}, ${info.sentBytes} bytes with headers in ${
       seconds.toFixed(1)
