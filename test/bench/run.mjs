@@ -3,6 +3,7 @@
 //   npm run bench                     prints what the benchmarks print
 //   npm run bench -- layout           only files whose name contains one of the words
 //   npm run bench -- --json FILE      writes the results of all to FILE too
+//   npm run bench -- --help           says so, and names the benchmarks
 //
 // Each file is run as `RUNTIME FILE [--json PATH]`, and writes its results as JSON to PATH when
 // asked to. FILE then holds { "bun": { "layout": results, ... }, "deno": { ... } }.
@@ -14,14 +15,15 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { root, runtimes } from "../../kernel/setup.mjs";
 
-const { words, json } = parse(process.argv.slice(2));
 const folder = join("test", "bench");
-const names = readdirSync(join(root, folder))
+const all = readdirSync(join(root, folder))
   .filter((file) => file.endsWith(".bench.ts"))
   .map((file) => file.slice(0, -".bench.ts".length))
-  .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
   .sort();
-if (names.length === 0) fail("No benchmark has such a name.");
+const { words, json } = parse(process.argv.slice(2));
+const names = all
+  .filter((name) => words.length === 0 || words.some((word) => name.includes(word)));
+if (names.length === 0) fail(`No benchmark has such a name; there are: ${all.join(", ")}.`);
 
 const results = {};
 let failed = 0;
@@ -58,11 +60,27 @@ function bench(runtime, path, name) {
 }
 
 function parse(args) {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(`npm run bench -- [WORD ...] [--json FILE]
+
+Runs the benchmarks under Bun and under Deno: ${all.join(", ")}.
+
+  WORD         only those whose name contains one of the words
+  --json FILE  write the results of all to FILE too
+  --help       this text`);
+    process.exit(0);
+  }
   const at = args.indexOf("--json");
-  if (at < 0) return { words: args, json: null };
+  if (at < 0) return { words: plain(args), json: null };
   const file = args[at + 1];
   if (!file) fail("Cannot write the results: --json needs the name of a file.");
-  return { words: args.toSpliced(at, 2), json: resolve(process.env.INIT_CWD ?? ".", file) };
+  return { words: plain(args.toSpliced(at, 2)), json: resolve(process.env.INIT_CWD ?? ".", file) };
+}
+
+function plain(words) {
+  const option = words.find((word) => word.startsWith("-"));
+  if (option) fail(`There is no option "${option}". Try --help.`);
+  return words;
 }
 
 function fail(text) {
