@@ -78,6 +78,21 @@ test("the programs end with 1 and say what they cannot play, read or receive", a
   }));
 });
 
+test("the programs say how to make the C library, and end with 1", async () => {
+  const to = ["--to", `127.0.0.1:${await freePorts()}`];
+  const cases: [string, string[]][] = [
+    ["video_server.ts", [CLIP, ...to]],
+    ["sensor_publisher.ts", to],
+    ["sensor_subscriber.ts", ["--listen", "127.0.0.1:0"]],
+  ];
+  await Promise.all(cases.map(async ([file, args]) => {
+    const { code, stderr } = await play(file, args, { QSOCKETS_LIBRARY: "/nowhere.so" });
+    assert.match(stderr, new RegExp(`^${file}: Cannot load the C library .*npm run build`, "m"));
+    assert.doesNotMatch(stderr, /\n +at /);
+    assert.equal(code, 1);
+  }));
+});
+
 test("the programs show their options with --help", async () => {
   const files = ["video_server", "video_client", "sensor_publisher", "sensor_subscriber"];
   await Promise.all(files.map(async (file) => {

@@ -23,6 +23,9 @@ export interface Ended {
   stderr: string;
 }
 
+/** Variables that a program gets besides those of the test. */
+type Environment = Record<string, string>;
+
 /** A program that runs. */
 export interface Running {
   ended: Promise<Ended>;
@@ -33,17 +36,23 @@ export interface Running {
 }
 
 /** Starts a program of examples/ under the runtime that the tests run under. */
-export function start(file: string, args: readonly string[]): Running {
+export function start(file: string, args: readonly string[], environment?: Environment): Running {
   const program = [join(EXAMPLES, file), ...args];
   return launch(
     process.execPath,
     process.versions.bun ? program : ["run", "-A", "--no-check", ...program],
+    environment,
   );
 }
 
 /** Starts any command; it is killed if it does not end in half a minute. */
-export function launch(command: string, args: readonly string[]): Running {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+export function launch(
+  command: string,
+  args: readonly string[],
+  environment: Environment = {},
+): Running {
+  const env = { ...process.env, ...environment };
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
   const output = { stdout: "", stderr: "" };
   let heard = () => {};
   for (const name of ["stdout", "stderr"] as const) {
@@ -79,8 +88,12 @@ export function launch(command: string, args: readonly string[]): Running {
 }
 
 /** Runs a program to its end. */
-export function play(file: string, args: readonly string[]): Promise<Ended> {
-  return start(file, args).ended;
+export function play(
+  file: string,
+  args: readonly string[],
+  environment?: Environment,
+): Promise<Ended> {
+  return start(file, args, environment).ended;
 }
 
 /** A port of 127.0.0.1 that is free, and the one after it too, as RTP and RTCP need them. */

@@ -44,7 +44,7 @@ export class Subscriber {
     const rows: Row[] = [];
     const tally = new Tally();
     let start: number | null = null;
-    let last = 0;
+    let last = monotonic(); // here first: were there no library, a callback could not say so
     let cutAt = 0;
     const cut = (now: number) => {
       rows.push({ from: (cutAt - start!) / 1000, to: (now - start!) / 1000, ...tally.since() });
