@@ -29,8 +29,9 @@
 #define ENGINE_HAND_PACKETS                                                                        \
 	(2 * QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
 #define ENGINE_HAND_CROWDED 960	       /* in hand: from here on one more of each stream at most */
-#define ENGINE_CHUNK_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
-#define ENGINE_MESSAGE_CHUNKS 32       /* of the largest message */
+#define ENGINE_SMALL_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
+#define ENGINE_LARGE_BYTES 16384       /* a piece of a larger message */
+#define ENGINE_MESSAGE_CHUNKS 4	       /* of the largest message */
 #define ENGINE_DATAGRAM_BYTES 65487    /* of datagrams joined in one send */
 #define ENGINE_BURST_NS 1000000ull     /* of the link's time in one packet, where it can be cut */
 #define ENGINE_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
@@ -60,7 +61,7 @@
 _Static_assert(ENGINE_HAND_CROWDED + QSOCKET_STREAMS_MAX <= ENGINE_HAND_PACKETS,
 	       "a stream that can send must have a packet in hand");
 _Static_assert(ENGINE_HAND_CROWDED >= ENGINE_BATCH_PACKETS, "a batch alone is no crowd");
-_Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_CHUNK_BYTES + 2 * ENGINE_BATCH_PACKETS <=
+_Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_LARGE_BYTES + 2 * ENGINE_BATCH_PACKETS <=
 			       ENGINE_BATCH_IOVECS &&
 		       ENGINE_MESSAGE_CHUNKS + 2 <= ENGINE_BATCH_IOVECS,
 	       "each send call must have room for a load");
@@ -162,15 +163,20 @@ union address {
 	struct sockaddr_in6 in6;
 };
 
-/* Payload memory: chunks of one size. A message is a chain of them. There are
- * as many as all messages together can need, so there is always one more; what
- * is resident is what was used at once at the busiest moment. */
-struct payload {
+/* Payload memory: chunks of two sizes. A message is a chain of chunks of one
+ * size. There are as many as all messages together can need, so there is always
+ * one more; what is resident is what was used at once at the busiest moment. */
+struct pool {
 	uint8_t *chunks;
 	uint32_t *next; /* in a message or among the free */
 	uint32_t free;	/* last freed, first taken again: it is in the cache */
 	uint32_t fresh; /* from here on never used */
 	uint32_t chunks_max;
+	uint32_t chunk_bytes;
+};
+
+struct payload {
+	struct pool small, large;
 };
 
 /* What the engine keeps of a message, under the scheduler's number for it. */

@@ -132,7 +132,7 @@ static uint32_t fill(struct engine *e, uint32_t first, uint32_t end, int gso, st
 
 		*load = join(e, first, skip, end, gso);
 		/* each packet may begin and end within a chunk */
-		if (iovecs + load->bytes / ENGINE_CHUNK_BYTES + 2 * (load->last - load->first + 1) >
+		if (iovecs + load->bytes / ENGINE_LARGE_BYTES + 2 * (load->last - load->first + 1) >
 		    ENGINE_BATCH_IOVECS)
 			break;
 		fill_header(e, len, load, e->iovecs + iovecs);
