@@ -13,6 +13,10 @@ export function attrFields(attributes: StreamAttributes) {
     flags: attributes.droppable === false ? FLAG.QSOCKET_UNDROPPABLE : 0,
     queue_messages: attributes.queueMessages ?? 0,
     queue_bytes: attributes.queueBytes ?? 0,
+    unit_bytes: 0,
+    weight: 0,
+    class_id: 0,
+    zero: 0,
   };
 }
 

@@ -5,6 +5,8 @@
 // Numbers are little-endian, as on every machine that Deno and Bun run on. 64-bit fields are read
 // and written as two halves: exact to 2^53, and without the cost of a BigInt.
 
+import { LIMIT } from "./abi.ts";
+
 /** How one C type is read from memory and written to it. */
 export interface Field<T> {
   readonly size: number;
@@ -177,6 +179,27 @@ export const qsocketAttr = struct("qsocket_attr", {
   flags: u32,
   queue_messages: u32,
   queue_bytes: u64,
+  unit_bytes: u32,
+  weight: u32,
+  class_id: u32,
+  zero: u32,
+});
+
+/** `struct qsocket_class` */
+export const qsocketClass = struct("qsocket_class", {
+  rate: u64,
+  ceil: u64,
+  parent: u32,
+  priority: u8,
+  flags: u8,
+  zero: u16,
+});
+
+/** `struct qsocket_admission` */
+export const qsocketAdmission = struct("qsocket_admission", {
+  utilisation_ppm: u64,
+  flags: u32,
+  zero: u32,
 });
 
 /** `struct qsockinit_args` */
@@ -186,6 +209,9 @@ export const qsockinitArgs = struct("qsockinit_args", {
   rate: u64,
   flags: u32,
   queue_messages: u32,
+  classes_len: u32,
+  zero: u32,
+  classes: array(qsocketClass, LIMIT.QSOCKET_CLASSES_MAX),
 });
 
 /** `struct qsocket_args` */
@@ -195,6 +221,7 @@ export const qsocketArgs = struct("qsocket_args", {
   attr: qsocketAttr,
   local: qsocketAddr,
   peer: qsocketAddr,
+  admission: qsocketAdmission,
 });
 
 /** `struct qattach_args` */
@@ -206,6 +233,7 @@ export const qattachArgs = struct("qattach_args", {
   attr: qsocketAttr,
   local: qsocketAddr,
   peer: qsocketAddr,
+  admission: qsocketAdmission,
 });
 
 /** `struct qchange_args` */
@@ -214,6 +242,7 @@ export const qchangeArgs = struct("qchange_args", {
   zero: u32,
   rate: u64,
   attr: qsocketAttr,
+  admission: qsocketAdmission,
 });
 
 /** `struct qsend_args` */

@@ -46,6 +46,10 @@ enum qsocket_call {
 #define QSOCKET_PACKET_BYTES_MAX (QSOCKET_MESSAGE_BYTES_MAX + 72 * 64) /* with headers */
 #define QSOCKET_BEST_EFFORT_SHARE 16	  /* 1/16 of a busy link is best effort's      */
 #define QSOCKET_WINDOW_MAX 65535	  /* largest oln and old, and cap of y'        */
+#define QSOCKET_WEIGHT_MAX 65535	  /* largest share of a stream under sfq       */
+#define QSOCKET_CLASSES_MAX 64		  /* classes of a link under cbq               */
+#define QSOCKET_CLASS_PRIORITIES 8	  /* 0 is served first                         */
+#define QSOCKET_UNIT_BYTES_MAX 67079168u  /* 1024 messages of the largest size         */
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
 #define QSOCKET_EVENTS_MAX 65536 /* events returned by one QRUN               */
@@ -90,6 +94,10 @@ enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 
 #define QSOCKINIT_VIRTUAL 0x1u	      /* the caller owns the clock; see QRUN      */
 #define QSOCKET_UNDROPPABLE 0x1u      /* attr.flags: send late rather than drop   */
+#define QSOCKET_ADMIT 0x2u	      /* attr.flags: -EBUSY where it does not fit */
+#define QSOCKET_OVERBOOKED 0x1u	      /* admission: more is asked than there is   */
+#define QSOCKET_UNEQUAL 0x2u	      /* admission: periods that dwcs cannot keep */
+#define QSOCKET_BORROWS 0x1u	      /* class: may use what its parent has left  */
 #define QCLOSE_DRAIN 0x1u	      /* send what is queued, then close          */
 #define QSOCKET_STATE_BLOCKED 0x1u    /* waits for room in the socket's buffer   */
 #define QSOCKET_STATE_CLOSING 0x2u    /* draining                                */
@@ -112,22 +120,50 @@ struct qsocket_attr {
 	uint32_t flags;		 /* QSOCKET_UNDROPPABLE */
 	uint32_t queue_messages; /* most messages queued; 0 = default */
 	uint64_t queue_bytes;	 /* most bytes queued; 0 = default */
+	uint32_t unit_bytes;	 /* of a frame (or lone message), with its headers, for
+				  * admission; 0 = not said */
+	uint32_t weight;	 /* share under sfq, and within a class; 0 = 1 */
+	uint32_t class_id;	 /* under cbq; 0 = the default class */
+	uint32_t zero;
+};
+
+/* A class of cbq. Classes are numbered from 1 in their order; a parent comes
+ * before its children, and 0 is the link itself. Streams join leaves. */
+struct qsocket_class {
+	uint64_t rate; /* guaranteed, bytes per second; 0 = nothing */
+	uint64_t ceil; /* never more; 0 = the link's rate */
+	uint32_t parent;
+	uint8_t priority; /* 0 ... QSOCKET_CLASS_PRIORITIES - 1 */
+	uint8_t flags;	  /* QSOCKET_BORROWS */
+	uint16_t zero;
+};
+
+/* What a link's streams ask for in all, the one in question included. Of
+ * streams that say their unit_bytes and period; the rest count as nothing. */
+struct qsocket_admission {
+	uint64_t utilisation_ppm; /* of what can be promised; above 1000000: overbooked */
+	uint32_t flags;		  /* QSOCKET_OVERBOOKED, QSOCKET_UNEQUAL */
+	uint32_t zero;
 };
 
 struct qsockinit_args {
 	char device[QSOCKET_NAME_BYTES];    /* "": a link of this program's own */
-	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs" "edf" "edf-lossless" "fifo" */
+	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs", "edf" ...: see sched/link.c */
 	uint64_t rate;			    /* bytes per second */
 	uint32_t flags;			    /* QSOCKINIT_VIRTUAL */
 	uint32_t queue_messages;	    /* of all streams; 0 = default */
+	uint32_t classes_len;		    /* cbq's; else 0 */
+	uint32_t zero;
+	struct qsocket_class classes[QSOCKET_CLASSES_MAX];
 };
 
 struct qsocket_args {
 	uint32_t link;
 	uint32_t type; /* enum qsocket_type */
 	struct qsocket_attr attr;
-	struct qsocket_addr local; /* family 0: any */
-	struct qsocket_addr peer;  /* family 0: not connected (UDP only) */
+	struct qsocket_addr local;	    /* family 0: any */
+	struct qsocket_addr peer;	    /* family 0: not connected (UDP only) */
+	struct qsocket_admission admission; /* out, of -EBUSY too */
 };
 
 struct qattach_args {
@@ -138,6 +174,7 @@ struct qattach_args {
 	struct qsocket_attr attr;
 	struct qsocket_addr local;
 	struct qsocket_addr peer;
+	struct qsocket_admission admission; /* out, of -EBUSY too */
 };
 
 struct qchange_args {
@@ -145,6 +182,7 @@ struct qchange_args {
 	uint32_t zero;
 	uint64_t rate; /* a link's; 0 for a stream */
 	struct qsocket_attr attr;
+	struct qsocket_admission admission; /* out, of -EBUSY too */
 };
 
 /* QSEND and QSENDTO. On a virtual link data is 0 and at_ns is the arrival. */
@@ -231,11 +269,13 @@ struct qrun_args {
 };
 
 _Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
-_Static_assert(sizeof(struct qsocket_attr) == 32, "qsocket_attr");
-_Static_assert(sizeof(struct qsockinit_args) == 48, "qsockinit_args");
-_Static_assert(sizeof(struct qsocket_args) == 88, "qsocket_args");
-_Static_assert(sizeof(struct qattach_args) == 96, "qattach_args");
-_Static_assert(sizeof(struct qchange_args) == 48, "qchange_args");
+_Static_assert(sizeof(struct qsocket_attr) == 48, "qsocket_attr");
+_Static_assert(sizeof(struct qsocket_class) == 24, "qsocket_class");
+_Static_assert(sizeof(struct qsocket_admission) == 16, "qsocket_admission");
+_Static_assert(sizeof(struct qsockinit_args) == 56 + 24 * QSOCKET_CLASSES_MAX, "qsockinit_args");
+_Static_assert(sizeof(struct qsocket_args) == 120, "qsocket_args");
+_Static_assert(sizeof(struct qattach_args) == 128, "qattach_args");
+_Static_assert(sizeof(struct qchange_args) == 80, "qchange_args");
 _Static_assert(sizeof(struct qsend_args) == 64, "qsend_args");
 _Static_assert(sizeof(struct qclose_args) == 8, "qclose_args");
 _Static_assert(sizeof(struct qsocket_event) == 24, "qsocket_event");

@@ -92,8 +92,11 @@ static int32_t call_qsockinit(union args *args)
 	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
 	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
 		return -EINVAL;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
+	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX || a->classes_len > QSOCKET_CLASSES_MAX)
 		return -ERANGE;
+	if (a->zero || !zeroed(a->classes + a->classes_len,
+			       (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0])))
+		return -EINVAL;
 	if (!qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
 

@@ -47,10 +47,11 @@ int32_t check_peer(const struct qsocket_addr *addr)
 
 int32_t check_attr(const struct qsocket_attr *attr)
 {
-	if (attr->flags & ~QSOCKET_UNDROPPABLE)
+	if (attr->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || attr->zero)
 		return -EINVAL;
 	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
-	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
+	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
+	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
 		return -ERANGE;
 	return attr->oln > attr->old ? -EINVAL : 0;
 }

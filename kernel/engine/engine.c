@@ -98,7 +98,7 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
 	/* nothing could be sent: the link's time has stood still until now */
-	if (!link->policy.managed.len && !link->policy.rest.len && e->free_ns < now_ns)
+	if (qs_idle(&link->policy) && e->free_ns < now_ns)
 		e->free_ns = now_ns;
 	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &message, &reason);
 	if (link->policy.dead != QS_NONE)

@@ -35,6 +35,23 @@ static const struct {
 	FIELD(qsocket_attr, flags),
 	FIELD(qsocket_attr, queue_messages),
 	FIELD(qsocket_attr, queue_bytes),
+	FIELD(qsocket_attr, unit_bytes),
+	FIELD(qsocket_attr, weight),
+	FIELD(qsocket_attr, class_id),
+	FIELD(qsocket_attr, zero),
+
+	STRUCT(qsocket_class),
+	FIELD(qsocket_class, rate),
+	FIELD(qsocket_class, ceil),
+	FIELD(qsocket_class, parent),
+	FIELD(qsocket_class, priority),
+	FIELD(qsocket_class, flags),
+	FIELD(qsocket_class, zero),
+
+	STRUCT(qsocket_admission),
+	FIELD(qsocket_admission, utilisation_ppm),
+	FIELD(qsocket_admission, flags),
+	FIELD(qsocket_admission, zero),
 
 	STRUCT(qsockinit_args),
 	FIELD(qsockinit_args, device),
@@ -42,6 +59,9 @@ static const struct {
 	FIELD(qsockinit_args, rate),
 	FIELD(qsockinit_args, flags),
 	FIELD(qsockinit_args, queue_messages),
+	FIELD(qsockinit_args, classes_len),
+	FIELD(qsockinit_args, zero),
+	FIELD(qsockinit_args, classes),
 
 	STRUCT(qsocket_args),
 	FIELD(qsocket_args, link),
@@ -49,6 +69,7 @@ static const struct {
 	FIELD(qsocket_args, attr),
 	FIELD(qsocket_args, local),
 	FIELD(qsocket_args, peer),
+	FIELD(qsocket_args, admission),
 
 	STRUCT(qattach_args),
 	FIELD(qattach_args, link),
@@ -58,12 +79,14 @@ static const struct {
 	FIELD(qattach_args, attr),
 	FIELD(qattach_args, local),
 	FIELD(qattach_args, peer),
+	FIELD(qattach_args, admission),
 
 	STRUCT(qchange_args),
 	FIELD(qchange_args, handle),
 	FIELD(qchange_args, zero),
 	FIELD(qchange_args, rate),
 	FIELD(qchange_args, attr),
+	FIELD(qchange_args, admission),
 
 	STRUCT(qsend_args),
 	FIELD(qsend_args, handle),

@@ -30,7 +30,7 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 
 	if (!policy)
 		return -EPROTONOSUPPORT;
-	link->memory_bytes = qs_link_bytes(QSOCKET_STREAMS_MAX, messages_max);
+	link->memory_bytes = qs_link_bytes(policy, QSOCKET_STREAMS_MAX, messages_max);
 	link->memory = memory_map(link->memory_bytes);
 	if (!link->memory)
 		return -ENOMEM;

@@ -96,7 +96,7 @@ static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, u
 	const struct qs_unit *v = &link->units[other];
 
 	return other != unit && v->drop > drop &&
-	       (link->streams[v->stream].period_ns > 0 || link->policy->by_deadline);
+	       qs_manages(link->policy, link->streams[v->stream].period_ns, v->due_ns);
 }
 
 /* `bytes` of `unit`, of the value `drop`, would go first. */

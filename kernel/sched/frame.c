@@ -73,8 +73,7 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 static int best_effort(const struct qs_link *link, const struct qs_stream *s,
 		       const struct qs_arrival *a)
 {
-	return link->policy->frames && s->period_ns == 0 &&
-	       !(link->policy->by_deadline && a->deadline_ns != QS_FOREVER);
+	return !qs_manages(link->policy, s->period_ns, a->deadline_ns);
 }
 
 static int has_room(const struct qs_link *link, const struct qs_stream *s,

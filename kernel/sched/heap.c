@@ -19,29 +19,26 @@ static int before(const struct qs_key *a, const struct qs_key *b)
 	return a->third < b->third;
 }
 
-static void put(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
-		const struct qs_heap_entry *entry)
+static void put(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
 	heap->entries[place] = *entry;
-	streams[entry->stream].place = place;
+	heap->places[entry->stream] = place;
 }
 
-static uint32_t rise(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
-		     const struct qs_heap_entry *entry)
+static uint32_t rise(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
 	while (place > 0) {
 		uint32_t parent = (place - 1) / ARITY;
 
 		if (!before(&entry->key, &heap->entries[parent].key))
 			break;
-		put(heap, streams, place, &heap->entries[parent]);
+		put(heap, place, &heap->entries[parent]);
 		place = parent;
 	}
 	return place;
 }
 
-static uint32_t sink(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
-		     const struct qs_heap_entry *entry)
+static uint32_t sink(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
 	for (;;) {
 		uint32_t child = place * ARITY + 1, first = child;
@@ -54,42 +51,41 @@ static uint32_t sink(struct qs_heap *heap, struct qs_stream *streams, uint32_t p
 				first = child;
 		if (!before(&heap->entries[first].key, &entry->key))
 			return place;
-		put(heap, streams, place, &heap->entries[first]);
+		put(heap, place, &heap->entries[first]);
 		place = first;
 	}
 }
 
 /* Puts an entry where it belongs, near a place that is free for it. */
-static void settle(struct qs_heap *heap, struct qs_stream *streams, uint32_t place,
-		   const struct qs_heap_entry *entry)
+static void settle(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
-	place = rise(heap, streams, place, entry);
-	place = sink(heap, streams, place, entry);
-	put(heap, streams, place, entry);
+	place = rise(heap, place, entry);
+	place = sink(heap, place, entry);
+	put(heap, place, entry);
 }
 
-void qs_heap_fix(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
+void qs_heap_fix(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream)
 {
 	struct qs_heap_entry entry = {.stream = stream};
 
 	heap->key(&streams[stream], &entry.key);
-	settle(heap, streams, streams[stream].place, &entry);
+	settle(heap, heap->places[stream], &entry);
 }
 
-void qs_heap_push(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
+void qs_heap_push(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream)
 {
 	struct qs_heap_entry entry = {.stream = stream};
 
 	heap->key(&streams[stream], &entry.key);
-	put(heap, streams, rise(heap, streams, heap->len++, &entry), &entry);
+	put(heap, rise(heap, heap->len++, &entry), &entry);
 }
 
-void qs_heap_remove(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream)
+void qs_heap_remove(struct qs_heap *heap, uint32_t stream)
 {
-	uint32_t place = streams[stream].place;
+	uint32_t place = heap->places[stream];
 	struct qs_heap_entry last = heap->entries[--heap->len];
 
-	streams[stream].place = QS_NONE;
+	heap->places[stream] = QS_NONE;
 	if (last.stream != stream)
-		settle(heap, streams, place, &last);
+		settle(heap, place, &last);
 }

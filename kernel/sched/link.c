@@ -34,12 +34,18 @@ uint32_t qs_messages_held(uint32_t messages_max)
 	return messages_max + HELD_MAX;
 }
 
-size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max)
+static size_t heap_bytes(uint32_t streams_max)
+{
+	return round_up(streams_max * sizeof(struct qs_heap_entry)) +
+	       round_up(streams_max * sizeof(uint32_t));
+}
+
+size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max)
 {
 	return round_up(streams_max * sizeof(struct qs_stream)) +
 	       round_up(messages_max * sizeof(struct qs_unit)) +
 	       round_up(qs_messages_held(messages_max) * sizeof(struct qs_message)) +
-	       2 * round_up(streams_max * sizeof(struct qs_heap_entry));
+	       (policy->ranks_apart ? 3 : 2) * heap_bytes(streams_max);
 }
 
 static void *take(char **memory, size_t bytes)
@@ -48,6 +54,16 @@ static void *take(char **memory, size_t bytes)
 
 	*memory += round_up(bytes);
 	return taken;
+}
+
+static void heap_init(struct qs_heap *heap, char **memory, uint32_t streams_max,
+		      void (*key)(const struct qs_stream *, struct qs_key *))
+{
+	heap->entries = take(memory, streams_max * sizeof(struct qs_heap_entry));
+	heap->places = take(memory, streams_max * sizeof(uint32_t));
+	heap->key = key;
+	for (uint32_t i = 0; i < streams_max; i++)
+		heap->places[i] = QS_NONE;
 }
 
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
@@ -66,10 +82,10 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 	link->streams = take(&free_memory, streams_max * sizeof(struct qs_stream));
 	link->units = take(&free_memory, messages_max * sizeof(struct qs_unit));
 	link->messages = take(&free_memory, held * sizeof(struct qs_message));
-	link->managed.entries = take(&free_memory, streams_max * sizeof(struct qs_heap_entry));
-	link->rest.entries = take(&free_memory, streams_max * sizeof(struct qs_heap_entry));
-	link->managed.key = policy->key;
-	link->rest.key = qs_tag_key;
+	heap_init(&link->managed, &free_memory, streams_max, policy->key);
+	heap_init(&link->rest, &free_memory, streams_max, qs_tag_key);
+	if (policy->ranks_apart)
+		heap_init(&link->ranks, &free_memory, streams_max, qs_rank_key);
 	for (uint32_t i = 0; i < streams_max; i++)
 		link->streams[i].head = i + 1 < streams_max ? i + 1 : QS_NONE;
 	for (uint32_t i = 0; i < messages_max; i++)
@@ -89,6 +105,9 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	s->period_ns = attr->ipg_ns;
 	s->x = attr->oln;
 	s->y = attr->old;
+	s->unit_bytes = attr->unit_bytes;
+	s->weight = attr->weight ? attr->weight : 1;
+	s->class_id = (uint8_t)attr->class_id;
 	s->messages_max =
 		attr->queue_messages ? attr->queue_messages : QSOCKET_STREAM_MESSAGES_DEFAULT;
 	s->bytes_max = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
@@ -99,8 +118,8 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	if (s->head == QS_NONE)
 		return;
 	/* managed or not is the head's from when it was ranked: rank it anew */
-	if (s->place != QS_NONE)
-		qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
+	if (qs_competes(link, stream))
+		qs_withdraw(link, stream);
 	if (!(link->units[s->head].flags & QS_BEGUN))
 		link->units[s->head].flags &= (uint16_t)~QS_READY;
 	else if (link->policy->slides && s->period_ns == 0)
@@ -121,7 +140,6 @@ int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
 		.head = QS_NONE,
 		.tail = QS_NONE,
 		.open = QS_NONE,
-		.place = QS_NONE,
 		.fifo_level = QSOCKET_LEVEL_NONE,
 	};
 	qs_change(link, stream, attr);
@@ -180,6 +198,9 @@ void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *i
 		.flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
 		.queue_messages = s->messages_max,
 		.queue_bytes = s->bytes_max,
+		.unit_bytes = s->unit_bytes,
+		.weight = s->weight,
+		.class_id = s->class_id,
 	};
 	info->window_lost = s->x_left;
 	info->window_left = s->y_left;

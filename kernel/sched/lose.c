@@ -39,8 +39,8 @@ void qs_missed(struct qs_link *link, uint32_t stream)
 	struct qs_stream *s = &link->streams[stream];
 
 	qs_window_missed(s, 1);
-	if (s->place != QS_NONE)
-		qs_heap_fix(qs_heap_of(link, s), link->streams, stream);
+	if (qs_competes(link, stream))
+		qs_reorder(link, stream);
 }
 
 /* Takes one unit out, with all that is counted; the chain is qs_lose()'s. */

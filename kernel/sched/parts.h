@@ -24,9 +24,9 @@ void qs_window_missed(struct qs_stream *s, uint64_t times);
 int qs_window_allows_loss(const struct qs_stream *s);
 
 /* heap.c: ready streams, first to be served on top */
-void qs_heap_push(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream);
-void qs_heap_remove(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream);
-void qs_heap_fix(struct qs_heap *heap, struct qs_stream *streams, uint32_t stream);
+void qs_heap_push(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream);
+void qs_heap_remove(struct qs_heap *heap, uint32_t stream);
+void qs_heap_fix(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream);
 
 /* watch.c: units that can still expire, earliest first */
 void qs_watch(struct qs_link *link, uint32_t unit);
@@ -56,10 +56,24 @@ void qs_worth_remove(struct qs_link *link, uint32_t unit);
 uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except);
 
 /* sched.c */
-void qs_tag_key(const struct qs_stream *s, struct qs_key *key);
 void qs_settle(struct qs_link *link, uint32_t stream);
-struct qs_heap *qs_heap_of(struct qs_link *link, const struct qs_stream *s);
+
+/* ready.c: streams that compete */
+int qs_competes(const struct qs_link *link, uint32_t stream);
+void qs_compete(struct qs_link *link, uint32_t stream);
+void qs_withdraw(struct qs_link *link, uint32_t stream);
+void qs_reorder(struct qs_link *link, uint32_t stream);
+void qs_tag_key(const struct qs_stream *s, struct qs_key *key);
+void qs_rank_key(const struct qs_stream *s, struct qs_key *key);
+
 void qs_unit_unlink(struct qs_link *link, uint32_t unit);
+
+/* Whether a unit is scheduled by its attributes; else it is best effort. */
+static inline int qs_manages(const struct qs_policy *policy, uint64_t period_ns, uint64_t due_ns)
+{
+	return !policy->frames || policy->all || period_ns > 0 ||
+	       (policy->by_deadline && due_ns != QS_FOREVER);
+}
 
 /* When so many bytes, sent from now on, have left. */
 static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, uint64_t bytes)

@@ -23,18 +23,6 @@
 
 enum verdict { SERVE, LOST, WAIT };
 
-struct qs_heap *qs_heap_of(struct qs_link *link, const struct qs_stream *s)
-{
-	return s->managed ? &link->managed : &link->rest;
-}
-
-/* Best effort: start-time fair queueing by bytes, all weights equal.
- * Goyal, Vin, Cheng: "Start-Time Fair Queuing", SIGCOMM 1996. */
-void qs_tag_key(const struct qs_stream *s, struct qs_key *key)
-{
-	*key = (struct qs_key){s->tag, s->seq, 0};
-}
-
 /* Ranks a stream's head unit, once it is complete, and lets it compete. */
 void qs_settle(struct qs_link *link, uint32_t stream)
 {
@@ -44,7 +32,7 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 	if (s->head == QS_NONE || s->blocked)
 		return;
 	u = &link->units[s->head];
-	if (!(u->flags & QS_ENDED) || s->place != QS_NONE)
+	if (!(u->flags & QS_ENDED) || qs_competes(link, stream))
 		return;
 	if (!(u->flags & QS_READY)) {
 		u->flags |= QS_READY;
@@ -56,14 +44,16 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 			s->rank_ns = u->due_ns > s->release_ns ? u->due_ns : s->release_ns;
 		else
 			s->rank_ns = s->period_ns ? s->release_ns + s->period_ns : QS_FOREVER;
-		s->managed = !link->policy->frames || s->period_ns > 0 ||
-			     (link->policy->by_deadline && u->due_ns != QS_FOREVER);
-		if (!s->managed) {
+		s->managed = qs_manages(link->policy, s->period_ns, u->due_ns);
+		if (s->managed) {
+			if (link->policy->ready)
+				link->policy->ready(link, s);
+		} else {
 			s->tag = s->finish > link->vtime ? s->finish : link->vtime;
 			s->finish = s->tag + u->bytes;
 		}
 	}
-	qs_heap_push(qs_heap_of(link, s), link->streams, stream);
+	qs_compete(link, stream);
 }
 
 /* Takes a unit out of its stream and frees it; the next head is not ranked. */
@@ -73,8 +63,8 @@ void qs_unit_unlink(struct qs_link *link, uint32_t unit)
 	struct qs_stream *s = &link->streams[u->stream];
 
 	if (u->flags & QS_READY) {
-		if (s->place != QS_NONE)
-			qs_heap_remove(qs_heap_of(link, s), link->streams, u->stream);
+		if (qs_competes(link, u->stream))
+			qs_withdraw(link, u->stream);
 		s->prev_release_ns = s->release_ns;
 		s->released = 1;
 	}
@@ -112,8 +102,10 @@ static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32
 /* DWCS: missed rank deadlines, as many as have passed. */
 static void slide(struct qs_link *link, uint64_t now_ns)
 {
-	while (link->managed.len > 0) {
-		uint32_t stream = link->managed.entries[0].stream;
+	struct qs_heap *ranks = link->policy->ranks_apart ? &link->ranks : &link->managed;
+
+	while (ranks->len > 0) {
+		uint32_t stream = ranks->entries[0].stream;
 		struct qs_stream *s = &link->streams[stream];
 		uint64_t periods;
 
@@ -123,7 +115,7 @@ static void slide(struct qs_link *link, uint64_t now_ns)
 		qs_window_missed(s, periods);
 		s->rank_ns += periods * s->period_ns;
 		s->release_ns += periods * s->period_ns;
-		qs_heap_fix(&link->managed, link->streams, stream);
+		qs_reorder(link, stream);
 	}
 }
 
@@ -172,11 +164,13 @@ static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint6
 	qs_settle(link, stream);
 }
 
-static void account(struct qs_link *link, const struct qs_stream *s, uint32_t bytes)
+static void account(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns)
 {
 	const uint64_t most = (uint64_t)QSOCKET_BEST_EFFORT_SHARE * QSOCKET_PACKET_BYTES_MAX;
 
 	if (s->managed) {
+		if (link->policy->charge)
+			link->policy->charge(link, s, bytes, now_ns);
 		if (link->rest.len == 0)
 			link->credit = 0;
 		else
@@ -215,15 +209,18 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	m->left -= bytes;
 	u->bytes -= bytes;
 	s->bytes -= bytes;
-	account(link, s, bytes);
+	account(link, s, bytes, now_ns);
 	if (!(u->flags & QS_BEGUN)) {
 		u->flags |= QS_BEGUN;
 		qs_worth_remove(link, unit);
 		if (!packet->frame_done && promises(link, u))
 			qs_promise(link, unit);
 	}
-	if (!packet->done)
+	if (!packet->done) {
+		if (link->policy->charge && s->managed)
+			qs_reorder(link, stream);
 		return 1;
+	}
 
 	packet->outcome = done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
 	if (packet->outcome == QSOCKET_LATE)
@@ -238,7 +235,18 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	m->next = QS_NONE;
 	if (packet->frame_done)
 		complete(link, stream, unit, done_ns);
+	else if (link->policy->charge && s->managed)
+		qs_reorder(link, stream);
 	return 1;
+}
+
+static uint32_t first_managed(struct qs_link *link, uint64_t now_ns)
+{
+	const struct qs_order *order = link->policy->order;
+
+	if (order)
+		return link->managed_len > 0 ? order->first(link, now_ns) : QS_NONE;
+	return link->managed.len > 0 ? link->managed.entries[0].stream : QS_NONE;
 }
 
 int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet)
@@ -246,12 +254,13 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 	if (link->policy->lossy)
 		qs_expire(link, now_ns);
 	for (;;) {
-		uint32_t stream, bytes, promised;
+		uint32_t stream, bytes, promised, managed;
 		enum verdict verdict;
 
 		if (link->policy->slides)
 			slide(link, now_ns);
-		if (link->managed.len > 0 && link->rest.len > 0) {
+		managed = first_managed(link, now_ns);
+		if (managed != QS_NONE && link->rest.len > 0) {
 			stream = link->rest.entries[0].stream;
 			bytes = packet_bytes(link, stream, bytes_max);
 			verdict = WAIT;
@@ -262,8 +271,8 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 			if (verdict == SERVE)
 				return serve(link, stream, bytes, now_ns, packet);
 		}
-		if (link->managed.len > 0)
-			stream = link->managed.entries[0].stream;
+		if (managed != QS_NONE)
+			stream = managed;
 		else if (link->rest.len > 0)
 			stream = link->rest.entries[0].stream;
 		else
@@ -283,9 +292,21 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 
 uint64_t qs_next_ns(const struct qs_link *link)
 {
+	const struct qs_order *order = link->policy->order;
 	uint32_t unit = qs_watch_first(link);
+	uint64_t next_ns = unit == QS_NONE ? QS_FOREVER : link->units[unit].expiry_ns;
 
-	return unit == QS_NONE ? QS_FOREVER : link->units[unit].expiry_ns;
+	if (order && link->managed_len > 0) {
+		uint64_t order_ns = order->next_ns(link);
+
+		next_ns = order_ns < next_ns ? order_ns : next_ns;
+	}
+	return next_ns;
+}
+
+int qs_idle(const struct qs_link *link)
+{
+	return link->managed_len == 0 && link->rest.len == 0;
 }
 
 uint32_t qs_reap(struct qs_link *link)
@@ -313,8 +334,8 @@ void qs_block(struct qs_link *link, uint32_t stream, int blocked)
 	if (s->blocked == (blocked != 0))
 		return;
 	s->blocked = blocked != 0;
-	if (blocked && s->place != QS_NONE)
-		qs_heap_remove(qs_heap_of(link, s), link->streams, stream);
+	if (blocked && qs_competes(link, stream))
+		qs_withdraw(link, stream);
 	if (unit != QS_NONE && link->units[unit].flags & QS_BEGUN) {
 		if (blocked)
 			qs_unpromise(link, unit);

@@ -81,6 +81,9 @@ struct qs_stream {
 	uint64_t bytes_max;
 	uint8_t lossy;
 	uint8_t undroppable;
+	uint8_t class_id;    /* cbq */
+	uint32_t weight;     /* sfq, and within a class: 1 ... */
+	uint32_t unit_bytes; /* admission */
 	/* the queue */
 	uint32_t head, tail; /* units */
 	uint32_t open;	     /* unit still being received, or QS_NONE */
@@ -97,11 +100,12 @@ struct qs_stream {
 	uint8_t blocked; /* the host cannot send for it now */
 	/* the head unit, once ready */
 	uint64_t release_ns, rank_ns, seq;
-	uint64_t tag, finish; /* best effort: start-time fair queueing, bytes */
+	uint64_t tag, finish;	/* start-time fair queueing: sfq's, and best effort's in bytes */
+	uint32_t before, after; /* links of a policy with an order of its own */
 	uint64_t prev_release_ns;
 	uint8_t released; /* prev_release_ns is set */
 	uint8_t managed;
-	uint32_t place; /* in its heap, or QS_NONE */
+	uint8_t competes; /* is in a queue of ready streams */
 	/* frames (frame_seq + 1) of which a packet left, was late, was refused, was
 	 * counted as partial: the last of each */
 	uint64_t left_frame, late_frame, failed_frame, partial_frame;
@@ -133,11 +137,30 @@ struct qs_policy {
 	uint8_t lossy;	     /* drops what cannot arrive in time */
 	uint8_t slides;	     /* a missed rank deadline moves on by the period (DWCS) */
 	uint8_t by_deadline; /* a deadline alone makes a message managed */
-	/* Writes the order of a ready stream: rank, window and seq are set. */
+	uint8_t all;	     /* every stream is managed: there is no best effort apart */
+	uint8_t ranks_apart; /* slides, though its order is not that of rank deadlines */
+	/* Writes the order of a ready stream: rank, tag, window and seq are set. */
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
+	/* Optional: a managed head became ready and is about to compete. */
+	void (*ready)(struct qs_link *link, struct qs_stream *s);
+	/* Optional: so many bytes of a managed stream leave. The order of the
+	 * stream is asked for again after that. */
+	void (*charge)(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns);
+	/* Optional: an order of its own, in place of the keys' */
+	const struct qs_order *order;
 };
 
-/* The four, by name; NULL if there is none such. */
+/* An order of managed streams that no key can express. */
+struct qs_order {
+	void (*push)(struct qs_link *link, uint32_t stream);
+	void (*remove)(struct qs_link *link, uint32_t stream);
+	/* The stream to serve at this time: QS_NONE while none may be. */
+	uint32_t (*first)(struct qs_link *link, uint64_t now_ns);
+	/* When one may be, none being served before: QS_FOREVER if none competes. */
+	uint64_t (*next_ns)(const struct qs_link *link);
+};
+
+/* All there are, by name; NULL if there is none such. */
 const struct qs_policy *qs_policy_find(const char *name);
 
 struct qs_heap_entry {
@@ -148,6 +171,7 @@ struct qs_heap_entry {
 
 struct qs_heap {
 	struct qs_heap_entry *entries;
+	uint32_t *places; /* by stream: in entries, or QS_NONE */
 	uint32_t len;
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
 };
@@ -169,6 +193,8 @@ struct qs_link {
 	uint64_t vtime;	 /* best effort's virtual time, bytes */
 	uint64_t credit; /* best effort's claim, in bytes * QSOCKET_BEST_EFFORT_SHARE */
 	struct qs_heap managed, rest;
+	struct qs_heap ranks; /* of managed streams by rank deadline, where it is apart */
+	uint32_t managed_len; /* streams that compete, best effort apart */
 	uint32_t watch;	      /* root of the expiry tree */
 	uint64_t watch_bytes; /* bytes of the units in it */
 	uint32_t promised[QSOCKET_BEGUN_MAX];
@@ -199,9 +225,12 @@ struct qs_packet {
 /* Bytes of memory a link wants, and its set-up in that memory (zeroed,
  * aligned to 16). */
 uint32_t qs_messages_held(uint32_t messages_max); /* message indexes there are */
-size_t qs_link_bytes(uint32_t streams_max, uint32_t messages_max);
+size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max);
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max);
+
+/* Whether nothing can be sent: no stream has a whole unit queued. */
+int qs_idle(const struct qs_link *link);
 
 /* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
  * queued (QSOCKET_CLOSED) and frees the index. */
