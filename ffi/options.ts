@@ -55,8 +55,10 @@ const rate = z.union([z.number(), z.nan(), z.string()], {
   }
 });
 
-const scheduler = z.enum(["dwcs", "edf", "edf-lossless", "fifo"], {
-  error: 'must be "dwcs", "edf", "edf-lossless" or "fifo"',
+const schedulers = ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "cbq", "fifo"] as const;
+
+const scheduler = z.enum(schedulers, {
+  error: 'must be "dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "cbq" or "fifo"',
 });
 
 const address = z.strictObject({

@@ -42,7 +42,8 @@ test("check says what cannot be done, which option is wrong and what it got", ()
     [
       { rate: 1, scheduler: "cake" },
       RangeError,
-      'Cannot open link eth0: scheduler must be "dwcs", "edf", "edf-lossless" or "fifo", got "cake"',
+      'Cannot open link eth0: scheduler must be "dwcs", "dwcs99", "vds", "edf", "edf-lossless", ' +
+      '"sfq", "cbq" or "fifo", got "cake"',
     ],
     [{ rate: 1, speed: 2 }, TypeError, 'Cannot open link eth0: there is no option "speed"'],
     [undefined, TypeError, "Cannot open link eth0: the argument must be an object, got undefined"],
