@@ -45,7 +45,8 @@ size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint3
 	return round_up(streams_max * sizeof(struct qs_stream)) +
 	       round_up(messages_max * sizeof(struct qs_unit)) +
 	       round_up(qs_messages_held(messages_max) * sizeof(struct qs_message)) +
-	       (policy->ranks_apart ? 3 : 2) * heap_bytes(streams_max);
+	       (policy->ranks_apart ? 3 : 2) * heap_bytes(streams_max) +
+	       round_up(policy->own_bytes);
 }
 
 static void *take(char **memory, size_t bytes)
@@ -86,6 +87,9 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 	heap_init(&link->rest, &free_memory, streams_max, qs_tag_key);
 	if (policy->ranks_apart)
 		heap_init(&link->ranks, &free_memory, streams_max, qs_rank_key);
+	link->own = take(&free_memory, policy->own_bytes);
+	if (policy->own_init)
+		policy->own_init(link);
 	for (uint32_t i = 0; i < streams_max; i++)
 		link->streams[i].head = i + 1 < streams_max ? i + 1 : QS_NONE;
 	for (uint32_t i = 0; i < messages_max; i++)

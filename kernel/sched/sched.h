@@ -102,6 +102,8 @@ struct qs_stream {
 	uint64_t release_ns, rank_ns, seq;
 	uint64_t tag, finish;	/* start-time fair queueing: sfq's, and best effort's in bytes */
 	uint32_t before, after; /* links of a policy with an order of its own */
+	uint32_t carry;		/* of the division that finish is a sum of */
+	uint8_t leaf;		/* cbq: the class that it competes in, and finish is of */
 	uint64_t prev_release_ns;
 	uint8_t released; /* prev_release_ns is set */
 	uint8_t managed;
@@ -148,6 +150,9 @@ struct qs_policy {
 	void (*charge)(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns);
 	/* Optional: an order of its own, in place of the keys' */
 	const struct qs_order *order;
+	/* Memory of its own on a link (link->own, zeroed), and its set-up. */
+	uint32_t own_bytes;
+	void (*own_init)(struct qs_link *link);
 };
 
 /* An order of managed streams that no key can express. */
@@ -199,6 +204,7 @@ struct qs_link {
 	uint64_t watch_bytes; /* bytes of the units in it */
 	uint32_t promised[QSOCKET_BEGUN_MAX];
 	uint32_t promised_len;
+	void *own; /* the policy's */
 };
 
 /* A message as it is handed in. */
@@ -240,6 +246,14 @@ void qs_remove(struct qs_link *link, uint32_t stream);
 /* Drops a stream's queue with a reason. */
 void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason);
 void qs_rate(struct qs_link *link, uint64_t rate);
+
+/* Classes of cbq, once, before there are streams: 0, or -EINVAL where they
+ * cannot be kept, or the policy knows none. */
+int32_t qs_classes(struct qs_link *link, const struct qsocket_class *classes, uint32_t len);
+int qs_classes_same(const struct qs_link *link, const struct qsocket_class *classes, uint32_t len);
+/* Whether a stream may join it: a leaf, or 0. */
+int qs_class_ok(const struct qs_link *link, uint32_t class_id);
+
 /* Adds a stream's counters to a struct that starts out zeroed. */
 void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info);
 
