@@ -15,7 +15,7 @@
 #define QS_EMSGSIZE 90
 #define QS_ENOBUFS 105
 
-extern const struct qs_policy qs_dwcs, qs_edf, qs_edf_lossless, qs_fifo;
+extern const struct qs_policy qs_dwcs, qs_dwcs99, qs_vds, qs_edf, qs_edf_lossless, qs_fifo;
 
 /* window.c */
 void qs_window_reset(struct qs_stream *s);
