@@ -294,6 +294,7 @@ export const qsocketInfo = struct("qsocket_info", {
   last_error: i32,
   streams: u32,
   zero: u32,
+  utilisation_ppm: u64,
 });
 
 /** `struct qinfo_args` */

@@ -51,6 +51,7 @@ enum qsocket_call {
 #define QSOCKET_CLASS_PRIORITIES 8	  /* 0 is served first                         */
 #define QSOCKET_UNIT_BYTES_MAX 67079168u  /* 1024 messages of the largest size         */
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
+#define QSOCKET_UTILISATION_PPM_MAX 1000000000000000ull /* more than that is not told       */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
 #define QSOCKET_EVENTS_MAX 65536 /* events returned by one QRUN               */
 
@@ -117,7 +118,7 @@ struct qsocket_attr {
 	uint64_t ipg_ns;	 /* period T; 0 = none */
 	uint32_t oln;		 /* at most oln losses ... */
 	uint32_t old;		 /* ... in every old messages; 0 = no window */
-	uint32_t flags;		 /* QSOCKET_UNDROPPABLE */
+	uint32_t flags;		 /* QSOCKET_UNDROPPABLE, QSOCKET_ADMIT */
 	uint32_t queue_messages; /* most messages queued; 0 = default */
 	uint64_t queue_bytes;	 /* most bytes queued; 0 = default */
 	uint32_t unit_bytes;	 /* of a frame (or lone message), with its headers, for
@@ -139,9 +140,12 @@ struct qsocket_class {
 };
 
 /* What a link's streams ask for in all, the one in question included. Of
- * streams that say their unit_bytes and period; the rest count as nothing. */
+ * streams that say their unit_bytes and period; the rest count as nothing (but
+ * every window with a period counts for QSOCKET_UNEQUAL). Each stream's share
+ * is rounded down to 2^-32 bytes per second. */
 struct qsocket_admission {
-	uint64_t utilisation_ppm; /* of what can be promised; above 1000000: overbooked */
+	uint64_t utilisation_ppm; /* of what can be promised, rounded up: above 1000000
+				   * exactly when overbooked */
 	uint32_t flags;		  /* QSOCKET_OVERBOOKED, QSOCKET_UNEQUAL */
 	uint32_t zero;
 };
@@ -237,6 +241,7 @@ struct qsocket_info {
 	int32_t last_error; /* errno of the last failed send, 0 = none */
 	uint32_t streams;   /* of a link */
 	uint32_t zero;
+	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
 };
 
 struct qinfo_args {

@@ -31,6 +31,21 @@ static void copy_in(void *to, const void *from, uint32_t bytes)
 	__asm__ volatile("" : : "r"(to) : "memory"); /* the compiler may not read it again */
 }
 
+/* What a call answers beside its result: to its caller's struct. */
+static void copy_out(uint32_t call, void *to, const union args *from, int32_t result)
+{
+	if (call == QINFO && !result)
+		((struct qinfo_args *)to)->info = from->qinfo.info;
+	if (result < 0 && result != -EBUSY)
+		return;
+	if (call == QSOCKET)
+		((struct qsocket_args *)to)->admission = from->qsocket.admission;
+	if (call == QATTACH)
+		((struct qattach_args *)to)->admission = from->qattach.admission;
+	if (call == QCHANGE)
+		((struct qchange_args *)to)->admission = from->qchange.admission;
+}
+
 uint64_t qsocket_now(void)
 {
 	struct timespec now;
@@ -132,7 +147,7 @@ unlock_table:
 
 static int32_t call_qsocket(union args *args)
 {
-	const struct qsocket_args *a = &args->qsocket;
+	struct qsocket_args *a = &args->qsocket;
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
@@ -140,7 +155,9 @@ static int32_t call_qsocket(union args *args)
 		return result;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? link->host->add(link, a) : -EBADF;
+	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
+	if (!result)
+		result = link->host->add(link, a);
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -181,7 +198,9 @@ static int32_t call_qattach(union args *args)
 		return a->fd;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? link->host->attach(link, a) : -EBADF;
+	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
+	if (!result)
+		result = link->host->attach(link, a);
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -192,7 +211,7 @@ static int32_t call_qattach(union args *args)
 
 static int32_t call_qchange(union args *args)
 {
-	const struct qchange_args *a = &args->qchange;
+	struct qchange_args *a = &args->qchange;
 	int32_t result = check_attr(&a->attr);
 	struct link *link;
 	uint32_t stream;
@@ -209,8 +228,12 @@ static int32_t call_qchange(union args *args)
 		result = -EINVAL;
 	else if (stream != QS_NONE && a->rate)
 		result = -EINVAL;
-	else
+	else if (stream != QS_NONE)
+		result = qs_feasible(&link->policy, stream, &a->attr, &a->admission);
+	if (!result)
 		result = link->host->change(link, stream, a);
+	if (!result && stream == QS_NONE)
+		qs_booked(&link->policy, &a->admission);
 	pthread_mutex_unlock(&link->lock);
 	return result;
 }
@@ -354,7 +377,6 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 		return -EINVAL;
 	copy_in(&copy, args, args_len);
 	result = calls[call].call(&copy);
-	if (call == QINFO && !result)
-		((struct qinfo_args *)args)->info = copy.qinfo.info;
+	copy_out(call, args, &copy, result);
 	return result;
 }

@@ -135,6 +135,7 @@ static const struct {
 	FIELD(qsocket_info, last_error),
 	FIELD(qsocket_info, streams),
 	FIELD(qsocket_info, zero),
+	FIELD(qsocket_info, utilisation_ppm),
 
 	STRUCT(qinfo_args),
 	FIELD(qinfo_args, handle),

@@ -63,6 +63,7 @@ void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info)
 	memset(info, 0, sizeof(*info));
 	qs_info(&link->policy, stream, info);
 	link->host->describe(link, stream, info);
+	info->utilisation_ppm = qs_share_ppm(&link->policy, stream);
 	if (link->closing[stream])
 		info->state |= QSOCKET_STATE_CLOSING;
 	describe_link(link, QSOCKET_STREAM, info);
@@ -70,7 +71,11 @@ void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info)
 
 void info_link(struct link *link, struct qsocket_info *info)
 {
+	struct qsocket_admission admission;
+
 	*info = link->past;
+	qs_booked(&link->policy, &admission);
+	info->utilisation_ppm = admission.utilisation_ppm;
 	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++) {
 		if (!link->handles[stream])
 			continue;

@@ -40,4 +40,5 @@ const struct qs_policy qs_dwcs = {
 	.lossy = 1,
 	.slides = 1,
 	.key = key,
+	.equal_periods = 1,
 };

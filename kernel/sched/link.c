@@ -105,6 +105,7 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	struct qs_stream *s = &link->streams[stream];
 	int same_window = s->x == attr->oln && s->y == attr->old;
 
+	qs_unbook(link, s);
 	if (s->period_ns != attr->ipg_ns)
 		s->released = 0; /* what it owed in periods that are no more is forgotten */
 	s->period_ns = attr->ipg_ns;
@@ -118,6 +119,7 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	s->bytes_max = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
 	s->lossy = link->policy->lossy && !(attr->flags & QSOCKET_UNDROPPABLE);
 	s->undroppable = (attr->flags & QSOCKET_UNDROPPABLE) != 0;
+	qs_book(link, s);
 	if (!same_window)
 		qs_window_reset(s);
 	if (s->head == QS_NONE)
@@ -170,6 +172,7 @@ void qs_remove(struct qs_link *link, uint32_t stream)
 	struct qs_stream *s = &link->streams[stream];
 
 	qs_flush(link, stream, QSOCKET_CLOSED);
+	qs_unbook(link, s);
 	s->head = link->streams_free;
 	link->streams_free = stream;
 }

@@ -9,6 +9,7 @@
 #include "sched.h"
 
 /* Linux's numbers, without a C library's header. */
+#define QS_EBUSY 16
 #define QS_ENOSPC 28
 #define QS_ETIME 62
 #define QS_EPROTO 71
@@ -42,6 +43,10 @@ int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint
 void qs_promise(struct qs_link *link, uint32_t unit);
 void qs_unpromise(struct qs_link *link, uint32_t unit);
 uint32_t qs_promised_first(const struct qs_link *link);
+
+/* feasible.c: counts what a stream asks for, and takes it out again */
+void qs_book(struct qs_link *link, const struct qs_stream *s);
+void qs_unbook(struct qs_link *link, const struct qs_stream *s);
 
 /* lose.c */
 void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason);

@@ -153,6 +153,7 @@ struct qs_policy {
 	/* Memory of its own on a link (link->own, zeroed), and its set-up. */
 	uint32_t own_bytes;
 	void (*own_init)(struct qs_link *link);
+	uint8_t equal_periods; /* keeps windows only where all have one period (feasible.c) */
 };
 
 /* An order of managed streams that no key can express. */
@@ -181,6 +182,21 @@ struct qs_heap {
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
 };
 
+/* What streams ask for: bytes per second, and parts of 2^-32 of one. */
+struct qs_demand {
+	uint64_t bytes, parts;
+};
+
+#define QS_PERIOD_DIGITS 3
+#define QS_DIGIT_BITS 14
+
+/* What all of a link's streams ask for (feasible.c). */
+struct qs_booked {
+	struct qs_demand all;
+	uint32_t periods; /* of windows that need equal ones: how many, ... */
+	uint64_t sums[QS_PERIOD_DIGITS], squares[QS_PERIOD_DIGITS]; /* ... and of their digits */
+};
+
 struct qs_link {
 	const struct qs_policy *policy;
 	uint64_t rate;	   /* bytes per second */
@@ -205,6 +221,7 @@ struct qs_link {
 	uint32_t promised[QSOCKET_BEGUN_MAX];
 	uint32_t promised_len;
 	void *own; /* the policy's */
+	struct qs_booked booked;
 };
 
 /* A message as it is handed in. */
@@ -243,6 +260,14 @@ int qs_idle(const struct qs_link *link);
 int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr);
 void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr);
 void qs_remove(struct qs_link *link, uint32_t stream);
+/* What all streams would ask for if this one (QS_NONE: one more) had these
+ * attributes. -EBUSY where QSOCKET_ADMIT is among them, that is more than
+ * there is, and more than before: then nothing should be changed. */
+int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
+		    struct qsocket_admission *admission);
+/* What they ask for as they are, and what one of them does. */
+void qs_booked(const struct qs_link *link, struct qsocket_admission *admission);
+uint64_t qs_share_ppm(const struct qs_link *link, uint32_t stream);
 /* Drops a stream's queue with a reason. */
 void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason);
 void qs_rate(struct qs_link *link, uint64_t rate);
