@@ -5,6 +5,7 @@
 
 import fc from "fast-check";
 import process from "node:process";
+import { POLICIES } from "./model/state.ts";
 import type { Attributes, Drop, Mark, Options, Scheduler } from "./model/state.ts";
 import type { Scenario, ScenarioMessage } from "./model/play.ts";
 
@@ -285,12 +286,13 @@ function align(sources: Source[]): Source[] {
   }));
 }
 
-/** A link with a few streams under any load; without a `scheduler` any of the four. */
+/** All schedulers that have a model. */
+export const SCHEDULERS = Object.keys(POLICIES) as Scheduler[];
+
+/** A link with a few streams under any load; without a `scheduler` any of them. */
 export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
   return fc.record({
-    scheduler: scheduler === undefined
-      ? fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless", "fifo")
-      : fc.constant(scheduler),
+    scheduler: scheduler === undefined ? fc.constantFrom(...SCHEDULERS) : fc.constant(scheduler),
     load: fc.constantFrom(0.2, 0.5, 0.8, 0.95, 1, 1.1, 1.5, 2, 4),
     queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
     sources,

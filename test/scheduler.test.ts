@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, test } from "node:test";
 import { VirtualLink } from "../ffi/simulate.ts";
-import { check, droppable, parameters, scenario, wellFormed } from "./arbitrary.ts";
+import { check, droppable, parameters, scenario, SCHEDULERS, wellFormed } from "./arbitrary.ts";
 import { ModelLink } from "./model.ts";
 import { play, sameEvents, sameInfo } from "./model/play.ts";
 import type { LinkMaker, Played, PlayedInfo, Scenario } from "./model/play.ts";
@@ -14,7 +14,6 @@ import type { BatchFrame, SlotSet } from "./model/sets.ts";
 import type { Event, Options, Scheduler } from "./model/state.ts";
 
 const Link = VirtualLink as LinkMaker;
-const SCHEDULERS: Scheduler[] = ["dwcs", "edf", "edf-lossless", "fifo"];
 
 console.log(`properties: QSOCKETS_SEED=${parameters.seed} QSOCKETS_RUNS=${parameters.runs}`);
 

@@ -177,7 +177,7 @@ function isFull(state: State, stream: Stream, message: Message): boolean {
 
 function isBestEffort(state: State, stream: Stream, message: Message): boolean {
   return state.policy.frames && stream.periodNs === 0 &&
-    (state.scheduler === "dwcs" || message.deadlineNs === Infinity);
+    (!state.policy.byDeadline || message.deadlineNs === Infinity);
 }
 
 function queuedBestEffort(state: State, stream: Stream): number {

@@ -22,7 +22,8 @@ import {
 import type { State, Unit } from "./state.ts";
 import { countFrame, loseExpired } from "./arrival.ts";
 import { lose } from "./loss.ts";
-import { byWindow, missed, served } from "./window.ts";
+import { order } from "./order.ts";
+import { missed, served } from "./window.ts";
 
 /** Sends one message or none; returns when the link is free again, or null if none was sent. */
 export function decide(state: State, nowNs: number): number | null {
@@ -44,18 +45,14 @@ function heads(state: State): Unit[] {
 }
 
 function managedHeads(state: State): Unit[] {
-  return heads(state).filter((unit) => isManaged(state, unit)).sort((a, b) => order(state, a, b));
+  return heads(state).filter((unit) => isManaged(state, unit)).sort((a, b) =>
+    order(state.scheduler, a, b)
+  );
 }
 
 function bestEffortHeads(state: State): Unit[] {
   return heads(state).filter((unit) => !isManaged(state, unit))
     .sort((a, b) => a.tag - b.tag || a.seq - b.seq);
-}
-
-function order(state: State, a: Unit, b: Unit): number {
-  if (state.scheduler === "fifo") return a.seq - b.seq;
-  if (a.rankNs !== b.rankNs) return a.rankNs < b.rankNs ? -1 : 1;
-  return (state.scheduler === "dwcs" ? byWindow(a.stream, b.stream) : 0) || a.seq - b.seq;
 }
 
 /** Gives up the promised units that the link has become too slow for. */
@@ -71,8 +68,8 @@ function purge(state: State, nowNs: number): void {
 function slide(state: State, nowNs: number): void {
   if (!state.policy.slide) return;
   for (;;) {
-    const head = managedHeads(state)[0];
-    if (head === undefined || head.rankNs > nowNs) return;
+    const head = managedHeads(state).find((unit) => unit.rankNs <= nowNs);
+    if (head === undefined) return;
     missed(head.stream);
     head.rankNs += head.stream.periodNs;
     head.releaseNs += head.stream.periodNs;

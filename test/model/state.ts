@@ -5,7 +5,7 @@
 // be kept in order, nothing carried from one decision to the next that could be computed.
 // Times are whole nanoseconds in a number (exact up to 104 days), Infinity where there is none.
 
-export type Scheduler = "dwcs" | "edf" | "edf-lossless" | "fifo";
+export type Scheduler = "dwcs" | "dwcs99" | "vds" | "edf" | "edf-lossless" | "fifo";
 export type Reason = "expired" | "frame" | "dependency" | "window" | "overflow";
 export type Mark = "whole" | "start" | "middle" | "end";
 export type Drop = "never" | 0 | 1 | 2 | 3 | 4 | 5 | 6;
@@ -26,12 +26,24 @@ export const LIMITS = {
 export const NEVER = 7;
 export const LEVEL_NONE = 3;
 
-/** What each policy does; the loss of messages is the policy's and the stream's choice. */
-export const POLICIES = {
-  "dwcs": { frames: true, lossy: true, slide: true },
-  "edf": { frames: true, lossy: true, slide: false },
-  "edf-lossless": { frames: true, lossy: false, slide: false },
-  "fifo": { frames: false, lossy: false, slide: false },
+/** What a policy does beside its order; the loss of messages is its and the stream's choice. */
+export interface Policy {
+  frames: boolean; // what is scheduled and lost is a frame; else a message
+  lossy: boolean; // drops what cannot arrive in time
+  slide: boolean; // a rank that has passed is a miss, and moves on by the period
+  byDeadline: boolean; // a deadline is enough to be scheduled by it; else it takes a period
+}
+
+const windowed: Policy = { frames: true, lossy: true, slide: true, byDeadline: false };
+const deadlined: Policy = { frames: true, lossy: true, slide: false, byDeadline: true };
+
+export const POLICIES: Record<Scheduler, Policy> = {
+  "dwcs": windowed,
+  "dwcs99": windowed,
+  "vds": windowed,
+  "edf": deadlined,
+  "edf-lossless": { ...deadlined, lossy: false },
+  "fifo": { frames: false, lossy: false, slide: false, byDeadline: false },
 };
 
 /** What a stream asks for; `ipg` in milliseconds, zero or absent for best effort. */
@@ -137,7 +149,7 @@ export interface Counters {
 
 export interface State {
   scheduler: Scheduler;
-  policy: { frames: boolean; lossy: boolean; slide: boolean };
+  policy: Policy;
   rate: number;
   messagesMax: number;
   streams: Stream[];
@@ -199,7 +211,7 @@ export function expiryNs(state: State, unit: Unit): number {
 
 export function isManaged(state: State, unit: Unit): boolean {
   if (state.scheduler === "fifo" || unit.stream.periodNs > 0) return true;
-  return state.scheduler !== "dwcs" && unit.dueNs < Infinity;
+  return state.policy.byDeadline && unit.dueNs < Infinity;
 }
 
 /** By expiry, and by age where that is equal: of the expiry set and of the promised set. */

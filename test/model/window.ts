@@ -3,7 +3,6 @@
 // Transactions on Computers 53(6), 2004): of every y messages at most x may be lost.
 // x' and y' are what is left of the current window. It starts again when both are 0, not when
 // they are equal: at x' = y' all that is left may be lost, and yet the next window has not begun.
-// Among equal deadlines the stream with the least left to lose goes first.
 
 import { LIMITS } from "./state.ts";
 import type { Stream } from "./state.ts";
@@ -39,12 +38,4 @@ export function missed(stream: Stream): void {
     window.tagged = true;
     stream.counters.violations += 1;
   }
-}
-
-/** The precedence of DWCS among equal deadlines; negative: a goes first. */
-export function byWindow(a: Stream, b: Stream): number {
-  const [ax, ay] = a.y === 0 ? [1, 1] : [a.window.lost, a.window.left];
-  const [bx, by] = b.y === 0 ? [1, 1] : [b.window.lost, b.window.left];
-  if (ax * by !== bx * ay) return ax * by - bx * ay; // the lower of x'/y'
-  return ax === 0 ? by - ay : ax - bx;
 }
