@@ -24,6 +24,8 @@
  */
 #include "parts.h"
 
+#define BYTES_MAX (UINT64_MAX / 1000000000u) /* whose duration fits into 64 bits */
+
 static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, uint64_t expiry_ns)
 {
 	return qs_done_ns(link, now_ns, bytes) <= expiry_ns;
@@ -33,7 +35,7 @@ static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, 
  * more than an eighth of the lifetime that the sender gave. */
 static uint64_t guard_ns(const struct qs_link *link, const struct qs_unit *u)
 {
-	uint64_t eighth = (u->expiry_ns - u->arrival_ns) / 8;
+	uint64_t eighth = (u->due_ns - qs_arrival_ns(link, u)) / 8;
 
 	return link->guard_ns < eighth ? link->guard_ns : eighth;
 }
@@ -46,36 +48,36 @@ int qs_doomed(const struct qs_link *link, uint32_t unit, uint64_t now_ns)
 	for (uint32_t i = 0; i < link->promised_len; i++) {
 		const struct qs_unit *p = &link->units[link->promised[i]];
 
-		if (!qs_expires_before(p, u))
+		if (!qs_due_before(p, u))
 			break;
 		bytes += p->bytes;
 	}
-	return !in_time(link, now_ns + guard_ns(link, u), bytes, u->expiry_ns);
+	return !in_time(link, now_ns + guard_ns(link, u), bytes, u->due_ns);
 }
 
 int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, uint64_t now_ns)
 {
 	const struct qs_unit *u = &link->units[unit];
-	int listed = u->expiry_ns == QS_FOREVER;
+	int listed = !(u->flags & QS_MORTAL);
 	uint64_t bytes = packet_bytes;
 
 	for (uint32_t i = 0; i < link->promised_len; i++) {
 		uint32_t other = link->promised[i];
 		const struct qs_unit *p = &link->units[other];
 
-		if (other == unit || (!listed && qs_expires_before(u, p))) {
+		if (other == unit || (!listed && qs_due_before(u, p))) {
 			bytes += u->bytes - packet_bytes;
-			if (!in_time(link, now_ns, bytes, u->expiry_ns))
+			if (!in_time(link, now_ns, bytes, u->due_ns))
 				return 0;
 			listed = 1;
 			if (other == unit)
 				continue;
 		}
 		bytes += p->bytes;
-		if (!in_time(link, now_ns, bytes, p->expiry_ns))
+		if (!in_time(link, now_ns, bytes, p->due_ns))
 			return 0;
 	}
-	return listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->expiry_ns);
+	return listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->due_ns);
 }
 
 /* The most bytes that, sent from now on, are over by `expiry_ns`. */
@@ -100,34 +102,33 @@ static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, u
 }
 
 /* `bytes` of `unit`, of the value `drop`, would go first. */
-int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop,
-		 uint64_t now_ns)
+int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop, uint64_t now_ns)
 {
 	const struct qs_unit *units = link->units;
-	uint32_t other = qs_watch_first(link), promised = 0;
+	uint32_t other, promised = 0;
 	/* by threshold: bytes of the units that are in time without this one */
 	int64_t counted[QSOCKET_DROP_NEVER + 1] = {0};
 	/* by promised unit: what may yet come before it and those behind it */
 	int64_t room[QSOCKET_BEGUN_MAX + 1];
 	int64_t before = 0; /* bytes promised before the unit looked at */
-	uint64_t promised_bytes = 0, first_ns;
+	uint64_t promised_bytes = 0, first_ns = qs_watch_bound_ns(link), total;
 
-	if (other == QS_NONE)
+	if (first_ns == QS_FOREVER)
 		return 0;
-	first_ns = units[other].expiry_ns;
 	for (uint32_t i = 0; i < link->promised_len; i++)
 		promised_bytes += units[link->promised[i]].bytes;
-	if (link->promised_len > 0 && units[link->promised[0]].expiry_ns < first_ns)
-		first_ns = units[link->promised[0]].expiry_ns;
-	if (in_time(link, now_ns + 2 * link->guard_ns, link->watch_bytes + bytes + promised_bytes,
-		    first_ns))
+	if (link->promised_len > 0 && units[link->promised[0]].due_ns < first_ns)
+		first_ns = units[link->promised[0]].due_ns;
+	total = link->watch.bytes + bytes + promised_bytes;
+	if (total < BYTES_MAX && in_time(link, now_ns + 2 * link->guard_ns, total, first_ns))
 		return 0; /* no overload: everything that waits is in time */
 
+	other = qs_watch_first(link);
 	room[link->promised_len] = INT64_MAX;
 	for (uint32_t i = link->promised_len; i-- > 0;) {
 		const struct qs_unit *p = &units[link->promised[i]];
 
-		room[i] = capacity(link, now_ns, p->expiry_ns) - (int64_t)promised_bytes;
+		room[i] = capacity(link, now_ns, p->due_ns) - (int64_t)promised_bytes;
 		if (room[i + 1] < room[i])
 			room[i] = room[i + 1];
 		promised_bytes -= p->bytes;
@@ -140,10 +141,10 @@ int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint
 		if (!outranks(link, other, unit, drop))
 			continue;
 		while (promised < link->promised_len &&
-		       qs_expires_before(&units[link->promised[promised]], v))
+		       qs_due_before(&units[link->promised[promised]], v))
 			before += units[link->promised[promised++]].bytes;
 		/* what is planned for here must not be doomed by a host's small delays */
-		most = capacity(link, now_ns, v->expiry_ns - 2 * guard_ns(link, v)) - before;
+		most = capacity(link, now_ns, v->due_ns - 2 * guard_ns(link, v)) - before;
 		if (room[promised] < most)
 			most = room[promised];
 		for (unsigned least = drop + 1u; least <= v->drop; least++) {
@@ -167,7 +168,7 @@ void qs_promise(struct qs_link *link, uint32_t unit)
 	for (; i > 0; i--) {
 		uint32_t other = link->promised[i - 1];
 
-		if (!qs_expires_before(&link->units[unit], &link->units[other]))
+		if (!qs_due_before(&link->units[unit], &link->units[other]))
 			break;
 		link->promised[i] = other;
 	}

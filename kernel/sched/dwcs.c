@@ -39,6 +39,7 @@ const struct qs_policy qs_dwcs = {
 	.frames = 1,
 	.lossy = 1,
 	.slides = 1,
+	.key_shift = 16, /* 65 us */
 	.key = key,
 	.equal_periods = 1,
 };

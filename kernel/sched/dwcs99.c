@@ -39,5 +39,6 @@ const struct qs_policy qs_dwcs99 = {
 	.lossy = 1,
 	.slides = 1,
 	.ranks_apart = 1,
+	.key_shift = 36, /* 8192 buckets of W' */
 	.key = key,
 };

@@ -35,13 +35,7 @@ static int starts_frame(uint32_t flags)
 /* A message that ends here and now, without having been queued. */
 void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *a, uint8_t reason)
 {
-	struct qs_stream *s = &link->streams[stream];
-
-	s->offered++;
-	s->offered_bytes += a->bytes;
-	s->dropped[reason]++;
-	s->dropped_by_priority[drop_of(a->flags)]++;
-	s->dropped_bytes += a->bytes;
+	qs_count_lost(link, stream, drop_of(a->flags), a->bytes, reason);
 }
 
 /* Loses the frame of a message that was itself just refused: the part that is
@@ -57,8 +51,10 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 			qs_lose(link, s->open, QSOCKET_INCOMPLETE);
 	} else {
 		if (starts_frame(a->flags)) {
-			s->frames_offered[level]++;
-			s->frames_dropped[level][reason]++;
+			struct qs_ledger *ledger = qs_ledger(link, stream);
+
+			ledger->frames_offered[level]++;
+			ledger->frames_dropped[level][reason]++;
 		}
 		qs_missed(link, stream);
 		if (reason != QSOCKET_DEPENDENCY && s->lossy && level < 2)
@@ -135,8 +131,7 @@ static void mend_chain(struct qs_stream *s, const struct qs_arrival *a)
 		s->chain = s->chain == QS_BROKEN ? QS_RECOVERING : QS_SOUND;
 }
 
-static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
-			 const struct qs_arrival *a)
+static uint32_t new_unit(struct qs_link *link, uint32_t stream, const struct qs_arrival *a)
 {
 	struct qs_stream *s = &link->streams[stream];
 	uint32_t unit = link->units_free;
@@ -144,9 +139,7 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 
 	link->units_free = u->next;
 	*u = (struct qs_unit){
-		.arrival_ns = now_ns,
 		.due_ns = QS_FOREVER,
-		.expiry_ns = QS_FOREVER,
 		.seq = link->seq++,
 		.stream = stream,
 		.prev = s->tail,
@@ -156,10 +149,13 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		.drop = drop_of(a->flags),
 		.level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
 	};
-	u->frame_seq = link->policy->frames || !s->fifo_open ? u->seq : s->fifo_seq;
 	if (a->flags & QSOCKET_LEADING)
 		u->flags |= QS_LEADS;
-	qs_worth_add(link, unit);
+	if (link->policy->frames)
+		qs_worth_add(link, unit);
+	else
+		u->frame_seq = s->fifo_open ? link->ledgers[stream].fifo_seq : u->seq;
+	s->frame_messages = 0;
 	if (s->tail == QS_NONE)
 		s->head = unit;
 	else
@@ -197,7 +193,7 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	else
 		link->messages[u->last].next = message;
 	u->last = message;
-	u->messages++;
+	s->frame_messages++;
 	s->messages++;
 	s->bytes += a->bytes;
 
@@ -206,9 +202,9 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	u->bytes += a->bytes;
 	if (a->deadline_ns < u->due_ns)
 		u->due_ns = a->deadline_ns;
-	if (s->lossy)
-		u->expiry_ns = u->due_ns;
-	if (u->expiry_ns != QS_FOREVER)
+	if (s->lossy && u->due_ns != QS_FOREVER)
+		u->flags |= QS_MORTAL;
+	if (u->flags & QS_MORTAL)
 		qs_watch(link, unit);
 	return message;
 }
@@ -232,8 +228,8 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		s->fifo_open = 1;
 		s->fifo_level = level_of(flags);
 		s->fifo_lost = s->fifo_kept = 0;
-		s->fifo_seq = link->seq;
-		s->frames_offered[s->fifo_level]++;
+		qs_ledger(link, stream)->fifo_seq = link->seq;
+		qs_ledger(link, stream)->frames_offered[s->fifo_level]++;
 	}
 	if (!(flags & QSOCKET_FRAME))
 		s->fifo_level = QSOCKET_LEVEL_NONE;
@@ -242,10 +238,8 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		qs_missed(link, stream);
 		s->fifo_lost = reason;
 	} else {
-		uint32_t unit = new_unit(link, stream, now_ns, a);
+		uint32_t unit = new_unit(link, stream, a);
 
-		s->offered++;
-		s->offered_bytes += a->bytes;
 		*message = append(link, unit, now_ns, a);
 		link->units[unit].flags |= QS_ENDED;
 		s->fifo_kept = 1;
@@ -256,8 +250,10 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 	if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END)) {
 		s->fifo_open = 0;
 		if (s->fifo_lost) {
-			s->frames_dropped[s->fifo_level][s->fifo_lost]++;
-			s->frames_partial += s->fifo_kept;
+			struct qs_ledger *ledger = qs_ledger(link, stream);
+
+			ledger->frames_dropped[s->fifo_level][s->fifo_lost]++;
+			ledger->frames_partial += s->fifo_kept;
 		}
 	}
 	return reason == QSOCKET_EXPIRED ? -QS_ETIME : reason ? -QS_ENOBUFS : 0;
@@ -301,7 +297,7 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		return -QS_EPROTO;
 	if (cont && s->open == QS_NONE)
 		return accept_and_drop(link, stream, a, reason);
-	if (cont && link->units[s->open].messages >= QSOCKET_FRAME_MESSAGES_MAX) {
+	if (cont && s->frame_messages >= QSOCKET_FRAME_MESSAGES_MAX) {
 		lose_frame(link, stream, a, QSOCKET_INCOMPLETE);
 		return -QS_EMSGSIZE;
 	}
@@ -330,13 +326,11 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	if (!cont)
 		mend_chain(s, a);
 
-	unit = cont ? s->open : new_unit(link, stream, now_ns, a);
-	s->offered++;
-	s->offered_bytes += a->bytes;
+	unit = cont ? s->open : new_unit(link, stream, a);
 	*message = append(link, unit, now_ns, a);
 	if (starts_frame(a->flags)) {
 		link->units[unit].flags |= QS_MARKED;
-		s->frames_offered[link->units[unit].level]++;
+		qs_ledger(link, stream)->frames_offered[link->units[unit].level]++;
 		s->open = unit;
 	}
 	if (!(a->flags & QSOCKET_FRAME) || (a->flags & QSOCKET_END)) {

@@ -3,7 +3,7 @@
  * A 4-ary heap of streams, first to be served on top: half the levels of a
  * binary heap, and the four children of a node lie side by side. The entries
  * carry their keys, so that finding a place touches no stream but the one
- * that moves into it; every stream knows its place, so that it can be moved
+ * that moves into it; every stream's place is known, so that it can be moved
  * or taken out of the middle.
  */
 #include "parts.h"
@@ -22,7 +22,7 @@ static int before(const struct qs_key *a, const struct qs_key *b)
 static void put(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
 	heap->entries[place] = *entry;
-	heap->places[entry->stream] = place;
+	heap->places[entry->stream].c = place;
 }
 
 static uint32_t rise(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
@@ -56,36 +56,18 @@ static uint32_t sink(struct qs_heap *heap, uint32_t place, const struct qs_heap_
 	}
 }
 
-/* Puts an entry where it belongs, near a place that is free for it. */
-static void settle(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
+void qs_heap_push(struct qs_heap *heap, const struct qs_heap_entry *entry)
 {
-	place = rise(heap, place, entry);
-	place = sink(heap, place, entry);
-	put(heap, place, entry);
+	put(heap, rise(heap, heap->len++, entry), entry);
 }
 
-void qs_heap_fix(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream)
+void qs_heap_remove(struct qs_heap *heap, uint32_t place)
 {
-	struct qs_heap_entry entry = {.stream = stream};
-
-	heap->key(&streams[stream], &entry.key);
-	settle(heap, heap->places[stream], &entry);
-}
-
-void qs_heap_push(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream)
-{
-	struct qs_heap_entry entry = {.stream = stream};
-
-	heap->key(&streams[stream], &entry.key);
-	put(heap, rise(heap, heap->len++, &entry), &entry);
-}
-
-void qs_heap_remove(struct qs_heap *heap, uint32_t stream)
-{
-	uint32_t place = heap->places[stream];
 	struct qs_heap_entry last = heap->entries[--heap->len];
 
-	heap->places[stream] = QS_NONE;
-	if (last.stream != stream)
-		settle(heap, place, &last);
+	if (place == heap->len)
+		return;
+	place = rise(heap, place, &last);
+	place = sink(heap, place, &last);
+	put(heap, place, &last);
 }

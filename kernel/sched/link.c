@@ -8,6 +8,10 @@
  * of those that are queued. */
 #define HELD_MAX 4096u
 
+/* Buckets of rings: 65 us of deadlines, 64 bytes of best effort's tags. */
+#define TIME_SHIFT 16
+#define BYTES_SHIFT 6
+
 const struct qs_policy *qs_policy_find(const char *name)
 {
 	static const struct qs_policy *const all[] = {
@@ -27,7 +31,7 @@ const struct qs_policy *qs_policy_find(const char *name)
 
 static size_t round_up(size_t bytes)
 {
-	return (bytes + 15) / 16 * 16;
+	return (bytes + QS_ALIGNMENT - 1) / QS_ALIGNMENT * QS_ALIGNMENT;
 }
 
 uint32_t qs_messages_held(uint32_t messages_max)
@@ -35,43 +39,62 @@ uint32_t qs_messages_held(uint32_t messages_max)
 	return messages_max + HELD_MAX;
 }
 
-static size_t heap_bytes(uint32_t streams_max)
+/* Hands out a link's memory part by part; from NULL on, it only adds up. */
+static void *take(char **memory, size_t count, size_t bytes)
 {
-	return round_up(streams_max * sizeof(struct qs_heap_entry)) +
-	       round_up(streams_max * sizeof(uint32_t));
+	void *taken = *memory;
+
+	*memory += round_up(count * bytes);
+	return taken;
+}
+
+static void take_queue(struct qs_queue *queue, char **memory, struct qs_place *places,
+		       uint32_t streams_max)
+{
+	queue->heap.entries = take(memory, streams_max, sizeof(*queue->heap.entries));
+	queue->heap.places = places;
+	queue->ring.buckets = take(memory, QS_BUCKETS, sizeof(*queue->ring.buckets));
+}
+
+static char *take_all(struct qs_link *link, char *memory, uint32_t streams_max)
+{
+	struct qs_place *places, *places_apart;
+
+	link->streams = take(&memory, streams_max, sizeof(*link->streams));
+	link->ledgers = take(&memory, streams_max, sizeof(*link->ledgers));
+	link->units = take(&memory, link->messages_max, sizeof(*link->units));
+	link->messages =
+		take(&memory, qs_messages_held(link->messages_max), sizeof(*link->messages));
+	link->watch.ring.buckets = take(&memory, QS_BUCKETS, sizeof(struct qs_bucket));
+	places = take(&memory, streams_max, sizeof(*places));
+	take_queue(&link->managed, &memory, places, streams_max);
+	take_queue(&link->rest, &memory, places, streams_max);
+	if (link->policy->ranks_apart) {
+		places_apart = take(&memory, streams_max, sizeof(*places_apart));
+		take_queue(&link->ranks, &memory, places_apart, streams_max);
+	}
+	link->own = take(&memory, 1, link->policy->own_bytes);
+	return memory;
 }
 
 size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max)
 {
-	return round_up(streams_max * sizeof(struct qs_stream)) +
-	       round_up(messages_max * sizeof(struct qs_unit)) +
-	       round_up(qs_messages_held(messages_max) * sizeof(struct qs_message)) +
-	       (policy->ranks_apart ? 3 : 2) * heap_bytes(streams_max) +
-	       round_up(policy->own_bytes);
+	struct qs_link link = {.policy = policy, .messages_max = messages_max};
+
+	return (size_t)take_all(&link, (char *)0, streams_max);
 }
 
-static void *take(char **memory, size_t bytes)
+static void init_queue(struct qs_queue *queue, uint8_t shift,
+		       void (*key)(const struct qs_stream *, struct qs_key *))
 {
-	void *taken = *memory;
-
-	*memory += round_up(bytes);
-	return taken;
-}
-
-static void heap_init(struct qs_heap *heap, char **memory, uint32_t streams_max,
-		      void (*key)(const struct qs_stream *, struct qs_key *))
-{
-	heap->entries = take(memory, streams_max * sizeof(struct qs_heap_entry));
-	heap->places = take(memory, streams_max * sizeof(uint32_t));
-	heap->key = key;
-	for (uint32_t i = 0; i < streams_max; i++)
-		heap->places[i] = QS_NONE;
+	queue->key = key;
+	qs_ring_init(&queue->ring, queue->ring.buckets, queue->heap.places, sizeof(struct qs_place),
+		     shift);
 }
 
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max)
 {
-	char *free_memory = memory;
 	uint32_t held = qs_messages_held(messages_max);
 
 	*link = (struct qs_link){
@@ -79,16 +102,15 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 		.rate = rate,
 		.messages_max = messages_max,
 		.dead = QS_NONE,
-		.watch = QS_NONE,
+		.watch = {.root = QS_NONE, .first = QS_NONE},
 	};
-	link->streams = take(&free_memory, streams_max * sizeof(struct qs_stream));
-	link->units = take(&free_memory, messages_max * sizeof(struct qs_unit));
-	link->messages = take(&free_memory, held * sizeof(struct qs_message));
-	heap_init(&link->managed, &free_memory, streams_max, policy->key);
-	heap_init(&link->rest, &free_memory, streams_max, qs_tag_key);
+	take_all(link, memory, streams_max);
+	qs_ring_init(&link->watch.ring, link->watch.ring.buckets, &link->units->place,
+		     sizeof(struct qs_unit), TIME_SHIFT);
+	init_queue(&link->managed, policy->key_shift, policy->key);
+	init_queue(&link->rest, BYTES_SHIFT, qs_tag_key);
 	if (policy->ranks_apart)
-		heap_init(&link->ranks, &free_memory, streams_max, qs_rank_key);
-	link->own = take(&free_memory, policy->own_bytes);
+		init_queue(&link->ranks, TIME_SHIFT, qs_rank_key);
 	if (policy->own_init)
 		policy->own_init(link);
 	for (uint32_t i = 0; i < streams_max; i++)
@@ -104,13 +126,14 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 {
 	struct qs_stream *s = &link->streams[stream];
 	int same_window = s->x == attr->oln && s->y == attr->old;
+	int same_period = s->period_ns == attr->ipg_ns;
 
 	qs_unbook(link, s);
-	if (s->period_ns != attr->ipg_ns)
-		s->released = 0; /* what it owed in periods that are no more is forgotten */
+	if (s->competes)
+		qs_withdraw(link, stream);
 	s->period_ns = attr->ipg_ns;
-	s->x = attr->oln;
-	s->y = attr->old;
+	s->x = (uint16_t)attr->oln;
+	s->y = (uint16_t)attr->old;
 	s->unit_bytes = attr->unit_bytes;
 	s->weight = attr->weight ? attr->weight : 1;
 	s->class_id = (uint8_t)attr->class_id;
@@ -122,15 +145,14 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 	qs_book(link, s);
 	if (!same_window)
 		qs_window_reset(s);
-	if (s->head == QS_NONE)
-		return;
-	/* managed or not is the head's from when it was ranked: rank it anew */
-	if (qs_competes(link, stream))
-		qs_withdraw(link, stream);
-	if (!(link->units[s->head].flags & QS_BEGUN))
-		link->units[s->head].flags &= (uint16_t)~QS_READY;
-	else if (link->policy->slides && s->period_ns == 0)
-		s->managed = 0;
+	if (!same_period) {
+		s->released = 0; /* what it owed in periods that are no more is forgotten */
+		/* managed or not is the head's from when it was ranked: rank it anew */
+		if (s->head != QS_NONE && !(link->units[s->head].flags & QS_BEGUN))
+			link->units[s->head].flags &= (uint16_t)~QS_READY;
+		else if (link->policy->slides && s->period_ns == 0)
+			s->managed = 0;
+	}
 	qs_settle(link, stream);
 }
 
@@ -147,6 +169,7 @@ int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
 		.head = QS_NONE,
 		.tail = QS_NONE,
 		.open = QS_NONE,
+		.kinds = QS_NONE,
 		.fifo_level = QSOCKET_LEVEL_NONE,
 	};
 	qs_change(link, stream, attr);
@@ -161,8 +184,10 @@ void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason)
 	while (s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
 	if (s->fifo_open) {
-		s->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
-		s->frames_partial += s->left_frame == s->fifo_seq + 1;
+		struct qs_ledger *ledger = qs_ledger(link, stream);
+
+		ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
+		ledger->frames_partial += ledger->left_frame == ledger->fifo_seq + 1;
 		s->fifo_open = 0;
 	}
 }
@@ -173,6 +198,8 @@ void qs_remove(struct qs_link *link, uint32_t stream)
 
 	qs_flush(link, stream, QSOCKET_CLOSED);
 	qs_unbook(link, s);
+	if (s->ledgered)
+		link->ledgers[stream] = (struct qs_ledger){0};
 	s->head = link->streams_free;
 	link->streams_free = stream;
 }
@@ -182,16 +209,38 @@ void qs_rate(struct qs_link *link, uint64_t rate)
 	link->rate = rate;
 }
 
-static void add_frames(struct qsocket_info *info, const struct qs_stream *s)
+/* Every message offered is sent, late, dropped or queued: what was offered need
+ * not be counted apart. */
+static void add_ledger(const struct qs_ledger *ledger, struct qsocket_info *info)
 {
-	for (unsigned level = 0; level < QS_LEVELS; level++) {
-		info->frames_offered[level] += s->frames_offered[level];
-		info->frames_sent[level] += s->frames_sent[level];
-		info->frames_late[level] += s->frames_late[level];
-		for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++)
-			info->frames_dropped[level][reason] += s->frames_dropped[level][reason];
+	for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++) {
+		info->dropped[reason] += ledger->dropped[reason];
+		info->offered += ledger->dropped[reason];
 	}
-	info->frames_partial += s->frames_partial;
+	for (unsigned drop = 0; drop < QS_PRIORITIES; drop++)
+		info->dropped_by_priority[drop] += ledger->dropped_by_priority[drop];
+	info->dropped_bytes += ledger->dropped_bytes;
+	info->offered_bytes += ledger->dropped_bytes;
+	for (unsigned level = 0; level < QS_LEVELS; level++) {
+		info->frames_offered[level] += ledger->frames_offered[level];
+		info->frames_sent[level] += ledger->frames_sent[level];
+		info->frames_late[level] += ledger->frames_late[level];
+		for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++)
+			info->frames_dropped[level][reason] +=
+				ledger->frames_dropped[level][reason];
+	}
+	info->frames_partial += ledger->frames_partial;
+}
+
+/* What has been handed out already of a message that is still queued. */
+static uint64_t handed_out_bytes(const struct qs_link *link, const struct qs_stream *s)
+{
+	const struct qs_message *m;
+
+	if (s->head == QS_NONE)
+		return 0;
+	m = &link->messages[link->units[s->head].first];
+	return m->bytes - m->left;
 }
 
 /* Adds a stream's counters to `info`, and says what the stream is now. */
@@ -213,16 +262,11 @@ void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *i
 	info->window_lost = s->x_left;
 	info->window_left = s->y_left;
 	info->violations += s->violations;
-	info->offered += s->offered;
+	info->offered += s->sent + s->late + s->messages;
 	info->sent += s->sent;
 	info->late += s->late;
-	for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++)
-		info->dropped[reason] += s->dropped[reason];
-	for (unsigned drop = 0; drop < QS_PRIORITIES; drop++)
-		info->dropped_by_priority[drop] += s->dropped_by_priority[drop];
-	info->offered_bytes += s->offered_bytes;
+	info->offered_bytes += s->sent_bytes + s->bytes + handed_out_bytes(link, s);
 	info->sent_bytes += s->sent_bytes;
-	info->dropped_bytes += s->dropped_bytes;
 	info->queued += s->messages;
 	info->queued_bytes += s->bytes;
 	info->delay_ns_sum += s->delay_ns_sum;
@@ -232,5 +276,6 @@ void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *i
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
 	if (s->blocked)
 		info->state |= QSOCKET_STATE_BLOCKED;
-	add_frames(info, s);
+	if (s->ledgered)
+		add_ledger(&link->ledgers[stream], info);
 }

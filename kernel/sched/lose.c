@@ -9,6 +9,17 @@
  */
 #include "parts.h"
 
+/* One message more that will not be sent. */
+void qs_count_lost(struct qs_link *link, uint32_t stream, uint8_t drop, uint32_t bytes,
+		   uint8_t reason)
+{
+	struct qs_ledger *ledger = qs_ledger(link, stream);
+
+	ledger->dropped[reason]++;
+	ledger->dropped_by_priority[drop]++;
+	ledger->dropped_bytes += bytes;
+}
+
 /* A unit's messages join the list of the dead, for the host to reap. */
 static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit *u, uint8_t reason)
 {
@@ -17,9 +28,7 @@ static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit
 		uint32_t next = m->next;
 
 		m->reason = reason;
-		s->dropped[reason]++;
-		s->dropped_by_priority[m->drop]++;
-		s->dropped_bytes += m->bytes;
+		qs_count_lost(link, u->stream, m->drop, m->bytes, reason);
 		s->bytes -= m->left;
 		s->messages--;
 		link->messages_len--;
@@ -39,7 +48,7 @@ void qs_missed(struct qs_link *link, uint32_t stream)
 	struct qs_stream *s = &link->streams[stream];
 
 	qs_window_missed(s, 1);
-	if (qs_competes(link, stream))
+	if (s->competes)
 		qs_reorder(link, stream);
 }
 
@@ -49,21 +58,22 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 	struct qs_unit *u = &link->units[unit];
 	uint32_t stream = u->stream;
 	struct qs_stream *s = &link->streams[stream];
+	struct qs_ledger *ledger = qs_ledger(link, stream);
 
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
 	if (u->flags & QS_BEGUN) {
 		qs_unpromise(link, unit);
-		s->failed_frame = u->frame_seq + 1;
-		s->failed_reason = reason;
-	} else {
+		ledger->failed_frame = qs_frame_seq(link, u) + 1;
+		ledger->failed_reason = reason;
+	} else if (link->policy->frames) {
 		qs_worth_remove(link, unit);
 	}
 	if (u->flags & (QS_MARKED | QS_LAST))
-		s->frames_dropped[u->level][reason]++;
+		ledger->frames_dropped[u->level][reason]++;
 	if (u->flags & QS_MARKED && u->flags & QS_BEGUN) {
-		s->frames_partial++;
-		s->partial_frame = u->frame_seq + 1;
+		ledger->frames_partial++;
+		ledger->partial_frame = qs_frame_seq(link, u) + 1;
 	}
 	bury(link, s, u, reason);
 	if (s->open == unit) {
@@ -116,15 +126,15 @@ void qs_expire(struct qs_link *link, uint64_t now_ns)
 	for (uint32_t i = 0; i < link->promised_len;) {
 		const struct qs_unit *p = &link->units[link->promised[i]];
 
-		if (qs_done_ns(link, now_ns, p->bytes) > p->expiry_ns)
+		if (qs_done_ns(link, now_ns, p->bytes) > p->due_ns)
 			qs_lose(link, link->promised[i], QSOCKET_INCOMPLETE);
 		else
 			i++;
 	}
-	for (;;) {
+	while (qs_watch_bound_ns(link) <= now_ns) {
 		uint32_t unit = qs_watch_first(link);
 
-		if (unit == QS_NONE || link->units[unit].expiry_ns > now_ns)
+		if (unit == QS_NONE || link->units[unit].due_ns > now_ns)
 			return;
 		qs_lose(link, unit,
 			link->units[unit].flags & QS_ENDED ? QSOCKET_EXPIRED : QSOCKET_INCOMPLETE);

@@ -7,24 +7,24 @@
  */
 #include "parts.h"
 
-static void count_partial(struct qs_stream *s, uint64_t frame)
+static void count_partial(struct qs_ledger *ledger, uint64_t frame)
 {
-	if (s->left_frame != frame || s->partial_frame == frame)
+	if (ledger->left_frame != frame || ledger->partial_frame == frame)
 		return;
-	s->partial_frame = frame;
-	s->frames_partial++;
+	ledger->partial_frame = frame;
+	ledger->frames_partial++;
 }
 
 /* The last packet of a frame has had its outcome. */
-static void end_frame(struct qs_stream *s, uint64_t frame, uint8_t level)
+static void end_frame(struct qs_ledger *ledger, uint64_t frame, uint8_t level)
 {
-	if (s->failed_frame == frame) {
-		s->frames_dropped[level][s->failed_reason]++;
-		count_partial(s, frame);
+	if (ledger->failed_frame == frame) {
+		ledger->frames_dropped[level][ledger->failed_reason]++;
+		count_partial(ledger, frame);
 		return;
 	}
-	s->frames_sent[level]++;
-	s->frames_late[level] += s->late_frame == frame;
+	ledger->frames_sent[level]++;
+	ledger->frames_late[level] += ledger->late_frame == frame;
 }
 
 void qs_sent(struct qs_link *link, const struct qs_packet *packet)
@@ -32,19 +32,25 @@ void qs_sent(struct qs_link *link, const struct qs_packet *packet)
 	struct qs_stream *s = &link->streams[packet->stream];
 	const struct qs_message *m = &link->messages[packet->message];
 	uint64_t frame = packet->frame_seq + 1, delay_ns = packet->done_ns - m->arrival_ns;
+	struct qs_ledger *ledger;
 
-	s->left_frame = frame;
-	if (packet->marked && s->failed_frame == frame && !packet->frame_done)
-		count_partial(s, frame);
+	if (packet->done) {
+		s->delay_ns_sum += delay_ns;
+		if (delay_ns > s->delay_ns_max)
+			s->delay_ns_max = delay_ns;
+	}
+	if (!packet->framed)
+		return;
+	ledger = qs_ledger(link, packet->stream);
+	ledger->left_frame = frame;
+	if (packet->marked && ledger->failed_frame == frame && !packet->frame_done)
+		count_partial(ledger, frame);
 	if (!packet->done)
 		return;
-	s->delay_ns_sum += delay_ns;
-	if (delay_ns > s->delay_ns_max)
-		s->delay_ns_max = delay_ns;
 	if (packet->outcome == QSOCKET_LATE)
-		s->late_frame = frame;
+		ledger->late_frame = frame;
 	if (packet->marked && packet->frame_done)
-		end_frame(s, frame, m->level);
+		end_frame(ledger, frame, m->level);
 }
 
 /* Gives up the rest of a frame that is still queued, or, when all of it has
@@ -54,13 +60,14 @@ static void give_up(struct qs_link *link, const struct qs_packet *packet, uint8_
 {
 	struct qs_stream *s = &link->streams[packet->stream];
 	uint32_t unit = s->head;
-	uint64_t partial = s->frames_partial, frame = packet->frame_seq + 1;
+	struct qs_ledger *ledger = qs_ledger(link, packet->stream);
+	uint64_t partial = ledger->frames_partial, frame = packet->frame_seq + 1;
 
 	if (unit != QS_NONE && link->units[unit].seq == packet->unit_seq) {
 		qs_lose(link, unit, packet->done ? QSOCKET_INCOMPLETE : reason);
-		if (s->left_frame != frame) {
-			s->frames_partial = partial;
-			s->partial_frame = 0;
+		if (ledger->left_frame != frame) {
+			ledger->frames_partial = partial;
+			ledger->partial_frame = 0;
 		}
 		return;
 	}
@@ -76,6 +83,7 @@ void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t rea
 {
 	struct qs_stream *s = &link->streams[packet->stream];
 	const struct qs_message *m = &link->messages[packet->message];
+	struct qs_ledger *ledger = qs_ledger(link, packet->stream);
 	uint64_t frame = packet->frame_seq + 1;
 	uint8_t level = m->level;
 
@@ -85,19 +93,17 @@ void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t rea
 		else
 			s->sent--;
 		s->sent_bytes -= m->bytes;
-		s->dropped[reason]++;
-		s->dropped_by_priority[m->drop]++;
-		s->dropped_bytes += m->bytes;
+		qs_count_lost(link, packet->stream, m->drop, m->bytes, reason);
 	}
 	if (partly)
-		s->left_frame = frame;
-	if (s->failed_frame != frame) {
-		s->failed_frame = frame;
-		s->failed_reason = reason;
+		ledger->left_frame = frame;
+	if (ledger->failed_frame != frame) {
+		ledger->failed_frame = frame;
+		ledger->failed_reason = reason;
 		give_up(link, packet, level, reason);
 	}
 	if (packet->marked && packet->frame_done)
-		end_frame(s, frame, level);
+		end_frame(ledger, frame, level);
 }
 
 void qs_late(struct qs_link *link, struct qs_packet *packet)

@@ -24,21 +24,31 @@ void qs_window_served(struct qs_stream *s);
 void qs_window_missed(struct qs_stream *s, uint64_t times);
 int qs_window_allows_loss(const struct qs_stream *s);
 
-/* heap.c: ready streams, first to be served on top */
-void qs_heap_push(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream);
-void qs_heap_remove(struct qs_heap *heap, uint32_t stream);
-void qs_heap_fix(struct qs_heap *heap, const struct qs_stream *streams, uint32_t stream);
+/* ring.c: what is far from being the first, in buckets */
+void qs_ring_init(struct qs_ring *ring, struct qs_bucket *buckets, void *places, uint32_t stride,
+		  uint8_t shift);
+/* 0 where it belongs into the exact part instead. */
+int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key);
+void qs_ring_remove(struct qs_ring *ring, uint32_t id);
+/* Takes out the first bucket; what was in it is a list by qs_ring_next(). */
+uint32_t qs_ring_take(struct qs_ring *ring);
+uint32_t qs_ring_next(const struct qs_ring *ring, uint32_t id);
+
+/* heap.c: streams that come up, first to be served on top */
+void qs_heap_push(struct qs_heap *heap, const struct qs_heap_entry *entry);
+void qs_heap_remove(struct qs_heap *heap, uint32_t place);
 
 /* watch.c: units that can still expire, earliest first */
 void qs_watch(struct qs_link *link, uint32_t unit);
 void qs_unwatch(struct qs_link *link, uint32_t unit);
-uint32_t qs_watch_first(const struct qs_link *link);
-uint32_t qs_watch_next(const struct qs_link *link, uint32_t unit);
+uint64_t qs_watch_bound_ns(const struct qs_link *link);
+uint32_t qs_watch_first(struct qs_link *link);
+uint32_t qs_watch_next(struct qs_link *link, uint32_t unit);
 
 /* admit.c: what the frames already begun were promised, and who may begin */
 int qs_doomed(const struct qs_link *link, uint32_t unit, uint64_t now_ns);
 int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, uint64_t now_ns);
-int qs_endangers(const struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop,
+int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop,
 		 uint64_t now_ns);
 void qs_promise(struct qs_link *link, uint32_t unit);
 void qs_unpromise(struct qs_link *link, uint32_t unit);
@@ -54,6 +64,8 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason);
 void qs_expire(struct qs_link *link, uint64_t now_ns);
 void qs_missed(struct qs_link *link, uint32_t stream);
 void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit);
+void qs_count_lost(struct qs_link *link, uint32_t stream, uint8_t drop, uint32_t bytes,
+		   uint8_t reason);
 
 /* worth.c: units not begun, by what overflow takes first */
 void qs_worth_add(struct qs_link *link, uint32_t unit);
@@ -64,10 +76,10 @@ uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s
 void qs_settle(struct qs_link *link, uint32_t stream);
 
 /* ready.c: streams that compete */
-int qs_competes(const struct qs_link *link, uint32_t stream);
 void qs_compete(struct qs_link *link, uint32_t stream);
 void qs_withdraw(struct qs_link *link, uint32_t stream);
 void qs_reorder(struct qs_link *link, uint32_t stream);
+uint32_t qs_queue_first(struct qs_queue *queue, const struct qs_link *link);
 void qs_tag_key(const struct qs_stream *s, struct qs_key *key);
 void qs_rank_key(const struct qs_stream *s, struct qs_key *key);
 
@@ -88,10 +100,33 @@ static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, u
 	return ns > link->lag_ns ? now_ns + ns - link->lag_ns : now_ns;
 }
 
-/* Earlier in (expiry, order of arrival). */
-static inline int qs_expires_before(const struct qs_unit *a, const struct qs_unit *b)
+/* When a unit is lost by itself. */
+static inline uint64_t qs_expiry_ns(const struct qs_unit *u)
 {
-	return a->expiry_ns != b->expiry_ns ? a->expiry_ns < b->expiry_ns : a->seq < b->seq;
+	return u->flags & QS_MORTAL ? u->due_ns : QS_FOREVER;
+}
+
+/* When the first message of a unit came. */
+static inline uint64_t qs_arrival_ns(const struct qs_link *link, const struct qs_unit *u)
+{
+	return link->messages[u->first].arrival_ns;
+}
+
+/* Due earlier, or of equal ones come first. */
+static inline int qs_due_before(const struct qs_unit *a, const struct qs_unit *b)
+{
+	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->seq < b->seq;
+}
+
+static inline uint64_t qs_frame_seq(const struct qs_link *link, const struct qs_unit *u)
+{
+	return link->policy->frames ? u->seq : u->frame_seq;
+}
+
+static inline struct qs_ledger *qs_ledger(struct qs_link *link, uint32_t stream)
+{
+	link->streams[stream].ledgered = 1;
+	return &link->ledgers[stream];
 }
 
 #endif

@@ -4,6 +4,10 @@
  * ones are ordered by the policy's key, or by an order that it keeps itself;
  * best effort by its tags. A policy whose misses are counted by rank deadlines
  * but whose order is another has its streams in a second queue as well.
+ *
+ * A queue is a ring of buckets by the first part of the key (ring.c), and a
+ * heap of what comes up. The heap may hold any key: its top is the first of
+ * all unless a bucket begins before it.
  */
 #include "parts.h"
 
@@ -19,9 +23,54 @@ void qs_rank_key(const struct qs_stream *s, struct qs_key *key)
 	*key = (struct qs_key){s->rank_ns, s->seq, 0};
 }
 
-int qs_competes(const struct qs_link *link, uint32_t stream)
+static void add(struct qs_queue *queue, const struct qs_link *link, uint32_t stream)
 {
-	return link->streams[stream].competes;
+	struct qs_heap_entry entry = {.stream = stream};
+
+	queue->key(&link->streams[stream], &entry.key);
+	if (!qs_ring_add(&queue->ring, stream, entry.key.first))
+		qs_heap_push(&queue->heap, &entry);
+}
+
+static void take_out(struct qs_queue *queue, uint32_t stream)
+{
+	uint32_t place = queue->heap.places[stream].c;
+
+	if (place & QS_IN_RING)
+		qs_ring_remove(&queue->ring, stream);
+	else
+		qs_heap_remove(&queue->heap, place);
+}
+
+/* The first bucket moves to the heap. The streams and their head units will be
+ * served soon: they are fetched together, not one after the other. */
+static void bring_up(struct qs_queue *queue, const struct qs_link *link)
+{
+	uint32_t first = qs_ring_take(&queue->ring), stream;
+	struct qs_heap_entry entry = {0};
+
+	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream))
+		__builtin_prefetch(&link->streams[stream]);
+	for (stream = first; stream != QS_NONE;) {
+		uint32_t next = qs_ring_next(&queue->ring, stream);
+		const struct qs_stream *s = &link->streams[stream];
+
+		__builtin_prefetch(&link->units[s->head]);
+		__builtin_prefetch(&s->bytes);
+		entry.stream = stream;
+		queue->key(s, &entry.key);
+		qs_heap_push(&queue->heap, &entry);
+		stream = next;
+	}
+}
+
+uint32_t qs_queue_first(struct qs_queue *queue, const struct qs_link *link)
+{
+	while (queue->ring.len > 0 &&
+	       (queue->heap.len == 0 ||
+		queue->heap.entries[0].key.first >= queue->ring.first << queue->ring.shift))
+		bring_up(queue, link);
+	return queue->heap.len > 0 ? queue->heap.entries[0].stream : QS_NONE;
 }
 
 void qs_compete(struct qs_link *link, uint32_t stream)
@@ -30,16 +79,17 @@ void qs_compete(struct qs_link *link, uint32_t stream)
 
 	s->competes = 1;
 	if (!s->managed) {
-		qs_heap_push(&link->rest, link->streams, stream);
+		link->rest_streams++;
+		add(&link->rest, link, stream);
 		return;
 	}
-	link->managed_len++;
+	link->managed_streams++;
 	if (link->policy->order)
 		link->policy->order->push(link, stream);
 	else
-		qs_heap_push(&link->managed, link->streams, stream);
+		add(&link->managed, link, stream);
 	if (link->policy->ranks_apart)
-		qs_heap_push(&link->ranks, link->streams, stream);
+		add(&link->ranks, link, stream);
 }
 
 void qs_withdraw(struct qs_link *link, uint32_t stream)
@@ -48,16 +98,17 @@ void qs_withdraw(struct qs_link *link, uint32_t stream)
 
 	s->competes = 0;
 	if (!s->managed) {
-		qs_heap_remove(&link->rest, stream);
+		link->rest_streams--;
+		take_out(&link->rest, stream);
 		return;
 	}
-	link->managed_len--;
+	link->managed_streams--;
 	if (link->policy->order)
 		link->policy->order->remove(link, stream);
 	else
-		qs_heap_remove(&link->managed, stream);
+		take_out(&link->managed, stream);
 	if (link->policy->ranks_apart)
-		qs_heap_remove(&link->ranks, stream);
+		take_out(&link->ranks, stream);
 }
 
 /* What a competing stream is ordered by has changed. */
@@ -66,11 +117,16 @@ void qs_reorder(struct qs_link *link, uint32_t stream)
 	struct qs_stream *s = &link->streams[stream];
 
 	if (!s->managed) {
-		qs_heap_fix(&link->rest, link->streams, stream);
+		take_out(&link->rest, stream);
+		add(&link->rest, link, stream);
 		return;
 	}
-	if (!link->policy->order)
-		qs_heap_fix(&link->managed, link->streams, stream);
-	if (link->policy->ranks_apart)
-		qs_heap_fix(&link->ranks, link->streams, stream);
+	if (!link->policy->order) {
+		take_out(&link->managed, stream);
+		add(&link->managed, link, stream);
+	}
+	if (link->policy->ranks_apart) {
+		take_out(&link->ranks, stream);
+		add(&link->ranks, link, stream);
+	}
 }

@@ -27,19 +27,20 @@ enum verdict { SERVE, LOST, WAIT };
 void qs_settle(struct qs_link *link, uint32_t stream)
 {
 	struct qs_stream *s = &link->streams[stream];
+	uint64_t arrival_ns, earliest_ns;
 	struct qs_unit *u;
 
 	if (s->head == QS_NONE || s->blocked)
 		return;
 	u = &link->units[s->head];
-	if (!(u->flags & QS_ENDED) || qs_competes(link, stream))
+	if (!(u->flags & QS_ENDED) || s->competes)
 		return;
 	if (!(u->flags & QS_READY)) {
 		u->flags |= QS_READY;
 		s->seq = u->seq;
-		s->release_ns = u->arrival_ns;
-		if (s->released && s->prev_release_ns + s->period_ns > u->arrival_ns)
-			s->release_ns = s->prev_release_ns + s->period_ns;
+		arrival_ns = qs_arrival_ns(link, u);
+		earliest_ns = s->released ? s->release_ns + s->period_ns : 0;
+		s->release_ns = arrival_ns > earliest_ns ? arrival_ns : earliest_ns;
 		if (u->due_ns != QS_FOREVER)
 			s->rank_ns = u->due_ns > s->release_ns ? u->due_ns : s->release_ns;
 		else
@@ -63,9 +64,8 @@ void qs_unit_unlink(struct qs_link *link, uint32_t unit)
 	struct qs_stream *s = &link->streams[u->stream];
 
 	if (u->flags & QS_READY) {
-		if (qs_competes(link, u->stream))
+		if (s->competes)
 			qs_withdraw(link, u->stream);
-		s->prev_release_ns = s->release_ns;
 		s->released = 1;
 	}
 	if (u->prev == QS_NONE)
@@ -82,7 +82,7 @@ void qs_unit_unlink(struct qs_link *link, uint32_t unit)
 
 static int promises(const struct qs_link *link, const struct qs_unit *u)
 {
-	return u->expiry_ns != QS_FOREVER && link->promised_len < QSOCKET_BEGUN_MAX;
+	return u->flags & QS_MORTAL && link->promised_len < QSOCKET_BEGUN_MAX;
 }
 
 static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32_t bytes_max)
@@ -102,10 +102,10 @@ static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32
 /* DWCS: missed rank deadlines, as many as have passed. */
 static void slide(struct qs_link *link, uint64_t now_ns)
 {
-	struct qs_heap *ranks = link->policy->ranks_apart ? &link->ranks : &link->managed;
+	struct qs_queue *ranks = link->policy->ranks_apart ? &link->ranks : &link->managed;
+	uint32_t stream;
 
-	while (ranks->len > 0) {
-		uint32_t stream = ranks->entries[0].stream;
+	while ((stream = qs_queue_first(ranks, link)) != QS_NONE) {
 		struct qs_stream *s = &link->streams[stream];
 		uint64_t periods;
 
@@ -126,7 +126,7 @@ static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes,
 	const struct qs_stream *s = &link->streams[stream];
 	uint32_t unit = s->head;
 	const struct qs_unit *u = &link->units[unit];
-	int mortal = u->expiry_ns != QS_FOREVER;
+	int mortal = u->flags & QS_MORTAL;
 
 	if (!link->policy->frames)
 		return SERVE;
@@ -171,7 +171,7 @@ static void account(struct qs_link *link, struct qs_stream *s, uint32_t bytes, u
 	if (s->managed) {
 		if (link->policy->charge)
 			link->policy->charge(link, s, bytes, now_ns);
-		if (link->rest.len == 0)
+		if (link->rest_streams == 0)
 			link->credit = 0;
 		else
 			link->credit = link->credit + bytes < most ? link->credit + bytes : most;
@@ -200,7 +200,8 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		.bytes = bytes,
 		.offset = m->bytes - m->left,
 		.unit_seq = u->seq,
-		.frame_seq = u->frame_seq,
+		.frame_seq = qs_frame_seq(link, u),
+		.framed = !link->policy->frames || u->flags & QS_MARKED,
 		.marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
 		.done = m->left == bytes,
 		.frame_done = u->bytes == bytes && u->first == u->last,
@@ -212,7 +213,8 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	account(link, s, bytes, now_ns);
 	if (!(u->flags & QS_BEGUN)) {
 		u->flags |= QS_BEGUN;
-		qs_worth_remove(link, unit);
+		if (link->policy->frames)
+			qs_worth_remove(link, unit);
 		if (!packet->frame_done && promises(link, u))
 			qs_promise(link, unit);
 	}
@@ -245,8 +247,8 @@ static uint32_t first_managed(struct qs_link *link, uint64_t now_ns)
 	const struct qs_order *order = link->policy->order;
 
 	if (order)
-		return link->managed_len > 0 ? order->first(link, now_ns) : QS_NONE;
-	return link->managed.len > 0 ? link->managed.entries[0].stream : QS_NONE;
+		return link->managed_streams > 0 ? order->first(link, now_ns) : QS_NONE;
+	return qs_queue_first(&link->managed, link);
 }
 
 int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet)
@@ -260,8 +262,8 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 		if (link->policy->slides)
 			slide(link, now_ns);
 		managed = first_managed(link, now_ns);
-		if (managed != QS_NONE && link->rest.len > 0) {
-			stream = link->rest.entries[0].stream;
+		if (managed != QS_NONE && link->rest_streams > 0) {
+			stream = qs_queue_first(&link->rest, link);
 			bytes = packet_bytes(link, stream, bytes_max);
 			verdict = WAIT;
 			if (link->credit >= (uint64_t)bytes * QSOCKET_BEST_EFFORT_SHARE)
@@ -273,8 +275,8 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 		}
 		if (managed != QS_NONE)
 			stream = managed;
-		else if (link->rest.len > 0)
-			stream = link->rest.entries[0].stream;
+		else if (link->rest_streams > 0)
+			stream = qs_queue_first(&link->rest, link);
 		else
 			return 0;
 		bytes = packet_bytes(link, stream, bytes_max);
@@ -290,13 +292,13 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 	}
 }
 
-uint64_t qs_next_ns(const struct qs_link *link)
+uint64_t qs_next_ns(struct qs_link *link)
 {
 	const struct qs_order *order = link->policy->order;
 	uint32_t unit = qs_watch_first(link);
-	uint64_t next_ns = unit == QS_NONE ? QS_FOREVER : link->units[unit].expiry_ns;
+	uint64_t next_ns = unit == QS_NONE ? QS_FOREVER : link->units[unit].due_ns;
 
-	if (order && link->managed_len > 0) {
+	if (order && link->managed_streams > 0) {
 		uint64_t order_ns = order->next_ns(link);
 
 		next_ns = order_ns < next_ns ? order_ns : next_ns;
@@ -306,7 +308,7 @@ uint64_t qs_next_ns(const struct qs_link *link)
 
 int qs_idle(const struct qs_link *link)
 {
-	return link->managed_len == 0 && link->rest.len == 0;
+	return link->managed_streams == 0 && link->rest_streams == 0;
 }
 
 uint32_t qs_reap(struct qs_link *link)
@@ -334,7 +336,7 @@ void qs_block(struct qs_link *link, uint32_t stream, int blocked)
 	if (s->blocked == (blocked != 0))
 		return;
 	s->blocked = blocked != 0;
-	if (blocked && qs_competes(link, stream))
+	if (blocked && s->competes)
 		qs_withdraw(link, stream);
 	if (unit != QS_NONE && link->units[unit].flags & QS_BEGUN) {
 		if (blocked)

@@ -30,13 +30,23 @@ enum qs_tail {
 };
 
 enum qs_unit_flag {
-	QS_MARKED = 1,	 /* a frame, not a lone message */
-	QS_ENDED = 2,	 /* its last message is queued */
-	QS_BEGUN = 4,	 /* a packet of it has left */
-	QS_LEADS = 8,	 /* leans on the group before */
-	QS_READY = 16,	 /* head of its stream, ranked, in a heap */
-	QS_WATCHED = 32, /* in the expiry tree */
-	QS_LAST = 64,	 /* fifo: ends a frame of which nothing was refused */
+	QS_MARKED = 1,	  /* a frame, not a lone message */
+	QS_ENDED = 2,	  /* its last message is queued */
+	QS_BEGUN = 4,	  /* a packet of it has left */
+	QS_LEADS = 8,	  /* leans on the group before */
+	QS_READY = 16,	  /* head of its stream, ranked, in a heap */
+	QS_WATCHED = 32,  /* in the expiry tree */
+	QS_LAST = 64,	  /* fifo: ends a frame of which nothing was refused */
+	QS_MORTAL = 128,  /* expires when it is due */
+	QS_NEWEST = 256,  /* of its worth in its stream */
+	QS_DISTANT = 512, /* watched, and still in the ring */
+};
+
+/* Where something stands in a queue of ready streams, or among the units that
+ * can expire: linked in a bucket of its ring, or in the exact part (a place in
+ * the heap, or a node of the tree). */
+struct qs_place {
+	uint32_t a, b, c;
 };
 
 /* One message. The host keeps the payload under the same index. */
@@ -54,75 +64,84 @@ struct qs_message {
 	uint8_t rest; /* counts as best effort */
 };
 
-/* One frame, or one unmarked message: what is admitted and lost as a whole. */
+/* One frame, or one unmarked message: what is admitted and lost as a whole.
+ * A cache line, and the places below are another array's. */
 struct qs_unit {
-	uint64_t arrival_ns;
-	uint64_t due_ns;    /* earliest deadline of its messages */
-	uint64_t expiry_ns; /* due_ns where the stream is lossy, else QS_FOREVER */
-	uint64_t seq;	    /* order of arrival on the link */
-	uint64_t frame_seq; /* seq of its frame's first unit; under fifo a frame has several */
+	uint64_t due_ns; /* earliest deadline of its messages */
+	uint64_t seq;	 /* order of arrival on the link */
 	uint32_t stream;
 	uint32_t prev, next;  /* in its stream; next also on the free list */
 	uint32_t first, last; /* messages not yet wholly handed out */
 	uint32_t bytes;	      /* not yet handed out */
-	uint32_t messages;
-	uint32_t left, right, up; /* expiry tree */
-	uint32_t older, newer;	  /* of the same worth in its stream */
+	union {
+		struct {
+			uint32_t older, newer; /* of the same worth in its stream (worth.c) */
+		};
+		uint64_t frame_seq; /* without frames: seq of the first unit of its frame */
+	};
+	struct qs_place place; /* among the units that can expire (watch.c) */
 	uint8_t drop;
 	uint8_t level;
 	uint16_t flags; /* enum qs_unit_flag */
 };
 
-struct qs_stream {
-	/* what was asked for */
-	uint64_t period_ns; /* T */
-	uint32_t x, y;	    /* at most x losses in y; y = 0: no window */
-	uint32_t messages_max;
-	uint64_t bytes_max;
-	uint8_t lossy;
-	uint8_t undroppable;
-	uint8_t class_id;    /* cbq */
-	uint32_t weight;     /* sfq, and within a class: 1 ... */
-	uint32_t unit_bytes; /* admission */
+/* What a stream asked for, and what it needs for every message: an idle stream
+ * costs no more memory than this. The counters that few need are in its
+ * qs_ledger. Fields used together share a cache line. */
+struct __attribute__((aligned(64))) qs_stream {
 	/* the queue */
 	uint32_t head, tail; /* units */
 	uint32_t open;	     /* unit still being received, or QS_NONE */
 	uint32_t messages;
-	uint64_t bytes;
-	uint8_t discarding; /* reason given to the rest of a lost frame, or 0 */
+	/* the head unit, once ready; release_ns outlives it */
+	uint64_t rank_ns, release_ns, seq;
+	uint64_t period_ns; /* T */
+	/* the window: at most x losses in y, y = 0: no window; what is left of it */
+	uint16_t x, y, x_left, y_left;
+	uint8_t tagged;	    /* the window was violated */
+	uint8_t released;   /* release_ns is set */
+	uint8_t managed;    /* the head is; else it is best effort's */
+	uint8_t competes;   /* is in a queue of ready streams */
+	uint8_t lossy;	    /* may be dropped under this policy */
+	uint8_t blocked;    /* the host cannot send for it now */
 	uint8_t chain;	    /* enum qs_tail, of what comes after the queue */
-	uint8_t fifo_open, fifo_lost, fifo_kept; /* frames under a policy that ignores them */
-	uint8_t fifo_level;
-	uint64_t fifo_seq;
-	/* units not begun, by worth: which kinds there are, and the newest of each */
-	uint32_t worths;
-	uint32_t newest[QS_WORTHS];
-	uint8_t blocked; /* the host cannot send for it now */
-	/* the head unit, once ready */
-	uint64_t release_ns, rank_ns, seq;
+	uint8_t discarding; /* reason given to the rest of a lost frame, or 0 */
+
+	uint64_t bytes, bytes_max; /* queued */
+	uint32_t messages_max;
+	uint32_t kinds; /* units not begun, by worth (worth.c) */
+	uint64_t sent, sent_bytes, delay_ns_sum, delay_ns_max;
+	uint32_t weight; /* sfq, and within a class: 1 ... */
+	uint8_t class_id;
+	uint8_t undroppable;
+	uint8_t ledgered; /* there is something in its ledger */
+	uint8_t zero;
+
 	uint64_t tag, finish;	/* start-time fair queueing: sfq's, and best effort's in bytes */
 	uint32_t before, after; /* links of a policy with an order of its own */
 	uint32_t carry;		/* of the division that finish is a sum of */
-	uint8_t leaf;		/* cbq: the class that it competes in, and finish is of */
-	uint64_t prev_release_ns;
-	uint8_t released; /* prev_release_ns is set */
-	uint8_t managed;
-	uint8_t competes; /* is in a queue of ready streams */
-	/* frames (frame_seq + 1) of which a packet left, was late, was refused, was
-	 * counted as partial: the last of each */
-	uint64_t left_frame, late_frame, failed_frame, partial_frame;
-	uint8_t failed_reason;
-	/* the window */
-	uint32_t x_left, y_left;
-	uint8_t tagged;
-	/* counters, as struct qsocket_info has them */
-	uint64_t violations, offered, sent, late, dropped[QSOCKET_REASONS];
-	uint64_t dropped_by_priority[QS_PRIORITIES];
-	uint64_t frames_offered[QS_LEVELS], frames_sent[QS_LEVELS], frames_late[QS_LEVELS];
-	uint64_t frames_dropped[QS_LEVELS][QSOCKET_REASONS], frames_partial;
-	uint64_t delay_ns_sum, delay_ns_max;
-	uint64_t offered_bytes, sent_bytes, dropped_bytes; /* costs on the link */
+	uint32_t unit_bytes;	/* admission */
+	uint64_t late, violations;
+	uint16_t frame_messages;			     /* of the open unit */
+	uint8_t fifo_open, fifo_lost, fifo_kept, fifo_level; /* frames where units are none */
+	uint8_t leaf; /* cbq: the class that it competes in, and finish is of */
 };
+
+/* Losses and frames of a stream: not touched before there are any. */
+struct qs_ledger {
+	/* frames (seq of their first unit + 1) of which a packet left, was late,
+	 * was refused, was counted as partial: the last of each */
+	uint64_t left_frame, late_frame, failed_frame, partial_frame;
+	uint64_t fifo_seq;
+	uint64_t frames_partial;
+	uint64_t failed_reason;
+	uint64_t frames_offered[QS_LEVELS], frames_sent[QS_LEVELS], frames_late[QS_LEVELS];
+	uint64_t frames_dropped[QS_LEVELS][QSOCKET_REASONS];
+	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
+};
+
+_Static_assert(sizeof(struct qs_unit) == 64, "a cache line");
+_Static_assert(sizeof(struct qs_stream) == 192, "three cache lines");
 
 struct qs_link;
 
@@ -141,6 +160,7 @@ struct qs_policy {
 	uint8_t by_deadline; /* a deadline alone makes a message managed */
 	uint8_t all;	     /* every stream is managed: there is no best effort apart */
 	uint8_t ranks_apart; /* slides, though its order is not that of rank deadlines */
+	uint8_t key_shift;   /* 2^this of the key's first part fall into one bucket (ring.c) */
 	/* Writes the order of a ready stream: rank, tag, window and seq are set. */
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
 	/* Optional: a managed head became ready and is about to compete. */
@@ -177,9 +197,45 @@ struct qs_heap_entry {
 
 struct qs_heap {
 	struct qs_heap_entry *entries;
-	uint32_t *places; /* by stream: in entries, or QS_NONE */
+	struct qs_place *places; /* by stream: c is where it is in entries */
 	uint32_t len;
+};
+
+#define QS_BUCKETS 16384u
+#define QS_BUCKET_MAX 1024u    /* in one bucket: the most that is put in order at once */
+#define QS_IN_RING 0x80000000u /* place.c: a slot of the ring */
+#define QS_RING_WORDS (QS_BUCKETS / 64)
+#define QS_RING_GROUPS (QS_RING_WORDS / 64)
+
+struct qs_bucket {
+	uint32_t first, len;
+};
+
+/* Buckets of keys, each 2^shift wide, numbered by key >> shift: those from
+ * base to base + QS_BUCKETS are in reach. */
+struct qs_ring {
+	struct qs_bucket *buckets;
+	void *places; /* struct qs_place of every id, `stride` bytes apart */
+	uint32_t stride;
+	uint8_t shift;
+	uint32_t len;
+	uint64_t base;
+	uint64_t first; /* number of the first that is not empty; QS_FOREVER */
+	uint64_t words[QS_RING_GROUPS], bits[QS_RING_WORDS];
+};
+
+/* Ready streams in the order of a key. */
+struct qs_queue {
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
+	struct qs_heap heap;
+	struct qs_ring ring;
+};
+
+/* Units that can expire. */
+struct qs_watch {
+	uint32_t root, first; /* of the tree */
+	uint64_t bytes;	      /* of all of them */
+	struct qs_ring ring;
 };
 
 /* What streams ask for: bytes per second, and parts of 2^-32 of one. */
@@ -204,6 +260,7 @@ struct qs_link {
 	uint64_t lag_ns;   /* what leaves now could have left so much earlier: the host overslept,
 			    * and will make that good */
 	struct qs_stream *streams;
+	struct qs_ledger *ledgers; /* by stream */
 	struct qs_unit *units;
 	struct qs_message *messages;
 	uint32_t messages_max;
@@ -213,11 +270,10 @@ struct qs_link {
 	uint64_t seq;
 	uint64_t vtime;	 /* best effort's virtual time, bytes */
 	uint64_t credit; /* best effort's claim, in bytes * QSOCKET_BEST_EFFORT_SHARE */
-	struct qs_heap managed, rest;
-	struct qs_heap ranks; /* of managed streams by rank deadline, where it is apart */
-	uint32_t managed_len; /* streams that compete, best effort apart */
-	uint32_t watch;	      /* root of the expiry tree */
-	uint64_t watch_bytes; /* bytes of the units in it */
+	uint32_t managed_streams, rest_streams; /* that compete */
+	struct qs_queue managed, rest;
+	struct qs_queue ranks; /* of managed streams by rank deadline, where it is apart */
+	struct qs_watch watch;
 	uint32_t promised[QSOCKET_BEGUN_MAX];
 	uint32_t promised_len;
 	void *own; /* the policy's */
@@ -238,6 +294,7 @@ struct qs_packet {
 	uint32_t bytes;	 /* cost of this packet */
 	uint32_t offset; /* cost already handed out of this message */
 	uint64_t unit_seq, frame_seq;
+	uint8_t framed;	    /* of a frame */
 	uint8_t marked;	    /* of a frame, and under fifo the last of it */
 	uint8_t done;	    /* the message's last */
 	uint8_t frame_done; /* the unit's last */
@@ -245,8 +302,10 @@ struct qs_packet {
 	uint64_t done_ns;   /* when its last byte leaves, at the link's rate */
 };
 
+#define QS_ALIGNMENT 64 /* of a link's memory: a cache line */
+
 /* Bytes of memory a link wants, and its set-up in that memory (zeroed,
- * aligned to 16). */
+ * aligned to QS_ALIGNMENT). */
 uint32_t qs_messages_held(uint32_t messages_max); /* message indexes there are */
 size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max);
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
@@ -310,7 +369,7 @@ void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *a
 	       uint8_t reason);
 
 /* When qs_dequeue() found nothing: when to ask again, at the latest. */
-uint64_t qs_next_ns(const struct qs_link *link);
+uint64_t qs_next_ns(struct qs_link *link);
 
 /* Takes one message from the list of the dead: its index, or QS_NONE. The
  * host then calls qs_free(). */

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * The units that can still expire, ordered by (expiry, order of arrival): a
- * treap, whose heap order comes from a hash of the unit's index, so that no
- * sequence of deadlines that a sender chooses makes it deep. It is a tree and
- * not a heap because admission walks it in order (qs_endangers()).
+ * The units that can still expire, ordered by (expiry, order of arrival). Most
+ * are served long before: they wait in a ring of buckets (ring.c), and only
+ * those whose bucket is asked for are put in order. These are in a treap,
+ * whose heap order comes from a hash of the unit's index, so that no sequence
+ * of deadlines that a sender chooses makes it deep. It is a tree and not a
+ * heap because admission walks it in order (qs_endangers()).
  *
  * Seidel, Aragon: "Randomized Search Trees", Algorithmica 16, 1996.
  */
 #include "parts.h"
+
+/* A node's place, in the tree's words. */
+#define LEFT(unit) units[unit].place.a
+#define RIGHT(unit) units[unit].place.b
+#define UP(unit) units[unit].place.c
 
 static uint32_t weight(uint32_t unit)
 {
@@ -18,91 +25,153 @@ static uint32_t weight(uint32_t unit)
 	return unit ^ unit >> 16;
 }
 
-static void replace(struct qs_link *link, uint32_t parent, uint32_t old, uint32_t new)
+static void replace(struct qs_watch *watch, struct qs_unit *units, uint32_t parent, uint32_t old,
+		    uint32_t new)
 {
-	struct qs_unit *units = link->units;
-
 	if (parent == QS_NONE)
-		link->watch = new;
-	else if (units[parent].left == old)
-		units[parent].left = new;
+		watch->root = new;
+	else if (LEFT(parent) == old)
+		LEFT(parent) = new;
 	else
-		units[parent].right = new;
+		RIGHT(parent) = new;
 	if (new != QS_NONE)
-		units[new].up = parent;
+		UP(new) = parent;
 }
 
 /* Lifts a node over its parent. */
-static void rotate(struct qs_link *link, uint32_t unit)
+static void rotate(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
 {
-	struct qs_unit *units = link->units, *u = &units[unit];
-	uint32_t parent = u->up, middle;
+	uint32_t parent = UP(unit), middle;
 
-	replace(link, units[parent].up, parent, unit);
-	if (units[parent].left == unit) {
-		middle = u->right;
-		u->right = parent;
-		units[parent].left = middle;
+	replace(watch, units, UP(parent), parent, unit);
+	if (LEFT(parent) == unit) {
+		middle = RIGHT(unit);
+		RIGHT(unit) = parent;
+		LEFT(parent) = middle;
 	} else {
-		middle = u->left;
-		u->left = parent;
-		units[parent].right = middle;
+		middle = LEFT(unit);
+		LEFT(unit) = parent;
+		RIGHT(parent) = middle;
 	}
 	if (middle != QS_NONE)
-		units[middle].up = parent;
-	units[parent].up = unit;
+		UP(middle) = parent;
+	UP(parent) = unit;
+}
+
+static void insert(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
+{
+	uint32_t parent = QS_NONE, *slot = &watch->root;
+
+	while (*slot != QS_NONE) {
+		parent = *slot;
+		slot = qs_due_before(&units[unit], &units[parent]) ? &LEFT(parent) : &RIGHT(parent);
+	}
+	*slot = unit;
+	LEFT(unit) = RIGHT(unit) = QS_NONE;
+	UP(unit) = parent;
+	while (UP(unit) != QS_NONE && weight(UP(unit)) > weight(unit))
+		rotate(watch, units, unit);
+	if (watch->first == QS_NONE || qs_due_before(&units[unit], &units[watch->first]))
+		watch->first = unit;
+}
+
+/* The next in the tree. */
+static uint32_t successor(const struct qs_unit *units, uint32_t unit)
+{
+	if (RIGHT(unit) != QS_NONE) {
+		unit = RIGHT(unit);
+		while (LEFT(unit) != QS_NONE)
+			unit = LEFT(unit);
+		return unit;
+	}
+	while (UP(unit) != QS_NONE && RIGHT(UP(unit)) == unit)
+		unit = UP(unit);
+	return UP(unit);
+}
+
+static void delete (struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
+{
+	if (watch->first == unit)
+		watch->first = successor(units, unit);
+	while (LEFT(unit) != QS_NONE && RIGHT(unit) != QS_NONE)
+		rotate(watch, units,
+		       weight(LEFT(unit)) < weight(RIGHT(unit)) ? LEFT(unit) : RIGHT(unit));
+	replace(watch, units, UP(unit), unit, LEFT(unit) != QS_NONE ? LEFT(unit) : RIGHT(unit));
 }
 
 void qs_watch(struct qs_link *link, uint32_t unit)
 {
-	struct qs_unit *units = link->units, *u = &units[unit];
-	uint32_t parent = QS_NONE, *slot = &link->watch;
+	struct qs_unit *u = &link->units[unit];
 
-	while (*slot != QS_NONE) {
-		parent = *slot;
-		slot = qs_expires_before(u, &units[parent]) ? &units[parent].left
-							    : &units[parent].right;
-	}
-	*slot = unit;
-	u->left = u->right = QS_NONE;
-	u->up = parent;
-	while (u->up != QS_NONE && weight(u->up) > weight(unit))
-		rotate(link, unit);
 	u->flags |= QS_WATCHED;
-	link->watch_bytes += u->bytes;
+	if (qs_ring_add(&link->watch.ring, unit, u->due_ns)) {
+		u->flags |= QS_DISTANT;
+	} else {
+		u->flags &= (uint16_t)~QS_DISTANT;
+		insert(&link->watch, link->units, unit);
+	}
+	link->watch.bytes += u->bytes;
 }
 
 void qs_unwatch(struct qs_link *link, uint32_t unit)
 {
-	struct qs_unit *units = link->units, *u = &units[unit];
+	struct qs_unit *u = &link->units[unit];
 
-	while (u->left != QS_NONE && u->right != QS_NONE)
-		rotate(link, weight(u->left) < weight(u->right) ? u->left : u->right);
-	replace(link, u->up, unit, u->left != QS_NONE ? u->left : u->right);
-	u->flags &= (uint16_t)~QS_WATCHED;
-	link->watch_bytes -= u->bytes;
+	if (u->flags & QS_DISTANT)
+		qs_ring_remove(&link->watch.ring, unit);
+	else
+		delete (&link->watch, link->units, unit);
+	u->flags &= (uint16_t) ~(QS_WATCHED | QS_DISTANT);
+	link->watch.bytes -= u->bytes;
 }
 
-uint32_t qs_watch_first(const struct qs_link *link)
+/* Puts the first bucket in order, unless it begins after a unit of the tree,
+ * which is then before all that is in the ring. */
+static int bring_up(struct qs_link *link, uint32_t unit)
 {
-	uint32_t unit = link->watch;
+	struct qs_ring *ring = &link->watch.ring;
+	uint32_t distant;
 
-	while (unit != QS_NONE && link->units[unit].left != QS_NONE)
-		unit = link->units[unit].left;
-	return unit;
-}
+	if (ring->len == 0 ||
+	    (unit != QS_NONE && link->units[unit].due_ns < ring->first << ring->shift))
+		return 0;
+	distant = qs_ring_take(ring);
+	while (distant != QS_NONE) {
+		uint32_t next = qs_ring_next(ring, distant);
 
-uint32_t qs_watch_next(const struct qs_link *link, uint32_t unit)
-{
-	const struct qs_unit *units = link->units;
-
-	if (units[unit].right != QS_NONE) {
-		unit = units[unit].right;
-		while (units[unit].left != QS_NONE)
-			unit = units[unit].left;
-		return unit;
+		link->units[distant].flags &= (uint16_t)~QS_DISTANT;
+		insert(&link->watch, link->units, distant);
+		distant = next;
 	}
-	while (units[unit].up != QS_NONE && units[units[unit].up].right == unit)
-		unit = units[unit].up;
-	return units[unit].up;
+	return 1;
+}
+
+/* No unit expires before this; exact enough to leave it at that. */
+uint64_t qs_watch_bound_ns(const struct qs_link *link)
+{
+	const struct qs_ring *ring = &link->watch.ring;
+	uint64_t near_ns = QS_FOREVER, far_ns = QS_FOREVER;
+
+	if (link->watch.first != QS_NONE)
+		near_ns = link->units[link->watch.first].due_ns;
+	if (ring->len > 0)
+		far_ns = ring->first << ring->shift;
+	return near_ns < far_ns ? near_ns : far_ns;
+}
+
+uint32_t qs_watch_first(struct qs_link *link)
+{
+	while (bring_up(link, link->watch.first))
+		;
+	return link->watch.first;
+}
+
+uint32_t qs_watch_next(struct qs_link *link, uint32_t unit)
+{
+	uint32_t next;
+
+	do
+		next = successor(link->units, unit);
+	while (bring_up(link, next));
+	return next;
 }

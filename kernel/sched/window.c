@@ -49,7 +49,7 @@ void qs_window_missed(struct qs_stream *s, uint64_t times)
 		return;
 	if (s->x == s->y && s->x_left == s->y_left) {
 		/* all may be lost: the window only turns round */
-		s->x_left = (uint32_t)((s->x_left + s->x - 1 - times % s->x) % s->x + 1);
+		s->x_left = (uint16_t)((s->x_left + s->x - 1 - times % s->x) % s->x + 1);
 		s->y_left = s->x_left;
 		return;
 	}
@@ -57,8 +57,8 @@ void qs_window_missed(struct qs_stream *s, uint64_t times)
 	for (int window = 0; window < 2 && times > 0 && s->x_left > 0; window++) {
 		uint32_t spent = times < s->x_left ? (uint32_t)times : s->x_left;
 
-		s->x_left -= spent;
-		s->y_left -= spent;
+		s->x_left = (uint16_t)(s->x_left - spent);
+		s->y_left = (uint16_t)(s->y_left - spent);
 		times -= spent;
 		if (s->x_left == 0 && s->y_left == 0) {
 			s->x_left = s->x;
@@ -68,7 +68,7 @@ void qs_window_missed(struct qs_stream *s, uint64_t times)
 	if (times == 0)
 		return;
 	room = s->y_left < QSOCKET_WINDOW_MAX ? QSOCKET_WINDOW_MAX - s->y_left : 0;
-	s->y_left += (uint32_t)(times < room ? times : room);
+	s->y_left = (uint16_t)(s->y_left + (times < room ? times : room));
 	s->tagged = 1;
 	s->violations += times;
 }

@@ -4,8 +4,8 @@
  * leaves before what is referenced (the highest level), then the last to come.
  * A unit's worth is one of QS_WORTHS kinds, in that order. Each stream keeps
  * the units of a kind that have not begun in a chain from the newest on, and
- * a bit for every kind there is: the least valuable is found at once, however
- * long the queue.
+ * the newest of each kind in a chain from the least worth on: the least
+ * valuable is found at once, however long the queue.
  */
 #include "parts.h"
 
@@ -16,46 +16,54 @@ static uint32_t worth_of(const struct qs_unit *u)
 
 void qs_worth_add(struct qs_link *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
-	struct qs_stream *s = &link->streams[u->stream];
-	uint32_t worth = worth_of(u);
+	struct qs_unit *units = link->units, *u = &units[unit];
+	uint32_t *kind = &link->streams[u->stream].kinds, worth = worth_of(u);
 
-	u->newer = QS_NONE;
-	u->older = s->worths >> worth & 1 ? s->newest[worth] : QS_NONE;
-	if (u->older != QS_NONE)
-		link->units[u->older].newer = unit;
-	s->newest[worth] = unit;
-	s->worths |= 1u << worth;
+	while (*kind != QS_NONE && worth_of(&units[*kind]) < worth)
+		kind = &units[*kind].newer;
+	u->older = QS_NONE;
+	u->newer = *kind;
+	if (*kind != QS_NONE && worth_of(&units[*kind]) == worth) {
+		struct qs_unit *newest = &units[*kind];
+
+		u->older = *kind;
+		u->newer = newest->newer;
+		newest->newer = unit;
+		newest->flags &= (uint16_t)~QS_NEWEST;
+	}
+	*kind = unit;
+	u->flags |= QS_NEWEST;
 }
 
 void qs_worth_remove(struct qs_link *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
-	struct qs_stream *s = &link->streams[u->stream];
-	uint32_t worth = worth_of(u);
+	struct qs_unit *units = link->units, *u = &units[unit];
+	uint32_t *kind = &link->streams[u->stream].kinds;
 
-	if (u->older != QS_NONE)
-		link->units[u->older].newer = u->newer;
-	if (u->newer != QS_NONE)
-		link->units[u->newer].older = u->older;
-	else if (u->older != QS_NONE)
-		s->newest[worth] = u->older;
-	else
-		s->worths &= ~(1u << worth);
+	if (!(u->flags & QS_NEWEST)) {
+		units[u->newer].older = u->older;
+		if (u->older != QS_NONE)
+			units[u->older].newer = u->newer;
+		return;
+	}
+	while (*kind != unit)
+		kind = &units[*kind].newer;
+	*kind = u->newer;
+	if (u->older == QS_NONE)
+		return;
+	units[u->older].newer = u->newer;
+	units[u->older].flags |= QS_NEWEST;
+	*kind = u->older;
 }
 
 /* QS_NONE if there is none but `except`. */
 uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except)
 {
-	for (uint32_t worths = s->worths; worths; worths &= worths - 1) {
-		uint32_t unit = s->newest[__builtin_ctz(worths)];
+	for (uint32_t kind = s->kinds; kind != QS_NONE; kind = link->units[kind].newer) {
+		uint32_t unit = kind == except ? link->units[kind].older : kind;
 
-		if (unit == except)
-			unit = link->units[unit].older;
 		if (unit != QS_NONE)
 			return unit;
 	}
 	return QS_NONE;
 }
-
-_Static_assert(QS_WORTHS <= 32, "a bit for every kind");
