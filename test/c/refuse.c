@@ -105,7 +105,7 @@ static const char *qsocket(void)
 	HOLDS(WITH(QSOCKET, good, link, UINT32_MAX) == -EBADF);
 	HOLDS(WITH(QSOCKET, good, type, 0) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, type, 3) == -EINVAL);
-	HOLDS(WITH(QSOCKET, good, attr.flags, 2) == -EINVAL);
+	HOLDS(WITH(QSOCKET, good, attr.flags, 4) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, attr.oln, 1) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, attr.old, QSOCKET_WINDOW_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKET, good, attr.ipg_ns, QSOCKET_IPG_NS_MAX + 1) == -ERANGE);
