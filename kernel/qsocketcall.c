@@ -87,7 +87,8 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 	pthread_mutex_lock(&link->lock);
 	if (strcmp(link->policy.policy->name, a->scheduler)) {
 		result = -EBUSY;
-	} else if (link->policy.rate != a->rate) {
+	} else if (link->policy.rate != a->rate ||
+		   !qs_classes_same(&link->policy, a->classes, a->classes_len)) {
 		result = -EEXIST;
 	} else {
 		link->references++;

@@ -27,6 +27,7 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 	const struct qs_policy *policy = qs_policy_find(args->scheduler);
 	uint32_t messages_max =
 		args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT;
+	int32_t error;
 
 	if (!policy)
 		return -EPROTONOSUPPORT;
@@ -35,6 +36,11 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 	if (!link->memory)
 		return -ENOMEM;
 	qs_init(&link->policy, policy, args->rate, link->memory, QSOCKET_STREAMS_MAX, messages_max);
+	error = qs_classes(&link->policy, args->classes, args->classes_len);
+	if (error) {
+		policy_shut(link);
+		return error;
+	}
 	memset(link->handles, 0, sizeof(link->handles));
 	memset(link->closing, 0, sizeof(link->closing));
 	link->past = (struct qsocket_info){0};

@@ -244,7 +244,8 @@ static int32_t virtual_add(struct link *link, const struct qsocket_args *args)
 {
 	int32_t stream, handle;
 
-	if (args->local.family || args->peer.family)
+	if (args->local.family || args->peer.family ||
+	    !qs_class_ok(&link->policy, args->attr.class_id))
 		return -EINVAL;
 	stream = qs_add(&link->policy, &args->attr);
 	if (stream < 0)
@@ -269,6 +270,8 @@ static int32_t virtual_change(struct link *link, uint32_t stream, const struct q
 {
 	if (stream == QS_NONE)
 		qs_rate(&link->policy, args->rate);
+	else if (!qs_class_ok(&link->policy, args->attr.class_id))
+		return -EINVAL;
 	else
 		qs_change(&link->policy, stream, &args->attr);
 	return 0;

@@ -15,7 +15,8 @@
 const struct qs_policy *qs_policy_find(const char *name)
 {
 	static const struct qs_policy *const all[] = {
-		&qs_dwcs, &qs_dwcs99, &qs_vds, &qs_edf, &qs_edf_lossless, &qs_fifo,
+		&qs_dwcs,	  &qs_dwcs99, &qs_vds, &qs_edf,
+		&qs_edf_lossless, &qs_fifo,   &qs_sfq, &qs_cbq,
 	};
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

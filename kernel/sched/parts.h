@@ -10,6 +10,7 @@
 
 /* Linux's numbers, without a C library's header. */
 #define QS_EBUSY 16
+#define QS_EINVAL 22
 #define QS_ENOSPC 28
 #define QS_ETIME 62
 #define QS_EPROTO 71
@@ -17,6 +18,7 @@
 #define QS_ENOBUFS 105
 
 extern const struct qs_policy qs_dwcs, qs_dwcs99, qs_vds, qs_edf, qs_edf_lossless, qs_fifo;
+extern const struct qs_policy qs_sfq, qs_cbq;
 
 /* window.c */
 void qs_window_reset(struct qs_stream *s);
@@ -128,5 +130,65 @@ static inline struct qs_ledger *qs_ledger(struct qs_link *link, uint32_t stream)
 	link->streams[stream].ledgered = 1;
 	return &link->ledgers[stream];
 }
+
+/* sfq.c: streams that share by weight */
+struct qs_fair {
+	uint64_t vtime;	  /* start tag of the packet in service */
+	uint64_t finish;  /* the highest finish tag served */
+	uint64_t free_ns; /* when all that was served has left */
+	uint32_t root;	  /* of those that wait, by start tag */
+};
+
+void qs_fair_init(struct qs_fair *fair);
+void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream);
+void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream);
+uint32_t qs_fair_first(const struct qs_link *link, const struct qs_fair *fair);
+/* So many bytes of a stream that waits leave; its next packet waits instead. */
+void qs_fair_charge(struct qs_link *link, struct qs_fair *fair, uint32_t stream, uint32_t bytes,
+		    uint64_t now_ns);
+/* When the head of a stream became whole. */
+uint64_t qs_whole_ns(const struct qs_link *link, uint32_t stream);
+
+/* class.c: what a class may send; a leaf is one that streams join */
+enum qs_source { QS_OWN, QS_OF_CLASS, QS_OF_LINK, QS_NO_SOURCE };
+
+struct qs_clock {
+	uint64_t ns;
+	uint64_t carry; /* of the division that ns is a sum of */
+};
+
+struct qs_class {
+	uint64_t rate;	 /* guaranteed; 0 = nothing */
+	uint64_t ceil;	 /* 0 = the link's */
+	uint64_t weight; /* in sharing what several may send */
+	uint32_t parent; /* 0 = the link */
+	uint8_t priority, borrows, leaf;
+	uint32_t busy;	  /* leaves with something to send, of it and below */
+	uint64_t free_ns; /* when all that was served has left */
+	struct qs_clock rated, ceiled;
+	struct qs_clock shares[QS_NO_SOURCE]; /* a leaf's tags, by source */
+	struct qs_fair streams;		      /* a leaf's */
+};
+
+struct qs_classes {
+	struct qs_class all[QSOCKET_CLASSES_MAX + 1];
+	uint64_t vtime[QS_NO_SOURCE][QSOCKET_CLASS_PRIORITIES];
+	uint32_t len;
+	uint32_t turn; /* the leaf that was chosen, or QS_NONE */
+};
+
+void qs_classes_init(struct qs_link *link);
+void qs_clock_advance(struct qs_clock *clock, uint64_t rate, uint32_t bytes);
+/* Whether no ceiling keeps it from sending now. */
+int qs_class_open(const struct qs_link *link, uint32_t leaf, uint64_t now_ns);
+/* By whose rate it may send now. */
+enum qs_source qs_class_source(const struct qs_classes *classes, uint32_t leaf, uint64_t now_ns);
+/* When it may send next, nothing being sent before. */
+uint64_t qs_class_next_ns(const struct qs_link *link, uint32_t leaf);
+/* A leaf has something to send, as of this time; it has nothing more. */
+void qs_class_wake(struct qs_classes *classes, uint32_t leaf, uint64_t time_ns);
+void qs_class_rest(struct qs_classes *classes, uint32_t leaf);
+/* Bytes of a leaf's leave. */
+void qs_class_charge(struct qs_link *link, uint32_t leaf, uint32_t bytes, uint64_t now_ns);
 
 #endif

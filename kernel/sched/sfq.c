@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Start-time fair queueing: streams that have something to send share by
+ * their weights, whatever the sizes of their packets and the link's rate.
+ *
+ * A packet of l bytes of a stream of weight w has the start tag
+ * S = max(v, F of the packet before) and the finish tag F = S + l/w. The
+ * lowest S goes first. The virtual time v is the start tag of the packet in
+ * service, and of the highest F served once all is served. So over any time
+ * in which two streams have something to send, what they were served differs
+ * by no more than |W1/w1 - W2/w2| <= l1/w1 + l2/w2, l the largest packet.
+ *
+ * A frame that was begun and has a deadline is promised, and may be sent ahead
+ * of its turn. It is charged for all of it, and v stays with the packet whose
+ * turn it was: for such a stream l is its largest frame. What is lost before
+ * it is served is not charged.
+ *
+ * Tags are 2^-TAG_SHIFT of a byte at weight 1; what the division by the weight
+ * leaves is carried to the stream's next packet, so nothing adds up. They wrap
+ * after 2^44 bytes at weight 1 and are compared by their difference; a finish
+ * tag that lies further ahead of v than a frame can take it is one of the
+ * past, and counts as v.
+ *
+ * The streams that wait are in a treap by (S, order of arrival): a stream's
+ * two links are all it takes, and tags that wrap need no array to be moved.
+ *
+ * Goyal, Vin, Cheng: "Start-Time Fair Queuing: A Scheduling Algorithm for
+ * Integrated Services Packet Switching Networks", SIGCOMM 1996.
+ */
+#include "parts.h"
+
+#define TAG_SHIFT 20
+#define LEAD_MAX (1ull << 47) /* of the largest frame at weight 1, twice */
+
+_Static_assert((uint64_t)QSOCKET_UNIT_BYTES_MAX << TAG_SHIFT <= LEAD_MAX / 2, "a frame's lead");
+
+static int before(const struct qs_stream *a, const struct qs_stream *b)
+{
+	int64_t ahead = (int64_t)(a->tag - b->tag);
+
+	return ahead != 0 ? ahead < 0 : a->seq < b->seq;
+}
+
+/* The treap's heap order: no sequence of tags makes it deep. */
+static uint32_t height(uint32_t stream)
+{
+	stream *= 0x7feb352du;
+	stream ^= stream >> 15;
+	stream *= 0x846ca68bu;
+	return stream ^ stream >> 16;
+}
+
+static void insert(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+{
+	struct qs_stream *streams = link->streams, *s = &streams[stream];
+	uint32_t *slot = &fair->root, *lower = &s->before, *higher = &s->after, rest;
+
+	while (*slot != QS_NONE && height(*slot) >= height(stream))
+		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+	rest = *slot;
+	*slot = stream;
+	while (rest != QS_NONE) {
+		if (before(&streams[rest], s)) {
+			*lower = rest;
+			lower = &streams[rest].after;
+			rest = *lower;
+		} else {
+			*higher = rest;
+			higher = &streams[rest].before;
+			rest = *higher;
+		}
+	}
+	*lower = *higher = QS_NONE;
+}
+
+void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+{
+	struct qs_stream *streams = link->streams, *s = &streams[stream];
+	uint32_t *slot = &fair->root, lower = s->before, higher = s->after;
+
+	while (*slot != stream)
+		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+	while (lower != QS_NONE && higher != QS_NONE) {
+		if (height(lower) >= height(higher)) {
+			*slot = lower;
+			slot = &streams[lower].after;
+			lower = *slot;
+		} else {
+			*slot = higher;
+			slot = &streams[higher].before;
+			higher = *slot;
+		}
+	}
+	*slot = lower != QS_NONE ? lower : higher;
+}
+
+uint32_t qs_fair_first(const struct qs_link *link, const struct qs_fair *fair)
+{
+	uint32_t first = fair->root;
+
+	while (first != QS_NONE && link->streams[first].before != QS_NONE)
+		first = link->streams[first].before;
+	return first;
+}
+
+uint64_t qs_whole_ns(const struct qs_link *link, uint32_t stream)
+{
+	return link->messages[link->units[link->streams[stream].head].last].arrival_ns;
+}
+
+void qs_fair_init(struct qs_fair *fair)
+{
+	*fair = (struct qs_fair){.root = QS_NONE};
+}
+
+void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	/* all was served, and had left, when this came */
+	if (fair->root == QS_NONE && qs_whole_ns(link, stream) > fair->free_ns)
+		fair->vtime = fair->finish;
+	s->tag = s->finish - fair->vtime <= LEAD_MAX ? s->finish : fair->vtime;
+	insert(link, fair, stream);
+}
+
+void qs_fair_charge(struct qs_link *link, struct qs_fair *fair, uint32_t stream, uint32_t bytes,
+		    uint64_t now_ns)
+{
+	struct qs_stream *s = &link->streams[stream];
+	uint64_t cost = ((uint64_t)bytes << TAG_SHIFT) + s->carry;
+
+	fair->vtime = link->streams[qs_fair_first(link, fair)].tag;
+	fair->free_ns = qs_done_ns(link, now_ns, bytes);
+	qs_fair_remove(link, fair, stream);
+	s->finish = s->tag + cost / s->weight;
+	s->carry = (uint32_t)(cost % s->weight);
+	s->tag = s->finish;
+	insert(link, fair, stream);
+	if ((int64_t)(s->finish - fair->finish) > 0)
+		fair->finish = s->finish;
+}
+
+static void init(struct qs_link *link)
+{
+	qs_fair_init(link->own);
+}
+
+static void push(struct qs_link *link, uint32_t stream)
+{
+	qs_fair_push(link, link->own, stream);
+}
+
+static void remove(struct qs_link *link, uint32_t stream)
+{
+	qs_fair_remove(link, link->own, stream);
+}
+
+static uint32_t first(struct qs_link *link, uint64_t now_ns)
+{
+	(void)now_ns;
+	return qs_fair_first(link, link->own);
+}
+
+static uint64_t next_ns(const struct qs_link *link)
+{
+	(void)link;
+	return 0; /* whatever competes may go at once */
+}
+
+static void charge(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns)
+{
+	qs_fair_charge(link, link->own, (uint32_t)(s - link->streams), bytes, now_ns);
+}
+
+static const struct qs_order order = {
+	.push = push,
+	.remove = remove,
+	.first = first,
+	.next_ns = next_ns,
+};
+
+const struct qs_policy qs_sfq = {
+	.name = "sfq",
+	.frames = 1,
+	.lossy = 1,
+	.all = 1,
+	.key = qs_tag_key,
+	.charge = charge,
+	.order = &order,
+	.own_bytes = sizeof(struct qs_fair),
+	.own_init = init,
+};
