@@ -7,6 +7,7 @@
 import { isIP } from "node:net";
 import { constants } from "node:os";
 import { CALL, ENUM } from "./abi.ts";
+import { classNumber } from "./classes.ts";
 import { addressFields } from "./address.ts";
 import { attrFields } from "./attributes.ts";
 import { failure } from "./error.ts";
@@ -43,6 +44,7 @@ export function attachSocket(
   options: AttachOptions = {},
 ): QSocket {
   const { type, ...attributes } = check(attachOptions, options, DOING);
+  const classId = classNumber(link.classes, attributes.class, DOING);
   const ends = endpoints(target);
   const transport = ends.type ?? type ?? "udp";
   const attach = (peer: Address | undefined) => {
@@ -50,7 +52,7 @@ export function attachSocket(
       link: link.handle,
       type: transport === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
       fd: ends.fd,
-      attr: attrFields(attributes),
+      attr: attrFields(attributes, classId),
       ...(ends.local && { local: addressFields(ends.local, DOING) }),
       ...(peer && { peer: addressFields(peer, DOING) }),
     });

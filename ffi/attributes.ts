@@ -5,7 +5,7 @@ import { attributeChanges, check, streamAttributes } from "./options.ts";
 import type { StreamAttributes } from "./options.ts";
 
 /** The fields of struct qsocket_attr; what is not given is 0, for which C takes its default. */
-export function attrFields(attributes: StreamAttributes) {
+export function attrFields(attributes: StreamAttributes, classId = 0) {
   return {
     ipg_ns: Math.round((attributes.ipg ?? 0) * 1e6),
     oln: attributes.oln ?? 0,
@@ -14,16 +14,16 @@ export function attrFields(attributes: StreamAttributes) {
     queue_messages: attributes.queueMessages ?? 0,
     queue_bytes: attributes.queueBytes ?? 0,
     unit_bytes: 0,
-    weight: 0,
-    class_id: 0,
+    weight: attributes.weight ?? 0,
+    class_id: classId,
     zero: 0,
   };
 }
 
 /** Only the attributes among the options of a socket. */
 export function attributesOf(options: StreamAttributes): StreamAttributes {
-  const { ipg, oln, old, droppable, queueMessages, queueBytes } = options;
-  return { ipg, oln, old, droppable, queueMessages, queueBytes };
+  const { ipg, oln, old, droppable, queueMessages, queueBytes, weight } = options;
+  return { ipg, oln, old, droppable, queueMessages, queueBytes, weight, class: options.class };
 }
 
 /** The attributes with some of them changed; throws for what is not valid, or not together. */

@@ -101,6 +101,10 @@ export interface SocketInfo {
   droppable: boolean;
   queueMessages: number;
   queueBytes: number;
+  /** Its share beside other streams, under "sfq" and "cbq". */
+  weight: number;
+  /** Its class under "cbq"; null for the class of the rest, and under other schedulers. */
+  class: string | null;
 }
 
 /** The counters of a link: those of its streams together, closed ones included. */
@@ -111,8 +115,15 @@ export interface LinkInfo extends SocketInfo {
 
 const args = new Args(qinfoArgs);
 
-/** Reads the counters of a stream or a link; throws QError EBADF once it is closed. */
-export function readInfo(handle: number, doing: string): LinkInfo {
+/**
+ * Reads the counters of a stream or a link, whose classes have these names; throws QError EBADF
+ * once it is closed.
+ */
+export function readInfo(
+  handle: number,
+  doing: string,
+  classNames: readonly string[] = [],
+): LinkInfo {
   const result = library().qsocketcall(CALL.QINFO, args.fill({ handle }), args.bytes.byteLength);
   if (result < 0) throw failure("qinfo", result, doing);
   const { info } = args.read();
@@ -157,6 +168,8 @@ export function readInfo(handle: number, doing: string): LinkInfo {
     droppable: (info.attr.flags & FLAG.QSOCKET_UNDROPPABLE) === 0,
     queueMessages: info.attr.queue_messages,
     queueBytes: info.attr.queue_bytes,
+    weight: info.attr.weight,
+    class: classNames[info.attr.class_id - 1] ?? null,
     streams: info.streams,
   };
 }

@@ -3,6 +3,7 @@
 import { CALL, LIMIT } from "./abi.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { attrFields } from "./attributes.ts";
+import { arrangeClasses, type Classes } from "./classes.ts";
 import { failure } from "./error.ts";
 import { type LinkInfo, readInfo } from "./info.ts";
 import { Args, qchangeArgs, qsockinitArgs } from "./layout.ts";
@@ -39,6 +40,8 @@ export class Link implements Disposable {
   readonly device: string;
   /** Most messages queued on the whole link. */
   readonly queueMessages: number;
+  /** Its classes, under "cbq". */
+  readonly classes: Classes;
   #handle: number;
   #rate: number;
 
@@ -52,12 +55,21 @@ export class Link implements Disposable {
       scheduler = "dwcs",
       rate,
       queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
+      ...rest
     } = check(linkOptions, options, opening(options?.device));
-    const args = initArgs.fill({ device, scheduler, rate, queue_messages: queueMessages });
+    const { classes, structs } = arrangeClasses({ scheduler, rate, ...rest }, opening(device));
+    const args = initArgs.fill({
+      device,
+      scheduler,
+      rate,
+      queue_messages: queueMessages,
+      classes_len: structs.length,
+      classes: structs,
+    });
     const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
     if (handle < 0) {
       throw failure("qsockinit", handle, opening(device), {
-        EEXIST: "it is open already, with another rate",
+        EEXIST: "it is open already, with another rate or other classes",
       });
     }
     this.#handle = handle;
@@ -65,6 +77,7 @@ export class Link implements Disposable {
     this.scheduler = scheduler;
     this.device = device;
     this.queueMessages = queueMessages;
+    this.classes = classes;
   }
 
   /** The number by which C knows the link; 0 once it is closed. */

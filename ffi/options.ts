@@ -81,6 +81,10 @@ const attributeFields = {
   queueMessages: whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional(),
   /** Most bytes queued on this stream. Default 4 MiB. */
   queueBytes: whole(1, Number.MAX_SAFE_INTEGER).optional(),
+  /** Its share beside other streams, under "sfq" and within a class of "cbq". Default 1. */
+  weight: whole(1, LIMIT.QSOCKET_WEIGHT_MAX).optional(),
+  /** Its class under "cbq", by name: one without classes below it. Default: a class for the rest. */
+  class: z.string({ error: "must be the name of a class" }).optional(),
 };
 
 const windowRule = {
@@ -122,6 +126,25 @@ export const attachOptions = z.strictObject({
 
 const queueMessages = whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional();
 
+const priorityMax = LIMIT.QSOCKET_CLASS_PRIORITIES - 1;
+
+const classOptions = z.strictObject({
+  /** Guaranteed, as the rate of a link is given. Default: nothing. */
+  rate: rate.optional(),
+  /** Never more than this, but for a short burst. Default: the link's rate. */
+  ceil: rate.optional(),
+  /** 0 is served first, of classes that may all send. Default 7, the last. */
+  priority: whole(0, priorityMax).optional(),
+  /** Beyond its rate it may use what its parent has left. Default `false`. */
+  borrow: flag.optional(),
+  /** The name of the class of which it is a part. Default: the link. */
+  parent: z.string({ error: "must be the name of a class" }).optional(),
+}, { error: "must be an object such as { rate, ceil, priority, borrow, parent }" });
+
+/** For "cbq": the classes of the link, by name. A parent may come before its children or after. */
+const classes = z.record(z.string(), classOptions, { error: "must be an object of classes" })
+  .optional();
+
 /** Schema of {@linkcode LinkOptions}. */
 export const linkOptions = z.strictObject({
   /** The network device, for a link that everyone shares. Default: a link of this program's own. */
@@ -133,6 +156,8 @@ export const linkOptions = z.strictObject({
   rate,
   /** Most messages queued on the whole link. Default 8192. */
   queueMessages,
+  /** For "cbq": the classes of the link, by name. A parent may come before its children or after. */
+  classes,
 });
 
 /** Schema of {@linkcode LinkChanges}. */
@@ -143,6 +168,7 @@ export const virtualLinkOptions = z.strictObject({
   scheduler: scheduler.optional(),
   rate,
   queueMessages,
+  classes,
 });
 
 /** Schema of the interval of `stats`, in milliseconds. */
@@ -158,6 +184,8 @@ export type StreamAttributes = z.input<typeof attributeChanges>;
 export type SocketOptions = z.input<typeof socketOptions>;
 /** Options of `qattach`: {@linkcode StreamAttributes}, and the transport of a bare descriptor. */
 export type AttachOptions = z.input<typeof attachOptions>;
+/** A class of a link under "cbq": its guarantee, its ceiling, and where it stands. */
+export type ClassOptions = z.input<typeof classOptions>;
 /** Options of `qsockinit`. */
 export type LinkOptions = z.input<typeof linkOptions>;
 /** What `change` may change about a link. */

@@ -8,14 +8,17 @@
 
 import { constants } from "node:os";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
-import { attrFields } from "./attributes.ts";
+import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
+import { arrangeClasses, type Classes, classNumber } from "./classes.ts";
 import { errorName, failure } from "./error.ts";
 import { type DropReason, type LinkInfo, readInfo, REASONS, type SocketInfo } from "./info.ts";
-import { Args, qrunArgs, qsendArgs, qsocketArgs, qsocketEvent, qsockinitArgs } from "./layout.ts";
+import { Args, qchangeArgs, qrunArgs, qsendArgs } from "./layout.ts";
+import { qsocketArgs, qsocketEvent, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { checkBytes, deadlineUs, messageFlags } from "./message.ts";
-import { check, show, streamAttributes, virtualLinkOptions } from "./options.ts";
-import type { MessageOptions, Scheduler, StreamAttributes, VirtualLinkOptions } from "./options.ts";
+import { check, linkChanges, show, streamAttributes, virtualLinkOptions } from "./options.ts";
+import type { LinkChanges, MessageOptions, Scheduler, StreamAttributes } from "./options.ts";
+import type { VirtualLinkOptions } from "./options.ts";
 import { closeHandle } from "./socket.ts";
 
 /** What became of a message. */
@@ -48,6 +51,7 @@ const EVENTS_MAX = 4096;
 
 const initArgs = new Args(qsockinitArgs);
 const openArgs = new Args(qsocketArgs);
+const changeArgs = new Args(qchangeArgs);
 const sendArgs = new Args(qsendArgs);
 const runArgs = new Args(qrunArgs, qsocketEvent, Math.min(EVENTS_MAX, LIMIT.QSOCKET_EVENTS_MAX));
 
@@ -70,9 +74,10 @@ const runArgs = new Args(qrunArgs, qsocketEvent, Math.min(EVENTS_MAX, LIMIT.QSOC
 export class VirtualLink implements Disposable {
   /** The policy that decides what goes next. */
   readonly scheduler: Scheduler;
-  /** Bytes per second. */
-  readonly rate: number;
+  /** Its classes, under "cbq". */
+  readonly classes: Classes;
   #handle: number;
+  #rate: number;
   #nowNs = 0;
   #streams = new Map<number, number>();
   #arrivals: Arrival[] = [];
@@ -80,22 +85,31 @@ export class VirtualLink implements Disposable {
   /** Throws a RangeError or TypeError for wrong options. */
   constructor(options: VirtualLinkOptions) {
     const doing = "open a virtual link";
-    const { scheduler = "dwcs", rate, queueMessages = 0 } = check(
+    const { scheduler = "dwcs", rate, queueMessages = 0, ...rest } = check(
       virtualLinkOptions,
       options,
       doing,
     );
+    const { classes, structs } = arrangeClasses({ scheduler, rate, ...rest }, doing);
     const args = initArgs.fill({
       scheduler,
       rate,
       flags: FLAG.QSOCKINIT_VIRTUAL,
       queue_messages: queueMessages,
+      classes_len: structs.length,
+      classes: structs,
     });
     const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
     if (handle < 0) throw failure("qsockinit", handle, doing);
     this.#handle = handle;
     this.scheduler = scheduler;
-    this.rate = rate;
+    this.#rate = rate;
+    this.classes = classes;
+  }
+
+  /** Bytes per second. */
+  get rate(): number {
+    return this.#rate;
   }
 
   /** The time that `run` has reached, in ms. */
@@ -106,16 +120,28 @@ export class VirtualLink implements Disposable {
   /** Opens a stream; they are numbered from 0 in this order. */
   open(attributes: StreamAttributes = {}): VirtualStream {
     const doing = "open a virtual stream";
+    const checked = check(streamAttributes, attributes, doing);
     const args = openArgs.fill({
       link: this.#handle,
       type: ENUM.QSOCKET_UDP,
-      attr: attrFields(check(streamAttributes, attributes, doing)),
+      attr: attrFields(checked, classNumber(this.classes, checked.class, doing)),
     });
     const handle = library().qsocketcall(CALL.QSOCKET, args, args.byteLength);
     if (handle < 0) throw failure("qsocket", handle, doing, { EBADF: "the link is closed" });
     const id = this.#streams.size;
     this.#streams.set(handle, id);
-    return new VirtualStream(id, handle, (arrival) => this.#arrive(arrival));
+    const arrive = (arrival: Arrival) => this.#arrive(arrival);
+    return new VirtualStream(id, handle, checked, this.classes, arrive);
+  }
+
+  /** Changes the rate from the link's time on; what is on the wire leaves as it would have. */
+  change(changes: LinkChanges): void {
+    const doing = "change the virtual link";
+    const { rate } = check(linkChanges, changes, doing);
+    const args = changeArgs.fill({ handle: this.#handle, rate });
+    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
+    if (result < 0) throw failure("qchange", result, doing);
+    this.#rate = rate;
   }
 
   /**
@@ -228,13 +254,23 @@ export class VirtualStream {
   readonly id: number;
   /** The number by which C knows the stream. */
   readonly handle: number;
+  #attributes: StreamAttributes;
+  #classes: Classes;
   #arrive: (arrival: Arrival) => void;
   #messages = 0;
 
   /** Use `VirtualLink.open`. */
-  constructor(id: number, handle: number, arrive: (arrival: Arrival) => void) {
+  constructor(
+    id: number,
+    handle: number,
+    attributes: StreamAttributes,
+    classes: Classes,
+    arrive: (arrival: Arrival) => void,
+  ) {
     this.id = id;
     this.handle = handle;
+    this.#attributes = attributesOf(attributes);
+    this.#classes = classes;
     this.#arrive = arrive;
   }
 
@@ -255,9 +291,21 @@ export class VirtualStream {
     return this.#messages++;
   }
 
+  /** Changes the attributes that are given, from the link's time on; the others stay. */
+  change(attributes: StreamAttributes): void {
+    const doing = "change the virtual stream";
+    const next = changedAttributes(this.#attributes, attributes, doing);
+    const classId = classNumber(this.#classes, next.class, doing);
+    const args = changeArgs.fill({ handle: this.handle, attr: attrFields(next, classId) });
+    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
+    if (result < 0) throw failure("qchange", result, doing);
+    this.#attributes = next;
+  }
+
   /** The counters as they are at the link's time. */
   info(): SocketInfo {
-    const { streams: _, ...info } = readInfo(this.handle, "read the counters of the stream");
+    const doing = "read the counters of the stream";
+    const { streams: _, ...info } = readInfo(this.handle, doing, this.#classes.names);
     return info;
   }
 }

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { addressFields, peerStruct } from "./address.ts";
 import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
+import { type Classes, classNumber } from "./classes.ts";
 import { failure, type QError } from "./error.ts";
 import { readInfo, type SocketInfo } from "./info.ts";
 import { Args, qchangeArgs, qcloseArgs, qsocketArgs } from "./layout.ts";
@@ -31,6 +32,7 @@ export interface LinkLimits {
   readonly handle: number;
   /** Most messages queued on the whole link. */
   readonly queueMessages: number;
+  readonly classes: Classes;
 }
 
 /**
@@ -118,7 +120,8 @@ export class QSocket implements Disposable {
   change(attributes: StreamAttributes): void {
     const doing = "change the socket";
     const next = changedAttributes(this.#attributes, attributes, doing);
-    const args = changeArgs.fill({ handle: this.#handle, attr: attrFields(next) });
+    const classId = classNumber(this.#link.classes, next.class, doing);
+    const args = changeArgs.fill({ handle: this.#handle, attr: attrFields(next, classId) });
     const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
     if (result < 0) throw failure("qchange", result, doing);
     this.#attributes = next;
@@ -126,7 +129,11 @@ export class QSocket implements Disposable {
 
   /** The counters as they are now. Throws a QError EBADF once the socket is closed. */
   info(): SocketInfo {
-    const { streams: _, ...info } = readInfo(this.#handle || this.#draining, "read the counters");
+    const { streams: _, ...info } = readInfo(
+      this.#handle || this.#draining,
+      "read the counters",
+      this.#link.classes.names,
+    );
     return info;
   }
 
@@ -291,7 +298,7 @@ export function openSocket(link: LinkLimits, options: SocketOptions = {}): QSock
   const args = openArgs.fill({
     link: link.handle,
     type: type === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
-    attr: attrFields(attributes),
+    attr: attrFields(attributes, classNumber(link.classes, attributes.class, doing)),
     ...(local && { local: addressFields(local, doing) }),
     ...(to && { peer: addressFields(to, doing) }),
   });
