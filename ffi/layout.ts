@@ -210,7 +210,7 @@ export const qsockinitArgs = struct("qsockinit_args", {
   flags: u32,
   queue_messages: u32,
   classes_len: u32,
-  zero: u32,
+  streams: u32,
   classes: array(qsocketClass, LIMIT.QSOCKET_CLASSES_MAX),
 });
 

@@ -31,9 +31,10 @@ enum qsocket_call {
 };
 
 /* Limits. */
-#define QSOCKET_NAME_BYTES 16		 /* device and scheduler names, with the NUL  */
-#define QSOCKET_HANDLES_MAX 4096	 /* links and streams open at once            */
-#define QSOCKET_STREAMS_MAX 1024	 /* streams on one link                       */
+#define QSOCKET_NAME_BYTES 16	    /* device and scheduler names, with the NUL  */
+#define QSOCKET_HANDLES_MAX 1048576 /* links and streams open at once            */
+#define QSOCKET_STREAMS_MAX 131072  /* streams on one link                       */
+#define QSOCKET_STREAMS_DEFAULT 1024
 #define QSOCKET_QUEUE_MESSAGES_MAX 65536 /* messages queued on one link               */
 #define QSOCKET_QUEUE_MESSAGES_DEFAULT 8192
 #define QSOCKET_STREAM_MESSAGES_DEFAULT 2048 /* messages queued on one stream          */
@@ -157,7 +158,7 @@ struct qsockinit_args {
 	uint32_t flags;			    /* QSOCKINIT_VIRTUAL */
 	uint32_t queue_messages;	    /* of all streams; 0 = default */
 	uint32_t classes_len;		    /* cbq's; else 0 */
-	uint32_t zero;
+	uint32_t streams;		    /* most at once; 0 = default */
 	struct qsocket_class classes[QSOCKET_CLASSES_MAX];
 };
 

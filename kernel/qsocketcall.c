@@ -108,10 +108,11 @@ static int32_t call_qsockinit(union args *args)
 	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
 	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
 		return -EINVAL;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX || a->classes_len > QSOCKET_CLASSES_MAX)
+	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
+	    a->classes_len > QSOCKET_CLASSES_MAX || a->streams > QSOCKET_STREAMS_MAX)
 		return -ERANGE;
-	if (a->zero || !zeroed(a->classes + a->classes_len,
-			       (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0])))
+	if (!zeroed(a->classes + a->classes_len,
+		    (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0])))
 		return -EINVAL;
 	if (!qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
@@ -261,9 +262,8 @@ static int32_t call_qinfo(union args *args)
 /* Closes a link, its streams first. */
 static void shut(struct link *link)
 {
-	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++)
-		if (link->handles[stream])
-			link->host->close(link, stream, 0);
+	while (link->open_len > 0)
+		link->host->close(link, link->open[link->open_len - 1], 0);
 	handle_close(link->handle);
 	link->handle = 0;
 	link->host->shut(link);

@@ -118,11 +118,13 @@ void engine_drain(struct link *link)
 {
 	struct engine *e = link->state;
 
-	e->ended = 0;
-	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++) {
+	while (e->ended != QS_NONE) {
+		uint32_t stream = e->ended;
 		struct engine_stream *s = &e->streams[stream];
 
-		if (!link->closing[stream] || s->fd < 0 || s->busy || s->held_len)
+		e->ended = s->ended_next;
+		s->ended = 0;
+		if (s->fd < 0 || s->busy || s->held_len)
 			continue;
 		if (policy_stuck(link, stream)) {
 			qs_flush(&link->policy, stream, QSOCKET_CLOSED);
@@ -132,7 +134,6 @@ void engine_drain(struct link *link)
 			continue;
 		engine_go_on(link, stream);
 		socket_close(s, 0);
-		e->draining--;
 	}
 }
 
@@ -147,14 +148,12 @@ static int32_t engine_close(struct link *link, uint32_t stream, uint32_t flags)
 
 	if ((flags & QCLOSE_DRAIN) && !link->closing[stream]) {
 		link->closing[stream] = 1;
-		if (s->fd >= 0)
-			e->draining++;
+		engine_ended(link, stream);
 		engine_drain(link);
 		engine_wake(e);
 		return 0;
 	}
-	if (link->closing[stream] && s->fd >= 0)
-		e->draining--;
+	engine_drain(link); /* none that is gone stays in the list */
 	link->closing[stream] = 1;
 	s->leaving = 1;
 	qs_block(&link->policy, stream, 1);
@@ -183,12 +182,9 @@ static int32_t open_handle(struct link *link, const struct qsocket_attr *attr,
 	stream = qs_add(&link->policy, attr);
 	if (stream < 0)
 		return stream;
-	handle = handle_open(link, (uint32_t)stream);
-	if (handle < 0) {
-		qs_remove(&link->policy, (uint32_t)stream);
+	handle = policy_opened(link, (uint32_t)stream);
+	if (handle < 0)
 		return handle;
-	}
-	link->handles[stream] = (uint32_t)handle;
 	e->streams[stream] = *ready;
 	if (ready->wait == WAIT_CONNECT) {
 		e->streams[stream].wait = WAIT_NONE;
@@ -274,14 +270,50 @@ static void free_engine(struct engine *e)
 {
 	payload_shut(&e->payload);
 	memory_unmap(e->parcels, e->parcels_max * sizeof(*e->parcels));
-	close(e->waker);
+	memory_unmap(e->streams, e->streams_max * sizeof(*e->streams));
+	memory_unmap(e->hand, (e->streams_max + ENGINE_HAND_SPARE) * sizeof(*e->hand));
+	memory_unmap(e->waiting, e->streams_max * sizeof(*e->waiting));
+	memory_unmap(e->polls, (e->streams_max + 1) * sizeof(*e->polls));
+	memory_unmap(e->polled, (e->streams_max + 1) * sizeof(*e->polled));
+	if (e->waker >= 0)
+		close(e->waker);
 	pthread_cond_destroy(&e->settled);
 	memory_unmap(e, sizeof(*e));
+}
+
+/* An engine of so many streams, in memory that is taken up as it is touched. */
+static int32_t new_engine(uint32_t streams_max, uint32_t parcels_max, struct engine **engine)
+{
+	struct engine *e = memory_map(sizeof(*e));
+	int32_t error = -ENOMEM;
+
+	if (!e)
+		return error;
+	pthread_cond_init(&e->settled, NULL);
+	e->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (e->waker < 0)
+		error = -errno;
+	e->hand_free = e->ended = QS_NONE;
+	e->streams_max = streams_max;
+	e->parcels_max = parcels_max;
+	e->parcels = memory_map(parcels_max * sizeof(*e->parcels));
+	e->streams = memory_map(streams_max * sizeof(*e->streams));
+	e->hand = memory_map((streams_max + ENGINE_HAND_SPARE) * sizeof(*e->hand));
+	e->waiting = memory_map(streams_max * sizeof(*e->waiting));
+	e->polls = memory_map((streams_max + 1) * sizeof(*e->polls));
+	e->polled = memory_map((streams_max + 1) * sizeof(*e->polled));
+	*engine = e;
+	if (e->waker >= 0 && e->parcels && e->streams && e->hand && e->waiting && e->polls &&
+	    e->polled && !payload_open(&e->payload, parcels_max))
+		return 0;
+	free_engine(e);
+	return error;
 }
 
 static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
 {
 	struct engine *e;
+	uint32_t messages;
 	int32_t error;
 
 	if (*args->device && !if_nametoindex(args->device))
@@ -290,33 +322,13 @@ static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
 	if (error)
 		return error;
 	link->policy.guard_ns = ENGINE_GUARD_NS;
-	assert(qs_messages_held(0) >= ENGINE_HAND_PACKETS + ENGINE_BATCH_PACKETS);
-	error = -ENOMEM;
-	e = memory_map(sizeof(*e));
-	if (!e)
-		goto shut_policy;
-	pthread_cond_init(&e->settled, NULL);
-	for (uint32_t i = 0; i < ENGINE_HAND_PACKETS; i++)
-		e->hand[i].next = i + 1 < ENGINE_HAND_PACKETS ? i + 1 : QS_NONE;
-	e->parcels_max = qs_messages_held(link->policy.messages_max);
-	e->parcels = memory_map(e->parcels_max * sizeof(*e->parcels));
-	e->waker = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (e->waker < 0) {
-		error = -errno;
-		goto free_memory;
-	}
-	if (!e->parcels || payload_open(&e->payload, e->parcels_max))
-		goto close_waker;
-	link->state = e;
-	return 0;
-
-close_waker:
-	close(e->waker);
-free_memory:
-	memory_unmap(e->parcels, e->parcels_max * sizeof(*e->parcels));
-	memory_unmap(e, sizeof(*e));
-shut_policy:
-	policy_shut(link);
+	assert(qs_messages_held(0, 0) >= ENGINE_HAND_SPARE + ENGINE_BATCH_PACKETS);
+	messages = qs_messages_held(link->streams_max, link->policy.messages_max);
+	error = new_engine(link->streams_max, messages, &e);
+	if (error)
+		policy_shut(link);
+	else
+		link->state = e;
 	return error;
 }
 

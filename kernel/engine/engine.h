@@ -24,11 +24,10 @@
 #include "../sched/sched.h"
 
 /* Limits. */
-#define ENGINE_BATCH_PACKETS 64 /* handed to the network between two looks at the lock */
-#define ENGINE_BATCH_IOVECS 512 /* of one send call */
-#define ENGINE_HAND_PACKETS                                                                        \
-	(2 * QSOCKET_STREAMS_MAX + 2 * ENGINE_BATCH_PACKETS) /* out of the queue, unsent */
+#define ENGINE_BATCH_PACKETS 64	       /* handed to the network between two looks at the lock */
+#define ENGINE_BATCH_IOVECS 512	       /* of one send call */
 #define ENGINE_HAND_CROWDED 960	       /* in hand: from here on one more of each stream at most */
+#define ENGINE_HAND_SPARE 1088	       /* in hand, unsent: so many, and one of each stream */
 #define ENGINE_SMALL_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
 #define ENGINE_LARGE_BYTES 16384       /* a piece of a larger message */
 #define ENGINE_MESSAGE_CHUNKS 4	       /* of the largest message */
@@ -58,7 +57,7 @@
 
 /* Streams whose sockets are full keep what they hold. However many they are,
  * there is a place in hand for one packet of every other stream. */
-_Static_assert(ENGINE_HAND_CROWDED + QSOCKET_STREAMS_MAX <= ENGINE_HAND_PACKETS,
+_Static_assert(ENGINE_HAND_CROWDED + ENGINE_BATCH_PACKETS <= ENGINE_HAND_SPARE,
 	       "a stream that can send must have a packet in hand");
 _Static_assert(ENGINE_HAND_CROWDED >= ENGINE_BATCH_PACKETS, "a batch alone is no crowd");
 _Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_LARGE_BYTES + 2 * ENGINE_BATCH_PACKETS <=
@@ -66,9 +65,8 @@ _Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_LARGE_BYTES + 2 * ENGINE_BATCH_PAC
 		       ENGINE_MESSAGE_CHUNKS + 2 <= ENGINE_BATCH_IOVECS,
 	       "each send call must have room for a load");
 _Static_assert(ENGINE_DATAGRAM_BYTES <= QSOCKET_MESSAGE_BYTES_MAX, "joined, still a datagram");
-_Static_assert(QSOCKET_MESSAGE_BYTES_MAX <= UINT16_MAX && ENGINE_HAND_PACKETS <= UINT16_MAX &&
-		       QSOCKET_STREAMS_MAX <= UINT16_MAX,
-	       "segments, packets in hand and streams are counted in 16 bits");
+_Static_assert(QSOCKET_MESSAGE_BYTES_MAX <= UINT16_MAX && ENGINE_HAND_SPARE <= UINT16_MAX,
+	       "segments, and packets in hand of a message or stream, are counted in 16 bits");
 _Static_assert(QSOCKET_STREAMS_MAX < QSOCKET_HANDLES_MAX,
 	       "a link and all its streams have handles");
 
@@ -89,10 +87,13 @@ struct link {
 	struct qs_link policy;
 	void *memory; /* the policy's */
 	size_t memory_bytes;
-	uint32_t handles[QSOCKET_STREAMS_MAX]; /* of streams; 0 = not open */
-	uint8_t closing[QSOCKET_STREAMS_MAX];  /* draining, or drained */
-	struct qsocket_info past;	       /* counters of closed streams */
-	void *state;			       /* the host's: struct engine, struct virtual_link */
+	uint32_t streams_max;
+	uint32_t *handles;	  /* of streams; 0 = not open */
+	uint32_t *open, open_len; /* streams, in no order */
+	uint32_t *places;	  /* of streams, in open */
+	uint8_t *closing;	  /* of streams: draining, or drained */
+	struct qsocket_info past; /* counters of closed streams */
+	void *state;		  /* the host's: struct engine, struct virtual_link */
 };
 
 /* What the multiplexer asks of a host, arguments checked, link->lock held.
@@ -150,6 +151,8 @@ void *memory_map(size_t bytes); /* zeroed, taken up as it is touched; NULL witho
 void memory_unmap(void *memory, size_t bytes);
 void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info);
 void info_link(struct link *link, struct qsocket_info *info);
+/* A handle for a stream that was added: -errno, and the stream is gone. */
+int32_t policy_opened(struct link *link, uint32_t stream);
 /* Ends a stream that has nothing queued, and its handle; the link keeps its counters. */
 void policy_remove(struct link *link, uint32_t stream);
 /* Whether all that is queued is a frame whose end will never come. */
@@ -226,8 +229,9 @@ struct engine_stream {
 	uint8_t wait;	 /* enum wait; if not NONE it is in e->waiting */
 	uint8_t broken;	 /* TCP: the connection is gone */
 	uint8_t leaving; /* QCLOSE waits for the batch to be through */
-	uint16_t waiting_at;
-	uint16_t busy; /* packets of it in the batch */
+	uint8_t ended;	 /* is among e->ended */
+	uint16_t busy;	 /* packets of it in the batch */
+	uint32_t waiting_at, ended_next;
 	/* messages in hand that the scheduler has counted as sent or as late:
 	 * queued, to whoever asks */
 	uint32_t hand_sent, hand_late;
@@ -241,14 +245,14 @@ struct engine_stream {
 struct engine {
 	struct payload payload;
 	struct parcel *parcels;
-	uint32_t parcels_max;
-	struct engine_stream streams[QSOCKET_STREAMS_MAX];
-	struct outgoing hand[ENGINE_HAND_PACKETS];
+	uint32_t parcels_max, streams_max;
+	struct engine_stream *streams;
+	struct outgoing *hand;
 	uint32_t hand_free, hand_len;
-	uint16_t waiting[QSOCKET_STREAMS_MAX]; /* streams */
+	uint32_t hand_fresh; /* from here on never used */
+	uint32_t *waiting;   /* streams */
 	uint32_t waiting_len;
-	uint32_t draining; /* streams */
-	uint8_t ended;	   /* a message has, since engine_drain() looked */
+	uint32_t ended; /* draining streams of which a message has, since engine_drain() looked */
 	/* pacing */
 	uint64_t free_ns;   /* when the link will have sent all that was handed out */
 	uint64_t remainder; /* of the division that free_ns is a sum of */
@@ -266,13 +270,13 @@ struct engine {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(uint16_t))];
 	} controls[ENGINE_BATCH_PACKETS];
-	struct pollfd polls[QSOCKET_STREAMS_MAX + 1];
-	uint16_t polled[QSOCKET_STREAMS_MAX + 1]; /* streams */
+	struct pollfd *polls;
+	uint32_t *polled; /* streams */
 };
 
 /* engine.c */
 void engine_wake(struct engine *e);
-/* Closes the sockets of streams that have drained. */
+/* Closes the sockets of streams that have drained, of those in e->ended. */
 void engine_drain(struct link *link);
 
 /* link.c: the thread, once there is a stream */
@@ -289,6 +293,8 @@ void engine_hold(struct link *link, uint32_t hand, enum wait wait);
 void engine_finish(struct link *link, uint32_t hand, uint8_t reason);
 /* Frees what the scheduler has lost. */
 void engine_reap(struct link *link);
+/* A stream has a message less: if it is draining, engine_drain() looks at it. */
+void engine_ended(struct link *link, uint32_t stream);
 void engine_wait(struct link *link, uint32_t stream, enum wait wait);
 void engine_go_on(struct link *link, uint32_t stream);
 /* Loses all that a stream has, in hand and queued; no packet of it is in the batch. */

@@ -46,10 +46,14 @@ uint32_t engine_hand(struct link *link, const struct qs_packet *packet)
 	struct engine *e = link->state;
 	struct parcel *parcel = &e->parcels[packet->message];
 	uint32_t hand = e->hand_free;
-	struct outgoing *o = &e->hand[hand];
+	struct outgoing *o;
 
-	assert(hand != QS_NONE); /* ENGINE_HAND_CROWDED sees to that */
-	e->hand_free = o->next;
+	if (hand == QS_NONE)
+		hand = e->hand_fresh++;
+	else
+		e->hand_free = e->hand[hand].next;
+	assert(hand < e->streams_max + ENGINE_HAND_SPARE); /* ENGINE_HAND_CROWDED sees to that */
+	o = &e->hand[hand];
 	e->hand_len++;
 	*o = (struct outgoing){.packet = *packet, .state = PACKET_UNSENT};
 	set_range(parcel, o, link->policy.messages[packet->message].segment);
@@ -76,13 +80,25 @@ static void release(struct link *link, uint32_t message)
 	qs_free(&link->policy, message);
 }
 
+void engine_ended(struct link *link, uint32_t stream)
+{
+	struct engine *e = link->state;
+	struct engine_stream *s = &e->streams[stream];
+
+	if (!link->closing[stream] || s->leaving || s->ended)
+		return;
+	s->ended = 1;
+	s->ended_next = e->ended;
+	e->ended = stream;
+}
+
 void engine_reap(struct link *link)
 {
 	struct engine *e = link->state;
 	uint32_t message;
 
 	while ((message = qs_reap(&link->policy)) != QS_NONE) {
-		e->ended = 1;
+		engine_ended(link, link->policy.messages[message].stream);
 		if (e->parcels[message].in_hand)
 			e->parcels[message].dead = 1;
 		else
@@ -96,6 +112,7 @@ void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
 	struct outgoing *o = &e->hand[hand];
 	uint32_t message = o->packet.message;
 	struct parcel *parcel = &e->parcels[message];
+	uint32_t stream = o->packet.stream;
 
 	if (reason)
 		parcel->failed = reason;
@@ -115,7 +132,7 @@ void engine_finish(struct link *link, uint32_t hand, uint8_t reason)
 	o->next = e->hand_free;
 	e->hand_free = hand;
 	e->hand_len--;
-	e->ended = 1;
+	engine_ended(link, stream);
 }
 
 void engine_wait(struct link *link, uint32_t stream, enum wait wait)
@@ -124,8 +141,8 @@ void engine_wait(struct link *link, uint32_t stream, enum wait wait)
 	struct engine_stream *s = &e->streams[stream];
 
 	if (s->wait == WAIT_NONE) {
-		s->waiting_at = (uint16_t)e->waiting_len;
-		e->waiting[e->waiting_len++] = (uint16_t)stream;
+		s->waiting_at = e->waiting_len;
+		e->waiting[e->waiting_len++] = stream;
 	}
 	s->wait = (uint8_t)wait;
 	qs_block(&link->policy, stream, 1);
@@ -137,7 +154,7 @@ void engine_go_on(struct link *link, uint32_t stream)
 	struct engine_stream *s = &e->streams[stream];
 
 	if (s->wait != WAIT_NONE) {
-		uint16_t last = e->waiting[--e->waiting_len];
+		uint32_t last = e->waiting[--e->waiting_len];
 
 		e->waiting[s->waiting_at] = last;
 		e->streams[last].waiting_at = s->waiting_at;

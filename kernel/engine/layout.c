@@ -60,7 +60,7 @@ static const struct {
 	FIELD(qsockinit_args, flags),
 	FIELD(qsockinit_args, queue_messages),
 	FIELD(qsockinit_args, classes_len),
-	FIELD(qsockinit_args, zero),
+	FIELD(qsockinit_args, streams),
 	FIELD(qsockinit_args, classes),
 
 	STRUCT(qsocket_args),

@@ -285,7 +285,7 @@ static void *run(void *argument)
 			settle(link, len, busy_ns);
 			engine_reap(link);
 		}
-		if (e->draining && e->ended)
+		if (e->ended != QS_NONE)
 			engine_drain(link);
 		if (len == 0) {
 			sleep_until_due(link, now_ns, busy_ns);

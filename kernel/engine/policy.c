@@ -22,6 +22,9 @@ void memory_unmap(void *memory, size_t bytes)
 		munmap(memory, bytes);
 }
 
+/* In struct link of each stream: its handle, its place, a place, and `closing`. */
+#define STREAM_BYTES (3 * sizeof(uint32_t) + sizeof(uint8_t))
+
 int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 {
 	const struct qs_policy *policy = qs_policy_find(args->scheduler);
@@ -31,18 +34,24 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 
 	if (!policy)
 		return -EPROTONOSUPPORT;
-	link->memory_bytes = qs_link_bytes(policy, QSOCKET_STREAMS_MAX, messages_max);
+	link->streams_max = args->streams ? args->streams : QSOCKET_STREAMS_DEFAULT;
+	link->memory_bytes = qs_link_bytes(policy, link->streams_max, messages_max);
 	link->memory = memory_map(link->memory_bytes);
-	if (!link->memory)
+	link->handles = memory_map(link->streams_max * STREAM_BYTES);
+	if (!link->memory || !link->handles) {
+		policy_shut(link);
 		return -ENOMEM;
-	qs_init(&link->policy, policy, args->rate, link->memory, QSOCKET_STREAMS_MAX, messages_max);
+	}
+	link->open = link->handles + link->streams_max;
+	link->places = link->open + link->streams_max;
+	link->closing = (uint8_t *)(link->places + link->streams_max);
+	link->open_len = 0;
+	qs_init(&link->policy, policy, args->rate, link->memory, link->streams_max, messages_max);
 	error = qs_classes(&link->policy, args->classes, args->classes_len);
 	if (error) {
 		policy_shut(link);
 		return error;
 	}
-	memset(link->handles, 0, sizeof(link->handles));
-	memset(link->closing, 0, sizeof(link->closing));
 	link->past = (struct qsocket_info){0};
 	return 0;
 }
@@ -50,7 +59,8 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 void policy_shut(struct link *link)
 {
 	memory_unmap(link->memory, link->memory_bytes);
-	link->memory = NULL;
+	memory_unmap(link->handles, link->streams_max * STREAM_BYTES);
+	link->memory = link->handles = NULL;
 }
 
 static void describe_link(const struct link *link, uint32_t kind, struct qsocket_info *info)
@@ -82,21 +92,37 @@ void info_link(struct link *link, struct qsocket_info *info)
 	*info = link->past;
 	qs_booked(&link->policy, &admission);
 	info->utilisation_ppm = admission.utilisation_ppm;
-	for (uint32_t stream = 0; stream < QSOCKET_STREAMS_MAX; stream++) {
-		if (!link->handles[stream])
-			continue;
-		qs_info(&link->policy, stream, info);
-		link->host->describe(link, stream, info);
-		info->streams++;
+	for (uint32_t i = 0; i < link->open_len; i++) {
+		qs_info(&link->policy, link->open[i], info);
+		link->host->describe(link, link->open[i], info);
 	}
+	info->streams = link->open_len;
 	info->attr = (struct qsocket_attr){0};
 	info->window_lost = info->window_left = 0;
 	info->state = 0;
 	describe_link(link, QSOCKET_LINK, info);
 }
 
+int32_t policy_opened(struct link *link, uint32_t stream)
+{
+	int32_t handle = handle_open(link, stream);
+
+	if (handle < 0) {
+		qs_remove(&link->policy, stream);
+		return handle;
+	}
+	link->handles[stream] = (uint32_t)handle;
+	link->places[stream] = link->open_len;
+	link->open[link->open_len++] = stream;
+	return handle;
+}
+
 void policy_remove(struct link *link, uint32_t stream)
 {
+	uint32_t last = link->open[--link->open_len];
+
+	link->open[link->places[stream]] = last;
+	link->places[last] = link->places[stream];
 	qs_info(&link->policy, stream, &link->past);
 	link->host->describe(link, stream, &link->past);
 	qs_remove(&link->policy, stream);

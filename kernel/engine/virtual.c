@@ -29,7 +29,6 @@ struct virtual_link {
 	struct qs_packet packet;      /* on the wire, if busy */
 	struct qsocket_event on_wire; /* what is logged when it has passed */
 	uint8_t busy;
-	uint32_t draining; /* streams closing */
 	uint32_t *numbers; /* the caller's, by message */
 	size_t numbers_bytes;
 	struct qsocket_event *log; /* a ring */
@@ -39,6 +38,13 @@ struct virtual_link {
 static void log_event(struct virtual_link *v, const struct qsocket_event *event)
 {
 	v->log[(v->log_first + v->log_len++) % v->log_max] = *event;
+}
+
+/* A frame whose end was never sent keeps its stream from draining. */
+static void drop_stuck(struct link *link, uint32_t stream)
+{
+	if (link->closing[stream] && policy_stuck(link, stream))
+		qs_flush(&link->policy, stream, QSOCKET_CLOSED);
 }
 
 /* Logs what the scheduler has just dropped. */
@@ -58,20 +64,8 @@ static void reap(struct link *link)
 				     .outcome = QSOCKET_DROPPED,
 				     .reason = m->reason,
 			     });
+		drop_stuck(link, m->stream);
 		qs_free(&link->policy, i);
-	}
-}
-
-/* A frame whose end was never sent keeps its stream from draining. */
-static void drop_stuck(struct link *link)
-{
-	struct virtual_link *v = link->state;
-
-	for (uint32_t stream = 0; v->draining && stream < QSOCKET_STREAMS_MAX; stream++) {
-		if (!link->closing[stream] || !policy_stuck(link, stream))
-			continue;
-		qs_flush(&link->policy, stream, QSOCKET_CLOSED);
-		reap(link);
 	}
 }
 
@@ -106,6 +100,8 @@ static int step(struct link *link, uint64_t until_ns)
 		v->busy = 0;
 		log_event(v, &v->on_wire);
 		qs_free(&link->policy, v->packet.message);
+		drop_stuck(link, v->packet.stream);
+		reap(link);
 		return 1;
 	}
 	if (v->now_ns >= until_ns)
@@ -117,7 +113,6 @@ static int step(struct link *link, uint64_t until_ns)
 		return 1;
 	}
 	reap(link);
-	drop_stuck(link);
 	next_ns = qs_next_ns(&link->policy);
 	if (next_ns <= v->now_ns)
 		next_ns = v->now_ns + 1;
@@ -208,7 +203,7 @@ static int32_t virtual_open(struct link *link, const struct qsockinit_args *args
 	if (error)
 		goto no_policy;
 	link->policy.guard_ns = 0;
-	messages = qs_messages_held(link->policy.messages_max);
+	messages = qs_messages_held(link->streams_max, link->policy.messages_max);
 	v->numbers_bytes = messages * sizeof(*v->numbers);
 	v->numbers = memory_map(v->numbers_bytes);
 	v->log_max = messages + QSOCKET_EVENTS_MAX;
@@ -242,21 +237,13 @@ static void virtual_shut(struct link *link)
 
 static int32_t virtual_add(struct link *link, const struct qsocket_args *args)
 {
-	int32_t stream, handle;
+	int32_t stream;
 
 	if (args->local.family || args->peer.family ||
 	    !qs_class_ok(&link->policy, args->attr.class_id))
 		return -EINVAL;
 	stream = qs_add(&link->policy, &args->attr);
-	if (stream < 0)
-		return stream;
-	handle = handle_open(link, (uint32_t)stream);
-	if (handle < 0) {
-		qs_remove(&link->policy, (uint32_t)stream);
-		return handle;
-	}
-	link->handles[stream] = (uint32_t)handle;
-	return handle;
+	return stream < 0 ? stream : policy_opened(link, (uint32_t)stream);
 }
 
 static int32_t virtual_attach(struct link *link, const struct qattach_args *args)
@@ -288,15 +275,12 @@ static void virtual_describe(struct link *link, uint32_t stream, struct qsocket_
  * was queued is logged as closed. */
 static int32_t virtual_close(struct link *link, uint32_t stream, uint32_t flags)
 {
-	struct virtual_link *v = link->state;
-
 	if ((flags & QCLOSE_DRAIN) && !link->closing[stream]) {
 		link->closing[stream] = 1;
-		v->draining++;
-		drop_stuck(link);
+		drop_stuck(link, stream);
+		reap(link);
 		return 0;
 	}
-	v->draining -= link->closing[stream];
 	qs_flush(&link->policy, stream, QSOCKET_CLOSED);
 	reap(link);
 	policy_remove(link, stream);

@@ -41,4 +41,5 @@ const struct qs_policy qs_dwcs99 = {
 	.ranks_apart = 1,
 	.key_shift = 36, /* 8192 buckets of W' */
 	.key = key,
+	.equal_periods = 1,
 };

@@ -5,8 +5,8 @@
 #include "parts.h"
 
 /* Messages that the host still holds (being sent, not yet reaped) come on top
- * of those that are queued. */
-#define HELD_MAX 4096u
+ * of those that are queued: some, and one of every stream. */
+#define HELD_MAX 3072u
 
 /* Buckets of rings: 65 us of deadlines, 64 bytes of best effort's tags. */
 #define TIME_SHIFT 16
@@ -35,9 +35,9 @@ static size_t round_up(size_t bytes)
 	return (bytes + QS_ALIGNMENT - 1) / QS_ALIGNMENT * QS_ALIGNMENT;
 }
 
-uint32_t qs_messages_held(uint32_t messages_max)
+uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max)
 {
-	return messages_max + HELD_MAX;
+	return messages_max + streams_max + HELD_MAX;
 }
 
 /* Hands out a link's memory part by part; from NULL on, it only adds up. */
@@ -64,8 +64,8 @@ static char *take_all(struct qs_link *link, char *memory, uint32_t streams_max)
 	link->streams = take(&memory, streams_max, sizeof(*link->streams));
 	link->ledgers = take(&memory, streams_max, sizeof(*link->ledgers));
 	link->units = take(&memory, link->messages_max, sizeof(*link->units));
-	link->messages =
-		take(&memory, qs_messages_held(link->messages_max), sizeof(*link->messages));
+	link->messages = take(&memory, qs_messages_held(streams_max, link->messages_max),
+			      sizeof(*link->messages));
 	link->watch.ring.buckets = take(&memory, QS_BUCKETS, sizeof(struct qs_bucket));
 	places = take(&memory, streams_max, sizeof(*places));
 	take_queue(&link->managed, &memory, places, streams_max);
@@ -96,7 +96,7 @@ static void init_queue(struct qs_queue *queue, uint8_t shift,
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max)
 {
-	uint32_t held = qs_messages_held(messages_max);
+	uint32_t held = qs_messages_held(streams_max, messages_max);
 
 	*link = (struct qs_link){
 		.policy = policy,

@@ -306,7 +306,7 @@ struct qs_packet {
 
 /* Bytes of memory a link wants, and its set-up in that memory (zeroed,
  * aligned to QS_ALIGNMENT). */
-uint32_t qs_messages_held(uint32_t messages_max); /* message indexes there are */
+uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max); /* indexes there are */
 size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max);
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max);

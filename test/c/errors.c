@@ -112,7 +112,7 @@ static int waits_for_room(int32_t handle)
 static const char *full_sockets_leave_room(void)
 {
 	struct rlimit files;
-	static int32_t waiting[QSOCKET_STREAMS_MAX];
+	static int32_t waiting[QSOCKET_STREAMS_DEFAULT];
 	struct qsocket_info info;
 	uint16_t port;
 	int peer = plain_socket(AF_INET, SOCK_DGRAM, &port);
@@ -121,12 +121,12 @@ static const char *full_sockets_leave_room(void)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max < FDS_MAX ? files.rlim_max : FDS_MAX;
 	setrlimit(RLIMIT_NOFILE, &files);
-	if (files.rlim_cur < QSOCKET_STREAMS_MAX + 100)
+	if (files.rlim_cur < QSOCKET_STREAMS_DEFAULT + 100)
 		return SKIP "too few files may be open";
 	open_pair("edf");
 	inject_port = port;
 	answer(EAGAIN, 1 << 30);
-	for (int i = 0; i < QSOCKET_STREAMS_MAX - 1; i++) {
+	for (int i = 0; i < QSOCKET_STREAMS_DEFAULT - 1; i++) {
 		int messages = i < 40 ? 64 : 3; /* a batch of packets */
 
 		waiting[i] = open_periodic(port);
@@ -143,7 +143,7 @@ static const char *full_sockets_leave_room(void)
 		gate = 0;
 		HOLDS(i >= 40 || waits_for_room(waiting[i]));
 	}
-	for (int i = 0; i < QSOCKET_STREAMS_MAX - 1; i++)
+	for (int i = 0; i < QSOCKET_STREAMS_DEFAULT - 1; i++)
 		HOLDS(waits_for_room(waiting[i]));
 	for (int n = 0; n < 40; n++) {
 		char byte;

@@ -30,7 +30,7 @@ static const char *calls(void)
 		[QCLOSE] = sizeof(struct qclose_args),
 		[QRUN] = sizeof(struct qrun_args),
 	};
-	char args[1024] = {0};
+	char args[4096] = {0};
 
 	HOLDS(qsocketcall(0, args, sizeof(args)) == -ENOSYS);
 	HOLDS(qsocketcall(QRUN + 1, args, sizeof(args)) == -ENOSYS);
@@ -54,6 +54,7 @@ static const char *qsockinit(void)
 	HOLDS(WITH(QSOCKINIT, good, rate, QSOCKET_RATE_MAX + 1) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, flags, 2) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, queue_messages, QSOCKET_QUEUE_MESSAGES_MAX + 1) == -ERANGE);
+	HOLDS(WITH(QSOCKINIT, good, streams, QSOCKET_STREAMS_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKINIT, good, scheduler[0], 'x') == -EPROTONOSUPPORT);
 	HOLDS(WITH(QSOCKINIT, good, scheduler[0], 0) == -EINVAL); /* more behind the NUL */
 	HOLDS(WITH(QSOCKINIT, good, scheduler[15], 'x') == -EINVAL);
@@ -106,6 +107,7 @@ static const char *qsocket(void)
 	HOLDS(WITH(QSOCKET, good, type, 0) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, type, 3) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, attr.flags, 4) == -EINVAL);
+	HOLDS(WITH(QSOCKET, good, attr.unit_bytes, QSOCKET_UNIT_BYTES_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKET, good, attr.oln, 1) == -EINVAL);
 	HOLDS(WITH(QSOCKET, good, attr.old, QSOCKET_WINDOW_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKET, good, attr.ipg_ns, QSOCKET_IPG_NS_MAX + 1) == -ERANGE);
