@@ -10,6 +10,10 @@
  * order by deadlines that slide with the period, only if the windows' periods
  * are all equal as well.
  *
+ * Under cbq a class's streams must also fit into what the class is guaranteed.
+ * What it may borrow is not promised, so it does not count; nor is anything
+ * promised to the class of the rest, once there are others.
+ *
  * West, Zhang, Schwan, Poellabauer, IEEE Trans. Computers 53(6), 2004; for
  * vds, sum m C/(k T) <= 1: Zhang, West, Qi, RTSS 2004.
  *
@@ -122,6 +126,8 @@ static void count(struct qs_booked *booked, const struct ask *ask, uint64_t time
 {
 	booked->all.bytes += times * ask->demand.bytes;
 	booked->all.parts += times * ask->demand.parts;
+	booked->classes[ask->class_id].bytes += times * ask->demand.bytes;
+	booked->classes[ask->class_id].parts += times * ask->demand.parts;
 	count_period(booked, ask->period_ns, times);
 }
 
@@ -139,23 +145,42 @@ void qs_unbook(struct qs_link *link, const struct qs_stream *s)
 	count(&link->booked, &ask, (uint64_t)-1);
 }
 
+static uint64_t guaranteed(const struct qs_link *link, uint32_t class_id)
+{
+	const struct qs_classes *classes = link->own;
+
+	if (link->policy != &qs_cbq || classes->len == 0)
+		return link->rate;
+	return classes->all[class_id].rate;
+}
+
 /* Of a rate, in millionths, rounded up: above PPM exactly when it exceeds it. */
 static uint64_t ppm_of(const struct qs_demand *demand, uint64_t rate)
 {
 	uint64_t bytes = demand->bytes + (demand->parts >> 32);
 	uint64_t parts = (demand->parts & UINT32_MAX) * PPM, left;
 
-	if (bytes / rate >= QSOCKET_UTILISATION_PPM_MAX / PPM)
+	if (!bytes && !parts)
+		return 0;
+	if (!rate || bytes / rate >= QSOCKET_UTILISATION_PPM_MAX / PPM)
 		return QSOCKET_UTILISATION_PPM_MAX;
 	left = bytes % rate * PPM + (parts >> 32);
 	return bytes / rate * PPM + left / rate + (left % rate || (parts & UINT32_MAX));
 }
 
-static void tell(const struct qs_link *link, const struct qs_booked *booked,
-		 struct qsocket_admission *admission)
+static uint64_t class_ppm(const struct qs_link *link, const struct qs_booked *booked,
+			  uint32_t class_id)
 {
+	return ppm_of(&booked->classes[class_id], guaranteed(link, class_id));
+}
+
+static void tell(const struct qs_link *link, const struct qs_booked *booked,
+		 uint64_t class_most_ppm, struct qsocket_admission *admission)
+{
+	uint64_t ppm = ppm_of(&booked->all, link->rate);
+
 	*admission = (struct qsocket_admission){
-		.utilisation_ppm = ppm_of(&booked->all, link->rate),
+		.utilisation_ppm = ppm > class_most_ppm ? ppm : class_most_ppm,
 	};
 	if (admission->utilisation_ppm > PPM)
 		admission->flags |= QSOCKET_OVERBOOKED;
@@ -165,32 +190,50 @@ static void tell(const struct qs_link *link, const struct qs_booked *booked,
 
 void qs_booked(const struct qs_link *link, struct qsocket_admission *admission)
 {
-	tell(link, &link->booked, admission);
+	const struct qs_classes *classes = link->own;
+	uint32_t len = link->policy == &qs_cbq ? classes->len : 0;
+	uint64_t most_ppm = 0;
+
+	for (uint32_t i = 0; i <= len; i++) {
+		uint64_t ppm = class_ppm(link, &link->booked, i);
+
+		most_ppm = ppm > most_ppm ? ppm : most_ppm;
+	}
+	tell(link, &link->booked, most_ppm, admission);
 }
 
 uint64_t qs_share_ppm(const struct qs_link *link, uint32_t stream)
 {
 	struct ask ask = ask_of_stream(link, &link->streams[stream]);
 
-	return ppm_of(&ask.demand, link->rate);
+	return ppm_of(&ask.demand, guaranteed(link, ask.class_id));
+}
+
+static int asks_more(const struct ask *before, const struct ask *after)
+{
+	const struct qs_demand *a = &after->demand, *b = &before->demand;
+
+	if (after->class_id != before->class_id)
+		return a->bytes || a->parts;
+	return a->bytes != b->bytes ? a->bytes > b->bytes : a->parts > b->parts;
 }
 
 int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission)
 {
 	struct qs_booked booked = link->booked;
-	struct ask before = {0}, after = ask_of(link->policy, attr);
-	int more;
+	struct ask before = {.class_id = attr->class_id}, after = ask_of(link->policy, attr);
 
+	*admission = (struct qsocket_admission){0};
+	if (!qs_class_ok(link, attr->class_id))
+		return -QS_EINVAL;
 	if (stream != QS_NONE)
 		before = ask_of_stream(link, &link->streams[stream]);
 	count(&booked, &before, (uint64_t)-1);
 	count(&booked, &after, 1);
-	tell(link, &booked, admission);
-	more = after.demand.bytes > before.demand.bytes ||
-	       (after.demand.bytes == before.demand.bytes &&
-		after.demand.parts > before.demand.parts);
-	if (attr->flags & QSOCKET_ADMIT && admission->flags & QSOCKET_OVERBOOKED && more)
+	tell(link, &booked, class_ppm(link, &booked, after.class_id), admission);
+	if (attr->flags & QSOCKET_ADMIT && admission->flags & QSOCKET_OVERBOOKED &&
+	    asks_more(&before, &after))
 		return -QS_EBUSY;
 	return 0;
 }

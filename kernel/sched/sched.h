@@ -248,7 +248,7 @@ struct qs_demand {
 
 /* What all of a link's streams ask for (feasible.c). */
 struct qs_booked {
-	struct qs_demand all;
+	struct qs_demand all, classes[QSOCKET_CLASSES_MAX + 1];
 	uint32_t periods; /* of windows that need equal ones: how many, ... */
 	uint64_t sums[QS_PERIOD_DIGITS], squares[QS_PERIOD_DIGITS]; /* ... and of their digits */
 };
@@ -321,7 +321,8 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 void qs_remove(struct qs_link *link, uint32_t stream);
 /* What all streams would ask for if this one (QS_NONE: one more) had these
  * attributes. -EBUSY where QSOCKET_ADMIT is among them, that is more than
- * there is, and more than before: then nothing should be changed. */
+ * there is, and the stream asks for more than before; -EINVAL where it may not
+ * join its class: then it should not be added, or changed. */
 int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission);
 /* What they ask for as they are, and what one of them does. */
