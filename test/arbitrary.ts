@@ -6,6 +6,7 @@
 import fc from "fast-check";
 import process from "node:process";
 import { POLICIES } from "./model/state.ts";
+import { classesOf, classTrees, leavesOf } from "./model/classes.ts";
 import type { Attributes, Drop, Mark, Options, Scheduler } from "./model/state.ts";
 import type { Scenario, ScenarioMessage } from "./model/play.ts";
 
@@ -58,6 +59,7 @@ export const attributes: fc.Arbitrary<Attributes> = fc.record({
   droppable: rarely(fc.constant(true), fc.constant(false)),
   queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 12 }), 2),
   queueBytes: rarely(fc.constant(0), fc.integer({ min: 500, max: 20_000 }), 3),
+  weight: rarely(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 65_535 }), 2),
 }).map(({ window: [old, oln] = [0, 0], queueMessages, queueBytes, ...rest }) => ({
   ...rest,
   ...(old > 0 ? { old, oln: Math.min(old, oln) } : {}),
@@ -297,8 +299,10 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
     queueMessages: rarely(fc.constant(0), fc.integer({ min: 1, max: 20 }), 5),
     sources,
     aligned: rarely(fc.constant(false), fc.constant(true), 3),
+    shapes: classTrees,
+    joins: fc.array(fc.nat({ max: 9 }), { minLength: 30, maxLength: 30 }),
     extreme: rarely(fc.constant(0), fc.constantFrom(12_345, 1_000_000_007, 1_000_000_000_000), 15),
-  }).map(({ scheduler, load, queueMessages, aligned, extreme, ...rest }) => {
+  }).map(({ scheduler, load, queueMessages, aligned, shapes, joins, extreme, ...rest }) => {
     const sources = aligned ? align(rest.sources) : rest.sources;
     const messages = sources.flatMap(({ trace }, stream) =>
       trace.map((message) => ({ stream, ...message }))
@@ -306,11 +310,18 @@ export function scenario(scheduler?: Scheduler): fc.Arbitrary<Scenario> {
     const total = messages.reduce((sum, message) => sum + message.bytes, 0);
     const length = Math.max(10, ...messages.map((message) => message.at));
     const usual = aligned ? 1_000_000 : Math.max(1000, Math.round(total / length / load) * 1000);
+    const rate = extreme || usual;
+    const classes = scheduler === "cbq" ? classesOf(shapes, rate) : undefined;
+    const leaves = [undefined, ...leavesOf(classes ?? {})];
     return {
       scheduler,
-      rate: extreme || usual,
+      rate,
       ...(queueMessages ? { queueMessages } : {}),
-      streams: sources.map((source) => source.attributes),
+      ...(classes ? { classes } : {}),
+      streams: sources.map(({ attributes }, i) => {
+        const name = leaves[joins[i] % leaves.length];
+        return { ...attributes, ...(name === undefined ? {} : { class: name }) };
+      }),
       messages,
     };
   });

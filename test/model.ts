@@ -7,6 +7,7 @@
 import { enqueue } from "./model/arrival.ts";
 import type { Arrival } from "./model/arrival.ts";
 import { decide } from "./model/decision.ts";
+import { type ClassAttributes, newShare, newSharing, nextByShare } from "./model/share.ts";
 import {
   expiryNs,
   expirySet,
@@ -33,6 +34,7 @@ export interface ModelOptions {
   scheduler: Scheduler;
   rate: number;
   queueMessages?: number;
+  classes?: Record<string, ClassAttributes>; // under cbq, parents first
 }
 
 /** The counters of a stream or of a whole link, named as `qinfo` names them. */
@@ -60,6 +62,7 @@ export class ModelLink {
       seq: 0,
       vtime: 0,
       credit: 0,
+      sharing: newSharing(options.scheduler, options.rate, options.classes ?? {}),
       events: [],
     };
   }
@@ -80,6 +83,8 @@ export class ModelLink {
       units: [],
       releaseNs: null,
       finish: 0,
+      className: attributes.class,
+      share: newShare(attributes.weight ?? 1),
       tail: "sound",
       discarding: null,
       frame: null,
@@ -117,7 +122,9 @@ export class ModelLink {
     const freeAtNs = decide(state, this.#decideAtNs);
     this.#busy = freeAtNs !== null;
     const first = expirySet(state)[0];
-    this.#decideAtNs = freeAtNs ?? (first ? expiryNs(state, first) : Infinity);
+    const expiresAtNs = first ? expiryNs(state, first) : Infinity;
+    const sharesAtNs = state.sharing ? nextByShare(state, state.sharing) : Infinity;
+    this.#decideAtNs = freeAtNs ?? Math.min(expiresAtNs, sharesAtNs);
   }
 
   #take(until: number): Event[] {

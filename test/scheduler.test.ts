@@ -114,8 +114,8 @@ function hash(index: number, seed: number): number {
 }
 
 describe("frames", () => {
-  test("dwcs, edf and edf-lossless send all of a frame or nothing", LONG, () => {
-    const frames = fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless");
+  test("dwcs, edf, edf-lossless and sfq send all of a frame or nothing", LONG, () => {
+    const frames = fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless", "sfq");
     check(frames.chain(scenario).map(wellFormed), (scenario) => {
       const { events, link } = play(Link, scenario);
       assert.equal(link.frames.partial, 0);
@@ -132,13 +132,16 @@ describe("frames", () => {
   });
 
   test("begin is a promise: none is partial, whatever comes", LONG, () => {
-    check(fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless").chain(scenario), (scenario) => {
+    const frames = fc.constantFrom<Scheduler>("dwcs", "edf", "edf-lossless", "sfq", "cbq");
+    check(frames.chain(scenario), (scenario) => {
       assert.equal(play(Link, scenario).link.frames.partial, 0);
     });
   });
 
-  test("dwcs and edf send nothing late on streams that may drop", LONG, () => {
-    const lossy = fc.constantFrom<Scheduler>("dwcs", "edf").chain(scenario).map(droppable);
+  test("dwcs, edf, sfq and cbq send nothing late on streams that may drop", LONG, () => {
+    const lossy = fc.constantFrom<Scheduler>("dwcs", "edf", "sfq", "cbq").chain(scenario).map(
+      droppable,
+    );
     check(lossy, (scenario) => {
       const { events } = play(Link, scenario);
       assert.deepEqual(events.filter(({ outcome }) => outcome === "late"), []);

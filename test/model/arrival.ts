@@ -142,6 +142,7 @@ function append(state: State, arrival: Arrival, frame: Frame | null): void {
       stream,
       seq: state.seq++,
       arrivalNs: arrival.atNs,
+      wholeNs: arrival.atNs,
       drop: message.drop,
       level: arrival.level,
       leading: arrival.leading,
@@ -159,6 +160,7 @@ function append(state: State, arrival: Arrival, frame: Frame | null): void {
     if (frame) frame.queued += 1;
   }
   unit.messages.push(message);
+  unit.wholeNs = arrival.atNs;
   unit.dueNs = Math.min(unit.dueNs, message.deadlineNs);
   unit.ended = !state.policy.frames || !goesOn(mark);
   if (frame) frame.ended = !goesOn(mark);
@@ -176,7 +178,7 @@ function isFull(state: State, stream: Stream, message: Message): boolean {
 }
 
 function isBestEffort(state: State, stream: Stream, message: Message): boolean {
-  return state.policy.frames && stream.periodNs === 0 &&
+  return state.policy.frames && !state.policy.all && stream.periodNs === 0 &&
     (!state.policy.byDeadline || message.deadlineNs === Infinity);
 }
 

@@ -23,6 +23,7 @@ import type { State, Unit } from "./state.ts";
 import { countFrame, loseExpired } from "./arrival.ts";
 import { lose } from "./loss.ts";
 import { order } from "./order.ts";
+import { charge, firstByShare } from "./share.ts";
 import { missed, served } from "./window.ts";
 
 /** Sends one message or none; returns when the link is free again, or null if none was sent. */
@@ -33,7 +34,7 @@ export function decide(state: State, nowNs: number): number | null {
     slide(state, nowNs);
     const byTurn = bestEffortTurn(state, nowNs);
     if (byTurn !== null) return serve(state, byTurn, nowNs);
-    const head = managedHeads(state)[0] ?? bestEffortHeads(state)[0];
+    const head = firstManaged(state, nowNs) ?? bestEffortHeads(state)[0];
     if (head === undefined) return null;
     const chosen = head.begun ? continueOrPromised(state, head, nowNs) : begin(state, head, nowNs);
     if (chosen !== null) return serve(state, chosen, nowNs);
@@ -48,6 +49,12 @@ function managedHeads(state: State): Unit[] {
   return heads(state).filter((unit) => isManaged(state, unit)).sort((a, b) =>
     order(state.scheduler, a, b)
   );
+}
+
+/** Where no class may send, a frame that is promised is still seen through. */
+function firstManaged(state: State, nowNs: number): Unit | undefined {
+  if (!state.sharing) return managedHeads(state)[0];
+  return firstByShare(state, state.sharing, nowNs) ?? promisedSet(state)[0];
 }
 
 function bestEffortHeads(state: State): Unit[] {
@@ -182,10 +189,11 @@ function canArrive(state: State, unit: Unit, ahead: number, nowNs: number): bool
 /** Sends the next message of a unit; returns when the link has sent it. */
 function serve(state: State, unit: Unit, nowNs: number): number {
   const stream = unit.stream;
+  const doneNs = nowNs + durationNs(state, unit.messages[0].bytes);
   account(state, unit);
+  if (state.sharing) charge(state, state.sharing, unit, nowNs, doneNs);
   unit.begun = true;
   const message = unit.messages.shift()!;
-  const doneNs = nowNs + durationNs(state, message.bytes);
   const late = doneNs > message.deadlineNs;
   stream.counters[late ? "late" : "sent"] += 1;
   stream.counters.sentBytes += message.bytes;

@@ -2,6 +2,7 @@
 // the model and on the real scheduler, and kept. `play` runs it, `sameEvents` compares.
 
 import assert from "node:assert/strict";
+import type { ClassAttributes } from "./share.ts";
 import type { Attributes, Event, Options, Scheduler } from "./state.ts";
 
 /** A message of a scenario; `at` in milliseconds. */
@@ -16,6 +17,7 @@ export interface Scenario {
   scheduler: Scheduler;
   rate: number;
   queueMessages?: number;
+  classes?: Record<string, ClassAttributes>;
   streams: Attributes[];
   messages: ScenarioMessage[];
 }
@@ -54,7 +56,7 @@ export interface PlayedLink {
 }
 
 export type LinkMaker = new (
-  options: { scheduler: Scheduler; rate: number; queueMessages?: number },
+  options: Pick<Scenario, "scheduler" | "rate" | "queueMessages" | "classes">,
 ) => PlayedLink;
 
 /** What came of a scenario: events, and counters of each stream once all is over. */
@@ -69,8 +71,13 @@ export const FOREVER = 1e7;
 
 /** Runs a scenario, stopping the clock at each of `stops` on the way. */
 export function play(Link: LinkMaker, scenario: Scenario, stops: number[] = []): Played {
-  const { scheduler, rate, queueMessages, messages } = scenario;
-  const link = new Link({ scheduler, rate, ...(queueMessages ? { queueMessages } : {}) });
+  const { scheduler, rate, queueMessages, classes, messages } = scenario;
+  const link = new Link({
+    scheduler,
+    rate,
+    ...(queueMessages ? { queueMessages } : {}),
+    ...(classes ? { classes } : {}),
+  });
   try {
     const streams = scenario.streams.map((attributes) => link.open(attributes));
     for (const { stream, bytes, at, ...options } of messages) {

@@ -5,7 +5,17 @@
 // be kept in order, nothing carried from one decision to the next that could be computed.
 // Times are whole nanoseconds in a number (exact up to 104 days), Infinity where there is none.
 
-export type Scheduler = "dwcs" | "dwcs99" | "vds" | "edf" | "edf-lossless" | "fifo";
+import { join, type Share, type Sharing } from "./share.ts";
+
+export type Scheduler =
+  | "dwcs"
+  | "dwcs99"
+  | "vds"
+  | "edf"
+  | "edf-lossless"
+  | "sfq"
+  | "cbq"
+  | "fifo";
 export type Reason = "expired" | "frame" | "dependency" | "window" | "overflow";
 export type Mark = "whole" | "start" | "middle" | "end";
 export type Drop = "never" | 0 | 1 | 2 | 3 | 4 | 5 | 6;
@@ -32,6 +42,7 @@ export interface Policy {
   lossy: boolean; // drops what cannot arrive in time
   slide: boolean; // a rank that has passed is a miss, and moves on by the period
   byDeadline: boolean; // a deadline is enough to be scheduled by it; else it takes a period
+  all?: boolean; // nobody is best effort
 }
 
 const windowed: Policy = { frames: true, lossy: true, slide: true, byDeadline: false };
@@ -43,6 +54,8 @@ export const POLICIES: Record<Scheduler, Policy> = {
   "vds": windowed,
   "edf": deadlined,
   "edf-lossless": { ...deadlined, lossy: false },
+  "sfq": { ...deadlined, all: true },
+  "cbq": { ...deadlined, all: true },
   "fifo": { frames: false, lossy: false, slide: false, byDeadline: false },
 };
 
@@ -54,6 +67,8 @@ export interface Attributes {
   droppable?: boolean;
   queueMessages?: number;
   queueBytes?: number;
+  weight?: number;
+  class?: string;
 }
 
 /** What a message carries; `deadline` in milliseconds from its arrival. */
@@ -96,6 +111,7 @@ export interface Unit {
   stream: Stream;
   seq: number;
   arrivalNs: number;
+  wholeNs: number; // when its last message came
   drop: number;
   level: number;
   leading: boolean;
@@ -122,6 +138,8 @@ export interface Stream {
   units: Unit[];
   releaseNs: number | null; // of the last ready head that left
   finish: number;
+  className: string | undefined;
+  share: Share; // under sfq and cbq
   tail: "sound" | "broken" | "recovering";
   discarding: "frame" | "dependency" | null;
   frame: Frame | null; // the one that is open under fifo
@@ -156,6 +174,7 @@ export interface State {
   seq: number;
   vtime: number;
   credit: number;
+  sharing: Sharing | undefined; // under sfq and cbq
   events: Event[];
 }
 
@@ -210,7 +229,7 @@ export function expiryNs(state: State, unit: Unit): number {
 }
 
 export function isManaged(state: State, unit: Unit): boolean {
-  if (state.scheduler === "fifo" || unit.stream.periodNs > 0) return true;
+  if (state.scheduler === "fifo" || state.policy.all || unit.stream.periodNs > 0) return true;
   return state.policy.byDeadline && unit.dueNs < Infinity;
 }
 
@@ -250,6 +269,7 @@ export function makeHeadReady(state: State, stream: Stream): void {
     unit.tag = Math.max(state.vtime, stream.finish);
     stream.finish = unit.tag + unsentBytes(unit);
   }
+  if (state.sharing) join(state, state.sharing, unit);
 }
 
 /** Takes a unit out of its stream's queue. */
