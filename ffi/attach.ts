@@ -7,6 +7,7 @@
 import { isIP } from "node:net";
 import { constants } from "node:os";
 import { CALL, ENUM } from "./abi.ts";
+import { admissionOf, refusal, warn } from "./admission.ts";
 import { classNumber } from "./classes.ts";
 import { addressFields } from "./address.ts";
 import { attrFields } from "./attributes.ts";
@@ -52,7 +53,7 @@ export function attachSocket(
       link: link.handle,
       type: transport === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
       fd: ends.fd,
-      attr: attrFields(attributes, classId),
+      attr: attrFields(attributes, classId, admissionOf(link, attributes)),
       ...(ends.local && { local: addressFields(ends.local, DOING) }),
       ...(peer && { peer: addressFields(peer, DOING) }),
     });
@@ -65,10 +66,13 @@ export function attachSocket(
     peer = ends.peer;
     handle = attach(undefined);
   }
+  const judged = { call: "qattach", doing: DOING, link, attributes };
+  const told = args.read().admission;
   if (handle < 0) {
     const words = link.handle === 0 ? { EBADF: "the link is closed" } : meanings(ends, transport);
-    throw failure("qattach", handle, DOING, words);
+    throw refusal(handle, told, judged) ?? failure("qattach", handle, DOING, words);
   }
+  warn(told, judged);
   return new QSocket(handle, attributes, link, peer);
 }
 

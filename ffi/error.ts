@@ -59,13 +59,19 @@ export class QError extends Error {
   readonly errno: number;
   /** Its name: "ENOBUFS". */
   readonly code: string;
+  /**
+   * Of EBUSY from `qsocket`, `qattach` and `qchange`: what the link's streams would need of it in
+   * all, above 1.
+   */
+  readonly utilisation?: number;
 
-  constructor(call: string, errno: number, message: string) {
+  constructor(call: string, errno: number, message: string, utilisation?: number) {
     super(message);
     this.name = "QError";
     this.call = call;
     this.errno = errno;
     this.code = errorName(errno);
+    if (utilisation !== undefined) this.utilisation = utilisation;
   }
 }
 

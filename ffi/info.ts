@@ -99,6 +99,13 @@ export interface SocketInfo {
   oln: number;
   old: number;
   droppable: boolean;
+  /** Of a frame, as the stream was said to send; 0: not said. */
+  bytes: number;
+  /**
+   * What its `bytes` and `ipg` come to: a stream's share of the link (under "cbq", of what its
+   * class is guaranteed), of a link the sum; above 1 it is more than there is.
+   */
+  utilisation: number;
   queueMessages: number;
   queueBytes: number;
   /** Its share beside other streams, under "sfq" and "cbq". */
@@ -166,6 +173,8 @@ export function readInfo(
     oln: info.attr.oln,
     old: info.attr.old,
     droppable: (info.attr.flags & FLAG.QSOCKET_UNDROPPABLE) === 0,
+    bytes: info.attr.unit_bytes,
+    utilisation: info.utilisation_ppm / 1e6,
     queueMessages: info.attr.queue_messages,
     queueBytes: info.attr.queue_bytes,
     weight: info.attr.weight,

@@ -1,6 +1,7 @@
 // A link: a rate, one scheduler, and the sockets that share them.
 
 import { CALL, LIMIT } from "./abi.ts";
+import { warn } from "./admission.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { attrFields } from "./attributes.ts";
 import { arrangeClasses, type Classes } from "./classes.ts";
@@ -10,6 +11,7 @@ import { Args, qchangeArgs, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { check, linkChanges, linkOptions } from "./options.ts";
 import type {
+  Admission,
   AttachOptions,
   LinkChanges,
   LinkOptions,
@@ -40,6 +42,8 @@ export class Link implements Disposable {
   readonly device: string;
   /** Most messages queued on the whole link. */
   readonly queueMessages: number;
+  /** What is done about sockets that ask for more than there is, where they do not say. */
+  readonly admission: Admission;
   /** Its classes, under "cbq". */
   readonly classes: Classes;
   #handle: number;
@@ -55,6 +59,8 @@ export class Link implements Disposable {
       scheduler = "dwcs",
       rate,
       queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
+      streams = LIMIT.QSOCKET_STREAMS_DEFAULT,
+      admission = "warn",
       ...rest
     } = check(linkOptions, options, opening(options?.device));
     const { classes, structs } = arrangeClasses({ scheduler, rate, ...rest }, opening(device));
@@ -63,6 +69,7 @@ export class Link implements Disposable {
       scheduler,
       rate,
       queue_messages: queueMessages,
+      streams,
       classes_len: structs.length,
       classes: structs,
     });
@@ -77,6 +84,7 @@ export class Link implements Disposable {
     this.scheduler = scheduler;
     this.device = device;
     this.queueMessages = queueMessages;
+    this.admission = admission;
     this.classes = classes;
   }
 
@@ -100,7 +108,10 @@ export class Link implements Disposable {
     return attachSocket(this, target, options);
   }
 
-  /** Changes the rate, from the next decision on. */
+  /**
+   * Changes the rate, from the next decision on. That is never refused, as the link is what it is;
+   * where its streams now need more than it has, a warning says so, but with `admission: "off"`.
+   */
   change(changes: LinkChanges): void {
     const doing = "change the link";
     const { rate } = check(linkChanges, changes, doing);
@@ -108,6 +119,7 @@ export class Link implements Disposable {
     const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
     if (result < 0) throw failure("qchange", result, doing);
     this.#rate = rate;
+    warn(changeArgs.read().admission, { call: "qchange", doing, link: this });
   }
 
   /** The counters of all its sockets together. Throws a QError EBADF once the link is closed. */

@@ -68,6 +68,10 @@ const address = z.strictObject({
   port: whole(0, 65535),
 }, { error: "must be an address such as { hostname, port }" });
 
+const admission = z.enum(["refuse", "warn", "off"], {
+  error: 'must be "refuse", "warn" or "off"',
+});
+
 const attributeFields = {
   /** The stream's period, or inter-packet gap, in milliseconds. 0: none, best effort. */
   ipg: number(0, ipgMax, " ms").optional(),
@@ -77,6 +81,17 @@ const attributeFields = {
   old: whole(0, LIMIT.QSOCKET_WINDOW_MAX).optional(),
   /** `false`: send late rather than drop. */
   droppable: flag.optional(),
+  /**
+   * Bytes of a frame (of a message, where frames are not marked) on the link, headers included: 28
+   * a datagram over IPv4, 48 over IPv6. With `ipg` it says what the stream will need, for
+   * `admission`. Default: it does not count there.
+   */
+  bytes: whole(1, LIMIT.QSOCKET_UNIT_BYTES_MAX).optional(),
+  /**
+   * What is done where the link's streams would need more than it has: "refuse" throws EBUSY,
+   * "warn" warns once for each place in the program, "off" says nothing. Default: the link's.
+   */
+  admission: admission.optional(),
   /** Most messages queued on this stream. Default 2048. */
   queueMessages: whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional(),
   /** Most bytes queued on this stream. Default 4 MiB. */
@@ -125,6 +140,7 @@ export const attachOptions = z.strictObject({
 }).refine(windowFits, windowRule);
 
 const queueMessages = whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional();
+const streams = whole(1, LIMIT.QSOCKET_STREAMS_MAX).optional();
 
 const priorityMax = LIMIT.QSOCKET_CLASS_PRIORITIES - 1;
 
@@ -156,6 +172,10 @@ export const linkOptions = z.strictObject({
   rate,
   /** Most messages queued on the whole link. Default 8192. */
   queueMessages,
+  /** Most sockets open on the link at once. Default 1024. */
+  streams,
+  /** What `admission` is for its sockets, where they do not say. Default "warn". */
+  admission: admission.optional(),
   /** For "cbq": the classes of the link, by name. A parent may come before its children or after. */
   classes,
 });
@@ -168,12 +188,17 @@ export const virtualLinkOptions = z.strictObject({
   scheduler: scheduler.optional(),
   rate,
   queueMessages,
+  streams,
+  /** Default "off": a test may overload its link as it likes. */
+  admission: admission.optional(),
   classes,
 });
 
 /** Schema of the interval of `stats`, in milliseconds. */
 export const statsInterval = number(1, 2 ** 31 - 1, " ms");
 
+/** What is done about streams that ask for more than their link has. */
+export type Admission = z.infer<typeof admission>;
 /** The policies that decide what goes next. */
 export type Scheduler = z.infer<typeof scheduler>;
 /** An IP address and a port. */

@@ -8,6 +8,7 @@
 
 import { constants } from "node:os";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
+import { admissionOf, type AdmissionRule, refusal, warn } from "./admission.ts";
 import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
 import { arrangeClasses, type Classes, classNumber } from "./classes.ts";
 import { errorName, failure } from "./error.ts";
@@ -17,8 +18,14 @@ import { qsocketArgs, qsocketEvent, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { checkBytes, deadlineUs, messageFlags } from "./message.ts";
 import { check, linkChanges, show, streamAttributes, virtualLinkOptions } from "./options.ts";
-import type { LinkChanges, MessageOptions, Scheduler, StreamAttributes } from "./options.ts";
-import type { VirtualLinkOptions } from "./options.ts";
+import type {
+  Admission,
+  LinkChanges,
+  MessageOptions,
+  Scheduler,
+  StreamAttributes,
+  VirtualLinkOptions,
+} from "./options.ts";
 import { closeHandle } from "./socket.ts";
 
 /** What became of a message. */
@@ -34,6 +41,11 @@ export interface VirtualEvent {
   outcome: "sent" | "late" | "dropped";
   /** Why it was dropped. */
   reason?: DropReason;
+}
+
+/** What a stream knows of its link. */
+interface VirtualRules extends AdmissionRule {
+  readonly classes: Classes;
 }
 
 interface Arrival {
@@ -76,6 +88,10 @@ export class VirtualLink implements Disposable {
   readonly scheduler: Scheduler;
   /** Its classes, under "cbq". */
   readonly classes: Classes;
+  /** What is done about streams that ask for more than there is, where they do not say. */
+  readonly admission: Admission;
+  /** There is none. */
+  readonly device = "";
   #handle: number;
   #rate: number;
   #nowNs = 0;
@@ -85,17 +101,21 @@ export class VirtualLink implements Disposable {
   /** Throws a RangeError or TypeError for wrong options. */
   constructor(options: VirtualLinkOptions) {
     const doing = "open a virtual link";
-    const { scheduler = "dwcs", rate, queueMessages = 0, ...rest } = check(
-      virtualLinkOptions,
-      options,
-      doing,
-    );
+    const {
+      scheduler = "dwcs",
+      rate,
+      queueMessages = 0,
+      streams = 0,
+      admission = "off",
+      ...rest
+    } = check(virtualLinkOptions, options, doing);
     const { classes, structs } = arrangeClasses({ scheduler, rate, ...rest }, doing);
     const args = initArgs.fill({
       scheduler,
       rate,
       flags: FLAG.QSOCKINIT_VIRTUAL,
       queue_messages: queueMessages,
+      streams,
       classes_len: structs.length,
       classes: structs,
     });
@@ -105,6 +125,7 @@ export class VirtualLink implements Disposable {
     this.scheduler = scheduler;
     this.#rate = rate;
     this.classes = classes;
+    this.admission = admission;
   }
 
   /** Bytes per second. */
@@ -124,14 +145,24 @@ export class VirtualLink implements Disposable {
     const args = openArgs.fill({
       link: this.#handle,
       type: ENUM.QSOCKET_UDP,
-      attr: attrFields(checked, classNumber(this.classes, checked.class, doing)),
+      attr: attrFields(
+        checked,
+        classNumber(this.classes, checked.class, doing),
+        admissionOf(this, checked),
+      ),
     });
     const handle = library().qsocketcall(CALL.QSOCKET, args, args.byteLength);
-    if (handle < 0) throw failure("qsocket", handle, doing, { EBADF: "the link is closed" });
+    const judged = { call: "qsocket", doing, link: this, attributes: checked };
+    const told = openArgs.read().admission;
+    if (handle < 0) {
+      throw refusal(handle, told, judged) ??
+        failure("qsocket", handle, doing, { EBADF: "the link is closed" });
+    }
+    warn(told, judged);
     const id = this.#streams.size;
     this.#streams.set(handle, id);
     const arrive = (arrival: Arrival) => this.#arrive(arrival);
-    return new VirtualStream(id, handle, checked, this.classes, arrive);
+    return new VirtualStream(id, handle, checked, this, arrive);
   }
 
   /** Changes the rate from the link's time on; what is on the wire leaves as it would have. */
@@ -142,6 +173,7 @@ export class VirtualLink implements Disposable {
     const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
     if (result < 0) throw failure("qchange", result, doing);
     this.#rate = rate;
+    warn(changeArgs.read().admission, { call: "qchange", doing, link: this });
   }
 
   /**
@@ -255,7 +287,7 @@ export class VirtualStream {
   /** The number by which C knows the stream. */
   readonly handle: number;
   #attributes: StreamAttributes;
-  #classes: Classes;
+  #link: VirtualRules;
   #arrive: (arrival: Arrival) => void;
   #messages = 0;
 
@@ -264,13 +296,13 @@ export class VirtualStream {
     id: number,
     handle: number,
     attributes: StreamAttributes,
-    classes: Classes,
+    link: VirtualRules,
     arrive: (arrival: Arrival) => void,
   ) {
     this.id = id;
     this.handle = handle;
     this.#attributes = attributesOf(attributes);
-    this.#classes = classes;
+    this.#link = link;
     this.#arrive = arrive;
   }
 
@@ -295,17 +327,21 @@ export class VirtualStream {
   change(attributes: StreamAttributes): void {
     const doing = "change the virtual stream";
     const next = changedAttributes(this.#attributes, attributes, doing);
-    const classId = classNumber(this.#classes, next.class, doing);
-    const args = changeArgs.fill({ handle: this.handle, attr: attrFields(next, classId) });
+    const classId = classNumber(this.#link.classes, next.class, doing);
+    const attr = attrFields(next, classId, admissionOf(this.#link, next));
+    const args = changeArgs.fill({ handle: this.handle, attr });
     const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    if (result < 0) throw failure("qchange", result, doing);
+    const judged = { call: "qchange", doing, link: this.#link, attributes: next };
+    const told = changeArgs.read().admission;
+    if (result < 0) throw refusal(result, told, judged) ?? failure("qchange", result, doing);
     this.#attributes = next;
+    warn(told, judged);
   }
 
   /** The counters as they are at the link's time. */
   info(): SocketInfo {
     const doing = "read the counters of the stream";
-    const { streams: _, ...info } = readInfo(this.handle, doing, this.#classes.names);
+    const { streams: _, ...info } = readInfo(this.handle, doing, this.#link.classes.names);
     return info;
   }
 }

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { addressFields, peerStruct } from "./address.ts";
 import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
+import { admissionOf, type AdmissionRule, refusal, warn } from "./admission.ts";
 import { type Classes, classNumber } from "./classes.ts";
 import { failure, type QError } from "./error.ts";
 import { readInfo, type SocketInfo } from "./info.ts";
@@ -28,7 +29,7 @@ const changeArgs = new Args(qchangeArgs);
 const closeArgs = new Args(qcloseArgs);
 
 /** What a socket knows of its link. */
-export interface LinkLimits {
+export interface LinkLimits extends AdmissionRule {
   readonly handle: number;
   /** Most messages queued on the whole link. */
   readonly queueMessages: number;
@@ -116,15 +117,23 @@ export class QSocket implements Disposable {
     return result;
   }
 
-  /** Changes the attributes that are given, from the next message on; the others stay. */
+  /**
+   * Changes the attributes that are given, from the next message on; the others stay. With
+   * `admission: "refuse"` throws a QError EBUSY, and changes nothing, where the socket would ask
+   * for more than before and the link has not so much.
+   */
   change(attributes: StreamAttributes): void {
     const doing = "change the socket";
     const next = changedAttributes(this.#attributes, attributes, doing);
     const classId = classNumber(this.#link.classes, next.class, doing);
-    const args = changeArgs.fill({ handle: this.#handle, attr: attrFields(next, classId) });
+    const attr = attrFields(next, classId, admissionOf(this.#link, next));
+    const args = changeArgs.fill({ handle: this.#handle, attr });
     const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    if (result < 0) throw failure("qchange", result, doing);
+    const judged = { call: "qchange", doing, link: this.#link, attributes: next };
+    const told = changeArgs.read().admission;
+    if (result < 0) throw refusal(result, told, judged) ?? failure("qchange", result, doing);
     this.#attributes = next;
+    warn(told, judged);
   }
 
   /** The counters as they are now. Throws a QError EBADF once the socket is closed. */
@@ -298,14 +307,22 @@ export function openSocket(link: LinkLimits, options: SocketOptions = {}): QSock
   const args = openArgs.fill({
     link: link.handle,
     type: type === "tcp" ? ENUM.QSOCKET_TCP : ENUM.QSOCKET_UDP,
-    attr: attrFields(attributes, classNumber(link.classes, attributes.class, doing)),
+    attr: attrFields(
+      attributes,
+      classNumber(link.classes, attributes.class, doing),
+      admissionOf(link, attributes),
+    ),
     ...(local && { local: addressFields(local, doing) }),
     ...(to && { peer: addressFields(to, doing) }),
   });
   const handle = library().qsocketcall(CALL.QSOCKET, args, args.byteLength);
+  const judged = { call: "qsocket", doing, link, attributes };
+  const told = openArgs.read().admission;
   if (handle < 0) {
     const where = to ? ` to ${to.hostname} port ${to.port}` : "";
-    throw failure("qsocket", handle, doing + where, { EBADF: "the link is closed" });
+    throw refusal(handle, told, judged) ??
+      failure("qsocket", handle, doing + where, { EBADF: "the link is closed" });
   }
+  warn(told, judged);
   return new QSocket(handle, attributes, link);
 }
