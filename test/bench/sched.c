@@ -48,9 +48,8 @@ struct contender {
 	struct source *sources;
 	uint64_t now_ns;
 	uint32_t seq, arrival;
-	uint64_t late, dropped, waits;
-	uint64_t replaced; /* of the dropped */
-	uint64_t trace;	   /* of the order in which streams were served */
+	uint64_t late, waits, dropped, replaced;
+	uint64_t trace; /* of the order in which streams were served */
 	double ns[TURNS_MAX];
 	struct record_heap records;
 	struct indexed_heap indexed;

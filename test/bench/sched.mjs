@@ -42,7 +42,7 @@ const DEPTHS_QUICK = [1, 10, 60];
 const PRESSED_LEAD = 0.5;
 const PRESSED_STREAMS_MIN = 1000; // with fewer, chance alone makes some late
 const LOST_MAX = 0.01; // of the messages; with more, the number means something else
-const SECONDS_MAX = 170; // then what is left is skipped
+const SECONDS_MAX = 160; // then what is left is skipped
 const CELL_SECONDS_MAX = 60;
 
 const options = readOptions(process.argv.slice(2));
