@@ -1,4 +1,4 @@
-// The docstrings of what mod.ts exports, as `deno doc` reads them: all there, all examples right.
+// The docstrings of what the package exports, as `deno doc` reads them: all there, all examples right.
 
 import { test } from "node:test";
 import assert from "node:assert/strict";
@@ -16,6 +16,7 @@ interface Module {
 }
 
 interface Export {
+  entry: string;
   name: string;
   kinds: string[];
   documented: boolean;
@@ -26,21 +27,28 @@ interface Export {
 /** These may do without an example: those of the calls that use them show them. */
 const SHOWN_BY_OTHERS = ["interface", "typeAlias", "variable"];
 
+const ENTRIES = ["mod.ts", "ffi/testing.ts"];
+
 const deno = runtimes.deno;
-const exports = deno ? documentation(deno) : [];
+const exports = deno ? ENTRIES.flatMap((entry) => documentation(deno, entry)) : [];
 const skip = deno ? false : "there is no Deno for this machine, whose `doc` reads the docstrings";
 
-test("mod.ts exports something", { skip }, () => assert.ok(exports.length > 0));
+for (const entry of ENTRIES) {
+  test(`${entry} exports something`, { skip }, () => {
+    assert.ok(exports.some((it) => it.entry === entry && it.name !== entry));
+  });
+}
 
-test("every export of mod.ts has a docstring", { skip }, () => {
+test("every export has a docstring", { skip }, () => {
   assert.deepEqual(exports.filter((it) => !it.documented).map((it) => it.name), []);
 });
 
-test("every function and class of mod.ts has an example", { skip }, () => {
+test("every module, function and class has an example", { skip }, () => {
   const calls = exports.filter((it) => !it.kinds.every((kind) => SHOWN_BY_OTHERS.includes(kind)));
   assert.deepEqual(calls.filter((it) => it.examples.length === 0).map((it) => it.name), []);
 });
 
+// What more than one entry exports has the same examples there.
 const examples = Object.fromEntries(
   exports.flatMap(({ name, examples }) =>
     examples.map((code, index) => [examples.length > 1 ? `${name} ${index + 1}` : name, code])
@@ -57,19 +65,25 @@ for (const [name, code] of Object.entries(examples)) {
   test(`the example of ${name} runs`, { timeout: EXAMPLE_MS_MAX }, () => runTypeScript(name, code));
 }
 
-function documentation(deno: string): Export[] {
-  const read = JSON.parse(run(deno, ["doc", "--quiet", "--json", "mod.ts"]));
+function documentation(deno: string, entry: string): Export[] {
+  const read = JSON.parse(run(deno, ["doc", "--quiet", "--json", entry]));
   return Object.values<Module>(read.nodes).flatMap(({ module_doc, symbols }) => [
-    described("mod.ts", ["module"], [module_doc]),
+    described(entry, entry, ["module"], [module_doc]),
     ...symbols.map(({ name, declarations }) =>
-      described(name, declarations.map((it) => it.kind), declarations.map((it) => it.jsDoc))
+      described(entry, name, declarations.map((it) => it.kind), declarations.map((it) => it.jsDoc))
     ),
   ]);
 }
 
-function described(name: string, kinds: string[], docs: (JsDoc | undefined)[]): Export {
+function described(
+  entry: string,
+  name: string,
+  kinds: string[],
+  docs: (JsDoc | undefined)[],
+): Export {
   const tags = docs.flatMap((doc) => doc?.tags ?? []).filter((tag) => tag.kind === "example");
   return {
+    entry,
     name,
     kinds,
     documented: docs.some((doc) => (doc?.doc ?? "").trim() !== ""),

@@ -41,11 +41,16 @@ export function fences(markdown: string): Fence[] {
 
 /**
  * Runs TypeScript from a file at the checkout's root, where `"qsockets"` and `"./mod.ts"` both
- * resolve, under the runtime that runs this test. Throws an error with what it printed if it fails.
+ * resolve, under the runtime that runs this test; as a test, if it is one. Throws an error with what
+ * it printed if it fails.
  */
 export function runTypeScript(name: string, code: string): void {
   inFiles({ [name]: code }, ([file]) => {
-    run(process.execPath, runtime === "bun" ? ["run", file] : ["run", "-A", "--no-check", file]);
+    const mode = /^import .* from "node:test";$/m.test(code) ? "test" : "run";
+    run(
+      process.execPath,
+      runtime === "bun" ? [mode, `./${file}`] : [mode, "-A", "--no-check", file],
+    );
   });
 }
 
