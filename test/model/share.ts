@@ -222,7 +222,7 @@ export function nextByShare(state: State, sharing: Sharing): number {
     ...readyHeads(state).map(({ stream }) => {
       const leaf = classOf(sharing, stream);
       const ceilings = path(leaf).map((one) => Number(ceiling(state, one)?.at ?? 0n));
-      const lenders = path(leaf).filter((one, i, all) => all.slice(0, i).every((b) => b.borrows));
+      const lenders = path(leaf).filter((_, i, all) => all.slice(0, i).every((b) => b.borrows));
       const rates = lenders.map(({ rated }) => rated ? Number(rated.at) : Infinity);
       if (path(leaf).every((one) => one.borrows)) rates.push(0);
       return Math.max(...ceilings, Math.min(...rates));
