@@ -22,7 +22,7 @@ const MEANINGS: Record<string, string> = {
   ENFILE: "too many sockets are open",
   ENOBUFS: "the queue is full, and holds nothing that is worth less",
   ENODEV: "there is no such network device",
-  ENOSPC: "too many links or streams are open",
+  ENOSPC: "the link has as many streams open as its option streams allows",
   ENOTUNIQ: "several sockets match; give the peer, or the descriptor as { fd }",
   EPERM: "this needs root, or the capability CAP_NET_ADMIN",
   EPIPE: "the connection is gone",
