@@ -71,12 +71,13 @@ struct link *handle_lock(uint32_t handle, uint32_t *stream)
 /* A closed handle's successor, or one of an entry never used; 0: none is left. */
 static uint32_t next_handle(void)
 {
-	struct entry *entry = &table.entries[table.first];
+	struct entry *entry;
 
 	if (table.rest_len <= REST_MAX && table.fresh < QSOCKET_HANDLES_MAX)
 		return 1u << INDEX_BITS | table.fresh++;
 	if (!table.rest_len)
 		return 0;
+	entry = &table.entries[table.first];
 	table.first = atomic_load_explicit(&entry->stream, memory_order_relaxed);
 	table.rest_len--;
 	return atomic_load_explicit(&entry->handle, memory_order_relaxed) & ~CLOSED;
