@@ -178,9 +178,14 @@ describe("groups of pictures", () => {
   });
 
   test("add up to their rate, and differ in size as much as they may", () => {
-    for (const frames of sample(gop({ rate: "4mbit", fps: 25, spread: 0 }), 100)) {
-      const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0);
-      assert.ok(Math.abs(bytes - 20_000 * frames.length) <= frames.length, `${bytes} bytes`);
+    for (const frames of sample(gop({ rate: "4mbit", fps: 25, spread: 0, groups: 3 }), 100)) {
+      const starts = frames.flatMap(({ type }, i) => type === "I" ? i : []);
+      assert.equal(starts.length, 3);
+      starts.forEach((start, i) => {
+        const group = frames.slice(start, starts[i + 1]);
+        const bytes = group.reduce((sum, frame) => sum + frame.bytes, 0);
+        assert.ok(Math.abs(bytes - 20_000 * group.length) <= group.length, `${bytes} bytes`);
+      });
     }
     const sizes = sample(gop({ rate: "4mbit", gop: 1, spread: 0.3 })).map(([{ bytes }]) => bytes);
     const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
@@ -315,6 +320,16 @@ describe("counterexamples", () => {
     assert.deepEqual(smallest(competing({ rate: "1mbit" })), []);
     assert.deepEqual(smallest(attributes()), {});
     assert.deepEqual(smallest(arrivals({ every: 10, jitter: 5 })), []);
+    const shaken = arrivals({
+      every: 10,
+      count: 3,
+      start: 9,
+      jitter: 5,
+      poisson: true,
+      on: 5,
+      off: 2,
+    });
+    assert.deepEqual(smallest(shaken), [0, 14, 28]); // each behind two silences
     assert.deepEqual(smallest(feasible({ rate: "10mbit", bytes: 1250 })), [
       { ipg: 1, oln: 0, old: 1 },
       { ipg: 1, oln: 1, old: 1 },
@@ -507,9 +522,9 @@ describe("decodable", () => {
   test("is less than what a fifo sends", () => {
     const stream = smallest(
       video({ attributes: { queueBytes: 60_000 }, rate: "4mbit", deadline: 10_000 }),
-      (stream) => useful(play({ scheduler: "fifo", rate: "1mbit" }, stream)),
+      (stream) => useful(play({ scheduler: "fifo", rate: "3mbit" }, stream)),
     );
-    const { frames } = play({ scheduler: "fifo", rate: "1mbit" }, stream);
+    const { frames } = play({ scheduler: "fifo", rate: "3mbit" }, stream);
     assert.ok(decodable(frames).length < frames.filter((it) => it.outcome === "whole").length);
   });
 
@@ -524,6 +539,8 @@ describe("decodable", () => {
     assert.deepEqual(decodable(frames), []);
     assert.deepEqual(decodable(frames, { late: true }), frames);
     assert.deepEqual(decodable(frames.slice(1), { late: true }), [], "its I frame is not there");
+    const other = frames.slice(1).map((fate) => ({ ...fate, stream: 1 }));
+    assert.deepEqual(decodable([...other, frames[0]], { late: true }), [frames[0]]);
   });
 });
 

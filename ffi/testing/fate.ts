@@ -62,7 +62,7 @@ export function decodable(
   const arrived = (fate: FrameFate) =>
     fate.outcome === "whole" || options.late === true && fate.outcome === "late";
   // A frame needs only earlier ones, so by number each is decided after those that it needs.
-  const ordered = [...frames].sort((a, b) => a.stream - b.stream || a.frame - b.frame);
+  const ordered = [...frames].sort((a, b) => a.frame - b.frame);
   for (const fate of ordered) {
     const sound = (fate.needs ?? []).every((need) => shown.has(key(fate.stream, need)));
     if (arrived(fate) && sound) shown.add(key(fate.stream, fate.frame));
