@@ -172,11 +172,8 @@ static int32_t open_handle(struct link *link, const struct qsocket_attr *attr,
 			   const struct engine_stream *ready)
 {
 	struct engine *e = link->state;
-	int32_t error, stream, handle;
+	int32_t error = engine_start(link), stream, handle;
 
-	if (!qs_class_ok(&link->policy, attr->class_id))
-		return -EINVAL;
-	error = engine_start(link);
 	if (error)
 		return error;
 	stream = qs_add(&link->policy, attr);
@@ -222,8 +219,6 @@ static int32_t engine_change(struct link *link, uint32_t stream, const struct qc
 	struct engine *e = link->state;
 	uint64_t now_ns = qsocket_now();
 
-	if (stream != QS_NONE && !qs_class_ok(&link->policy, args->attr.class_id))
-		return -EINVAL;
 	if (stream != QS_NONE) {
 		qs_change(&link->policy, stream, &args->attr);
 		return 0;

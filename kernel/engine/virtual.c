@@ -239,8 +239,7 @@ static int32_t virtual_add(struct link *link, const struct qsocket_args *args)
 {
 	int32_t stream;
 
-	if (args->local.family || args->peer.family ||
-	    !qs_class_ok(&link->policy, args->attr.class_id))
+	if (args->local.family || args->peer.family)
 		return -EINVAL;
 	stream = qs_add(&link->policy, &args->attr);
 	return stream < 0 ? stream : policy_opened(link, (uint32_t)stream);
@@ -257,8 +256,6 @@ static int32_t virtual_change(struct link *link, uint32_t stream, const struct q
 {
 	if (stream == QS_NONE)
 		qs_rate(&link->policy, args->rate);
-	else if (!qs_class_ok(&link->policy, args->attr.class_id))
-		return -EINVAL;
 	else
 		qs_change(&link->policy, stream, &args->attr);
 	return 0;
