@@ -42,8 +42,9 @@ static uint32_t below(uint32_t limit)
 
 /* ---- sets --------------------------------------------------------------- */
 
-/* Periods and windows of the random sets; every product divides ROUND. */
-static const uint32_t DIVISORS[] = {1, 2, 3, 4, 6, 12};
+/* Periods and windows of the random sets. Every product divides WHOLE, so that
+ * shares are exact; of the first row also ROUND. */
+static const uint32_t DIVISORS[] = {1, 2, 3, 4, 6, 12}, TO_SIX[] = {1, 2, 3, 4, 5, 6};
 
 /* Adds a stream where there is room for it. */
 static int add(struct set *set, struct stream stream)
@@ -109,11 +110,12 @@ static struct set small_windows(void)
 /* Any periods, beginning anywhere; windows of m = 1 or k, or any. */
 static struct set any_periods(int any_window)
 {
+	const uint32_t *among = below(3) ? TO_SIX : DIVISORS;
 	uint32_t streams = 1 + below(12);
 	struct set set = {0};
 
 	for (uint32_t i = 0; i < streams; i++) {
-		uint32_t slots = DIVISORS[below(6)], y = DIVISORS[below(6)];
+		uint32_t slots = among[below(6)], y = among[below(6)];
 
 		add(&set, (struct stream){slots, any_window ? below(y) : extreme(y), y,
 					  below(slots * y)});
