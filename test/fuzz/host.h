@@ -69,6 +69,7 @@ static inline void accept_parcel(struct flow *f, const struct qs_arrival *a, uin
 	MUST(a->deadline_ns > now_ns, "what had expired was accepted");
 	*p = (struct parcel){
 		.flow = f,
+		.arrival = ++arrivals,
 		.serial = ++f->serial,
 		.frame = f->frame,
 		.deadline_ns = a->deadline_ns,
@@ -162,6 +163,8 @@ static inline void settle(struct flow *f, uint8_t reason, int late, int partly)
 	packet = hand[i].packet;
 	memmove(&hand[i], &hand[i + 1], (--hand_len - i) * sizeof(hand[0]));
 	p = &parcels[packet.message];
+	if (late && p->deadline_ns < now_ns + LATE_NS_MAX && !promised && now_ns <= p->deadline_ns)
+		now_ns = p->deadline_ns + 1;
 	if (late && now_ns > p->deadline_ns && packet.done && packet.outcome == QSOCKET_SENT &&
 	    !promised) {
 		qs_late(&qs, &packet);
@@ -216,6 +219,18 @@ static inline void check_packet(const struct qs_packet *k, const struct parcel *
 	     "message %u left before its frame's end was queued", k->message);
 }
 
+/* First come, first served: nothing that may leave came before. */
+static inline void check_first(const struct parcel *p)
+{
+	for (uint32_t i = 0, seen = 0; i < parcels_max && seen < parcels_len; i++) {
+		const struct parcel *q = &parcels[i];
+
+		seen += q->where != FREE;
+		MUST(q->where != QUEUED || q->flow->blocked || q->arrival >= p->arrival,
+		     "message %u came before", i);
+	}
+}
+
 static inline int dequeue(uint32_t bytes_max, struct qs_packet *packet)
 {
 	int some = qs_dequeue(&qs, now_ns, bytes_max, packet);
@@ -231,6 +246,8 @@ static inline int dequeue(uint32_t bytes_max, struct qs_packet *packet)
 		      packet->message, packet->stream, packet->bytes, packet->offset,
 		      packet->done ? ", done" : "");
 		check_packet(packet, p, bytes_max);
+		if (policy_row->first_come)
+			check_first(p);
 		p->in_hand++;
 		p->left -= packet->bytes;
 		f->serial_out = p->serial;
@@ -353,6 +370,7 @@ static inline void open_link(uint64_t rate, uint32_t streams, uint32_t messages)
 	messages_max = messages;
 	parcels_max = qs_messages_held(streams, messages);
 	hand_len = parcels_len = 0;
+	arrivals = 0;
 	memset(flows, 0, sizeof(flows));
 	MUST(!posix_memalign(&memory, QS_ALIGNMENT, bytes), "no memory");
 	memset(memory, 0, bytes);

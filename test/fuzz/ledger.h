@@ -12,19 +12,21 @@
 #include "records.h"
 #include "sched/sched.h"
 
-#define FLOWS_MAX 6
+#define FLOWS_MAX 20 /* more than QSOCKET_BEGUN_MAX */
 #define HAND_MAX 24
-#define STEPS_MAX 400000 /* of a host, until everything has left */
+#define LATE_NS_MAX 10000000000ull /* that a packet is kept to be late */
+#define STEPS_MAX 400000	   /* of a host, until everything has left */
 
 /* in_time: to a punctual host nothing late of a droppable stream, and no
  * partial frame. frames: nothing of a frame leaves before its end is queued.
- * drops: what expires, or gives way to others. */
+ * drops: what expires, or gives way to others. first_come: in order of arrival. */
 static const struct policy_row {
 	const char *name;
-	uint8_t in_time, frames, drops;
+	uint8_t in_time, frames, drops, first_come;
 } policy_rows[] = {
-	{"dwcs", 1, 1, 1},	   {"dwcs99", 1, 1, 1}, {"vds", 1, 1, 1}, {"edf", 1, 1, 1},
-	{"edf-lossless", 0, 1, 0}, {"fifo", 0, 0, 0},	{"sfq", 1, 1, 1}, {"cbq", 1, 1, 1},
+	{"dwcs", 1, 1, 1, 0}, {"dwcs99", 1, 1, 1, 0},	    {"vds", 1, 1, 1, 0},
+	{"edf", 1, 1, 1, 0},  {"edf-lossless", 0, 1, 0, 0}, {"fifo", 0, 0, 0, 1},
+	{"sfq", 1, 1, 1, 0},  {"cbq", 1, 1, 1, 0},
 };
 
 enum where { FREE, QUEUED, OUT, REAPED };
@@ -32,6 +34,7 @@ enum where { FREE, QUEUED, OUT, REAPED };
 /* A message, by the scheduler's number for it. */
 struct parcel {
 	struct flow *flow;
+	uint64_t arrival; /* of all streams */
 	uint64_t serial, frame, deadline_ns;
 	uint32_t bytes, left, segment;
 	uint8_t where; /* enum where */
@@ -62,6 +65,7 @@ static struct flow flows[FLOWS_MAX];
 static uint32_t flows_max, messages_max, parcels_max;
 static struct parcel *parcels;
 static uint32_t parcels_len; /* that are not free */
+static uint64_t arrivals;    /* of messages so far */
 static struct in_hand hand[HAND_MAX];
 static uint32_t hand_len;
 static struct qsocket_class classes[QSOCKET_CLASSES_MAX];

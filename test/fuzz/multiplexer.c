@@ -159,7 +159,7 @@ static uint32_t build_init(struct record *r)
 
 	args.init.rate = rate == 255 ? QSOCKET_RATE_MAX + 1 : rate == 254 ? 0 : PICK(rates, rate);
 	set_name(args.init.scheduler, PICK(names, name), spoil);
-	if (device > 0xe8)
+	if (device > (is_real ? 0xb0 : 0xe8))
 		set_name(args.init.device, device & 1 ? "lo" : "nothing0", byte_of(r));
 	args.init.queue_messages = PICK(messages, queue);
 	if (queue % LEN(messages) > 8 && large++ >= LARGE_MAX)
@@ -452,6 +452,8 @@ static void begin(struct record head, uint8_t streams)
 	init->streams = 1u << (shape & 3) * 2;
 	init->flags = is_real ? 0 : QSOCKINIT_VIRTUAL;
 	strcpy(init->scheduler, PICK(schedulers, byte_of(&head)).name);
+	if (is_real && streams == 3)
+		strcpy(init->device, "lo");
 	issue(QSOCKINIT, init, sizeof(*init));
 	for (uint32_t i = 0; i < streams && objects_len > 0; i++) {
 		memset(&args, 0, sizeof(args.socket));
