@@ -34,12 +34,28 @@ export function qsockinit(options: LinkOptions): Link {
 /**
  * Opens a managed socket on a link.
  *
+ * With `bytes` and `ipg` it says what it will need of the link: the sum of bytes / ipg over the
+ * link's sockets, of which "dwcs", "dwcs99" and "vds" count the share 1 - oln / old that a window
+ * must not lose. Where that is more than the link's rate, `admission` decides: "refuse" throws a
+ * QError EBUSY with `utilisation`, "warn" (the default) emits a warning with the code
+ * QSOCKETS_OVERBOOKED, once for each place in the program, "off" says nothing. Windows at unequal
+ * periods under "dwcs" and "dwcs99" are warned of with QSOCKETS_UNEQUAL_PERIODS, and never refused,
+ * as they may work.
+ *
+ * What fits can still be late by what the sum does not cover: a packet on the wire is not taken
+ * back for one that is due earlier; packets of very different sizes; a socket that sends more, or
+ * earlier, than it said; best effort, which has a sixteenth of a busy link; a rate that the path
+ * does not have.
+ *
  * @example
  * ```ts
+ * import assert from "node:assert/strict";
  * import { qsocket, qsockinit } from "qsockets";
  *
- * using link = qsockinit({ rate: "10mbit" });
- * using socket = qsocket(link, { ipg: 10, oln: 1, old: 4 });
+ * using link = qsockinit({ rate: "10mbit", admission: "refuse" });
+ * using video = qsocket(link, { ipg: 10, oln: 1, old: 4, bytes: 15_000 }); // 3/4 of 12 Mbit/s
+ * assert.equal(link.info().utilisation, 0.9);
+ * assert.throws(() => qsocket(link, { ipg: 10, bytes: 1500 }), { code: "EBUSY", utilisation: 1.02 });
  * ```
  */
 export function qsocket(link: Link, options?: SocketOptions): QSocket {
@@ -48,7 +64,7 @@ export function qsocket(link: Link, options?: SocketOptions): QSocket {
 
 /**
  * Manages a socket that the program has open already. Throws a QError if the process has none at
- * the target's addresses.
+ * the target's addresses, and EBUSY where it is refused as {@linkcode qsocket} says.
  *
  * @example
  * ```ts
@@ -68,7 +84,8 @@ export function qattach(link: Link, target: AttachTarget, options?: AttachOption
 }
 
 /**
- * Changes a socket's attributes, or a link's rate.
+ * Changes a socket's attributes, or a link's rate. A socket that asks for more than before can be
+ * refused (EBUSY), and then keeps what it had; see {@linkcode qsocket}.
  *
  * @example
  * ```ts

@@ -384,7 +384,7 @@ describe("admission", () => {
       scheduler: "cbq",
       rate: KB,
       admission: "refuse",
-      classes: { all: { rate: 0.8 * KB }, video: { rate: KB / 2, borrow: true, parent: "all" } },
+      classes: { video: { rate: KB / 2, borrow: true }, audio: { rate: KB / 2 } },
     });
     const half = link.open({ ipg: 10, bytes: 250, class: "video" });
     assert.deepEqual([half.info().utilisation, link.info().utilisation], [0.5, 0.5]);
@@ -393,8 +393,14 @@ describe("admission", () => {
     assert.match(error.message, /on class video of the link: its streams would need 150 % of it/);
     const rest = refused(() => link.open({ ipg: 10, bytes: 1 }));
     assert.match(rest.message, /on the link: its streams would need more than it can promise/);
-    half.change({ ipg: 5 });
-    assert.throws(() => half.change({ class: "video", bytes: 251 }), { code: "EBUSY" });
+    const other = link.open({ ipg: 10, bytes: 375, class: "audio" });
+    assert.equal(link.info().utilisation, 0.75); // of the class that has least left
+    assert.equal(refused(() => other.change({ class: "video" })).utilisation, 1.25);
+    other.change({ ipg: 20 });
+    other.change({ class: "video" });
+    assert.deepEqual([other.info().utilisation, link.info().utilisation], [0.375, 0.875]);
+    half.change({ ipg: 0 });
+    other.change({ ipg: 10, bytes: 500 });
     link.change({ rate: KB / 4 });
     assert.equal(link.info().utilisation, 2); // of the link, which has less than the class now
     using plain = new VirtualLink({ scheduler: "cbq", rate: KB, admission: "refuse" });

@@ -163,6 +163,7 @@ static int32_t engine_close(struct link *link, uint32_t stream, uint32_t flags)
 	if (s->held_len > 0 && s->type == QSOCKET_TCP)
 		cut = e->hand[s->held_first].at > 0;
 	engine_lose(link, stream, QSOCKET_CLOSED);
+	assert(!s->ended);
 	socket_close(s, cut);
 	policy_remove(link, stream);
 	return 0;

@@ -205,7 +205,7 @@ static struct qsocket_attr any_window(unsigned *seed)
 					      40 * MS + 1,
 					      40 * MS - 1,
 					      40 * MS + (1 << 14),
-					      33366667,
+					      40 * MS + (1 << 28),
 					      1000 * MS,
 					      QSOCKET_IPG_NS_MAX - 1,
 					      QSOCKET_IPG_NS_MAX};
