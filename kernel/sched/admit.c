@@ -24,11 +24,22 @@
  */
 #include "parts.h"
 
-#define BYTES_MAX (UINT64_MAX / 1000000000u) /* whose duration fits into 64 bits */
+/* The most bytes that, sent from now on, are over by `expiry_ns`: no division,
+ * as qs_done_ns() needs one. */
+static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t expiry_ns)
+{
+	uint64_t ns = expiry_ns - now_ns + link->lag_ns + 1;
+
+	if (expiry_ns < now_ns)
+		return -1;
+	if (ns > link->product_ns_max)
+		return INT64_MAX / 2;
+	return (int64_t)((ns * link->rate - 1) / 1000000000u);
+}
 
 static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, uint64_t expiry_ns)
 {
-	return qs_done_ns(link, now_ns, bytes) <= expiry_ns;
+	return (int64_t)bytes <= capacity(link, now_ns, expiry_ns);
 }
 
 /* A host's clock is late by a little: ask for that much more, but never for
@@ -80,18 +91,6 @@ int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, ui
 	return listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->due_ns);
 }
 
-/* The most bytes that, sent from now on, are over by `expiry_ns`. */
-static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t expiry_ns)
-{
-	uint64_t ns = expiry_ns - now_ns + link->lag_ns + 1;
-
-	if (expiry_ns < now_ns)
-		return -1;
-	if (ns > UINT64_MAX / link->rate)
-		return INT64_MAX / 2;
-	return (int64_t)((ns * link->rate - 1) / 1000000000u);
-}
-
 /* Whether a waiting unit counts as more valuable, in qs_endangers(). */
 static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, uint8_t drop)
 {
@@ -111,16 +110,17 @@ int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t dr
 	/* by promised unit: what may yet come before it and those behind it */
 	int64_t room[QSOCKET_BEGUN_MAX + 1];
 	int64_t before = 0; /* bytes promised before the unit looked at */
-	uint64_t promised_bytes = 0, first_ns = qs_watch_bound_ns(link), total;
+	uint64_t promised_bytes = 0, first_ns;
 
-	if (first_ns == QS_FOREVER)
-		return 0;
+	if (link->watch.drops >> (drop + 1) == 0)
+		return 0; /* nothing waits that is worth more */
+	first_ns = qs_watch_bound_ns(link);
 	for (uint32_t i = 0; i < link->promised_len; i++)
 		promised_bytes += units[link->promised[i]].bytes;
 	if (link->promised_len > 0 && units[link->promised[0]].due_ns < first_ns)
 		first_ns = units[link->promised[0]].due_ns;
-	total = link->watch.bytes + bytes + promised_bytes;
-	if (total < BYTES_MAX && in_time(link, now_ns + 2 * link->guard_ns, total, first_ns))
+	if (in_time(link, now_ns + 2 * link->guard_ns, link->watch.bytes + bytes + promised_bytes,
+		    first_ns))
 		return 0; /* no overload: everything that waits is in time */
 
 	other = qs_watch_first(link);

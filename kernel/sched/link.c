@@ -100,11 +100,11 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 
 	*link = (struct qs_link){
 		.policy = policy,
-		.rate = rate,
 		.messages_max = messages_max,
 		.dead = QS_NONE,
 		.watch = {.root = QS_NONE, .first = QS_NONE},
 	};
+	qs_rate(link, rate);
 	take_all(link, memory, streams_max);
 	qs_ring_init(&link->watch.ring, link->watch.ring.buckets, &link->units->place,
 		     sizeof(struct qs_unit), TIME_SHIFT);
@@ -208,6 +208,7 @@ void qs_remove(struct qs_link *link, uint32_t stream)
 void qs_rate(struct qs_link *link, uint64_t rate)
 {
 	link->rate = rate;
+	link->product_ns_max = UINT64_MAX / rate;
 }
 
 /* Every message offered is sent, late, dropped or queued: what was offered need

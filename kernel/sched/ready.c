@@ -11,6 +11,8 @@
  */
 #include "parts.h"
 
+#define HEAP_FEW 64u
+
 /* Best effort: start-time fair queueing by bytes, all weights equal.
  * Goyal, Vin, Cheng: "Start-Time Fair Queuing", SIGCOMM 1996. */
 void qs_tag_key(const struct qs_stream *s, struct qs_key *key)
@@ -28,7 +30,9 @@ static void add(struct qs_queue *queue, const struct qs_link *link, uint32_t str
 	struct qs_heap_entry entry = {.stream = stream};
 
 	queue->key(&link->streams[stream], &entry.key);
-	if (!qs_ring_add(&queue->ring, stream, entry.key.first))
+	/* few need no buckets */
+	if ((queue->ring.len == 0 && queue->heap.len < HEAP_FEW) ||
+	    !qs_ring_add(&queue->ring, stream, entry.key.first))
 		qs_heap_push(&queue->heap, &entry);
 }
 
@@ -49,14 +53,17 @@ static void bring_up(struct qs_queue *queue, const struct qs_link *link)
 	uint32_t first = qs_ring_take(&queue->ring), stream;
 	struct qs_heap_entry entry = {0};
 
-	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream))
+	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream)) {
 		__builtin_prefetch(&link->streams[stream]);
+		__builtin_prefetch(&link->streams[stream].bytes);
+	}
+	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream))
+		__builtin_prefetch(&link->units[link->streams[stream].head]);
 	for (stream = first; stream != QS_NONE;) {
 		uint32_t next = qs_ring_next(&queue->ring, stream);
 		const struct qs_stream *s = &link->streams[stream];
 
-		__builtin_prefetch(&link->units[s->head]);
-		__builtin_prefetch(&s->bytes);
+		__builtin_prefetch(&link->messages[link->units[s->head].first]);
 		entry.stream = stream;
 		queue->key(s, &entry.key);
 		qs_heap_push(&queue->heap, &entry);

@@ -145,8 +145,12 @@ static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes,
 		qs_lose(link, unit, QSOCKET_WINDOW);
 		return LOST;
 	}
-	if (!(u->flags & QS_BEGUN) && mortal && bytes < u->bytes && !promises(link, u))
-		return WAIT;
+	if (!(u->flags & QS_BEGUN)) {
+		if (link->promised_len == 0)
+			return SERVE; /* in time for itself, and owed to nobody else */
+		if (mortal && bytes < u->bytes && !promises(link, u))
+			return WAIT;
+	}
 	return qs_fits(link, unit, bytes, now_ns) ? SERVE : WAIT;
 }
 

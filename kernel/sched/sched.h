@@ -233,8 +233,10 @@ struct qs_queue {
 
 /* Units that can expire. */
 struct qs_watch {
-	uint32_t root, first; /* of the tree */
-	uint64_t bytes;	      /* of all of them */
+	uint32_t root, first;		 /* of the tree */
+	uint64_t bytes;			 /* of all of them */
+	uint32_t by_drop[QS_PRIORITIES]; /* how many there are of a drop priority */
+	uint32_t drops;			 /* and a bit where there are any */
 	struct qs_ring ring;
 };
 
@@ -255,10 +257,11 @@ struct qs_booked {
 
 struct qs_link {
 	const struct qs_policy *policy;
-	uint64_t rate;	   /* bytes per second */
-	uint64_t guard_ns; /* asked of a unit beyond its transmission time before it begins */
-	uint64_t lag_ns;   /* what leaves now could have left so much earlier: the host overslept,
-			    * and will make that good */
+	uint64_t rate;		 /* bytes per second */
+	uint64_t product_ns_max; /* a longer time, multiplied by the rate, overflows */
+	uint64_t guard_ns;	 /* asked of a unit beyond its transmission time before it begins */
+	uint64_t lag_ns; /* what leaves now could have left so much earlier: the host overslept,
+			  * and will make that good */
 	struct qs_stream *streams;
 	struct qs_ledger *ledgers; /* by stream */
 	struct qs_unit *units;

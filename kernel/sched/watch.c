@@ -111,6 +111,8 @@ void qs_watch(struct qs_link *link, uint32_t unit)
 		insert(&link->watch, link->units, unit);
 	}
 	link->watch.bytes += u->bytes;
+	link->watch.by_drop[u->drop]++;
+	link->watch.drops |= 1u << u->drop;
 }
 
 void qs_unwatch(struct qs_link *link, uint32_t unit)
@@ -123,6 +125,8 @@ void qs_unwatch(struct qs_link *link, uint32_t unit)
 		delete (&link->watch, link->units, unit);
 	u->flags &= (uint16_t) ~(QS_WATCHED | QS_DISTANT);
 	link->watch.bytes -= u->bytes;
+	if (--link->watch.by_drop[u->drop] == 0)
+		link->watch.drops &= ~(1u << u->drop);
 }
 
 /* Puts the first bucket in order, unless it begins after a unit of the tree,
