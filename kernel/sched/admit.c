@@ -46,7 +46,7 @@ static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, 
  * more than an eighth of the lifetime that the sender gave. */
 static uint64_t guard_ns(const struct qs_link *link, const struct qs_unit *u)
 {
-	uint64_t eighth = (u->due_ns - qs_arrival_ns(link, u)) / 8;
+	uint64_t eighth = (u->due_ns - u->arrival_ns) / 8;
 
 	return link->guard_ns < eighth ? link->guard_ns : eighth;
 }

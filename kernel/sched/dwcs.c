@@ -39,7 +39,7 @@ const struct qs_policy qs_dwcs = {
 	.frames = 1,
 	.lossy = 1,
 	.slides = 1,
-	.key_shift = 16, /* 65 us */
+	.key_span_log = 30, /* a second */
 	.key = key,
 	.equal_periods = 1,
 };

@@ -39,7 +39,7 @@ const struct qs_policy qs_dwcs99 = {
 	.lossy = 1,
 	.slides = 1,
 	.ranks_apart = 1,
-	.key_shift = 36, /* 8192 buckets of W' */
+	.key_span_log = 50, /* all of W' */
 	.key = key,
 	.equal_periods = 1,
 };

@@ -19,7 +19,7 @@ const struct qs_policy qs_edf = {
 	.frames = 1,
 	.lossy = 1,
 	.by_deadline = 1,
-	.key_shift = 16, /* 65 us */
+	.key_span_log = 30, /* a second */
 	.key = key,
 };
 
@@ -27,6 +27,6 @@ const struct qs_policy qs_edf_lossless = {
 	.name = "edf-lossless",
 	.frames = 1,
 	.by_deadline = 1,
-	.key_shift = 16, /* 65 us */
+	.key_span_log = 30, /* a second */
 	.key = key,
 };

@@ -13,6 +13,6 @@ static void key(const struct qs_stream *s, struct qs_key *key)
 
 const struct qs_policy qs_fifo = {
 	.name = "fifo",
-	.key_shift = 6,
+	.key_span_log = 20,
 	.key = key,
 };

@@ -78,7 +78,8 @@ static int has_room(const struct qs_link *link, const struct qs_stream *s,
 	if (best_effort(link, s, a) && link->rest_len >= link->messages_max / 2)
 		return 0;
 	return s->messages < s->messages_max && s->bytes + a->bytes <= s->bytes_max &&
-	       link->messages_len < link->messages_max && link->messages_free != QS_NONE;
+	       link->messages_len < link->messages_max &&
+	       (link->messages_free != QS_NONE || link->messages_used < link->messages_held);
 }
 
 static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_t now_ns,
@@ -131,16 +132,19 @@ static void mend_chain(struct qs_stream *s, const struct qs_arrival *a)
 		s->chain = s->chain == QS_BROKEN ? QS_RECOVERING : QS_SOUND;
 }
 
-static uint32_t new_unit(struct qs_link *link, uint32_t stream, const struct qs_arrival *a)
+static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+			 const struct qs_arrival *a)
 {
 	struct qs_stream *s = &link->streams[stream];
-	uint32_t unit = link->units_free;
+	uint32_t unit = link->units_free == QS_NONE ? link->units_used++ : link->units_free;
 	struct qs_unit *u = &link->units[unit];
 
-	link->units_free = u->next;
+	if (unit == link->units_free)
+		link->units_free = u->next;
 	*u = (struct qs_unit){
 		.due_ns = QS_FOREVER,
 		.seq = link->seq++,
+		.arrival_ns = now_ns,
 		.stream = stream,
 		.prev = s->tail,
 		.next = QS_NONE,
@@ -169,11 +173,13 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 {
 	struct qs_unit *u = &link->units[unit];
 	struct qs_stream *s = &link->streams[u->stream];
-	uint32_t message = link->messages_free;
+	uint32_t message =
+		link->messages_free == QS_NONE ? link->messages_used++ : link->messages_free;
 	struct qs_message *m = &link->messages[message];
 	uint8_t rest = (uint8_t)best_effort(link, s, a);
 
-	link->messages_free = m->next;
+	if (message == link->messages_free)
+		link->messages_free = m->next;
 	link->messages_len++;
 	link->rest_len += rest;
 	*m = (struct qs_message){
@@ -197,6 +203,11 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 	s->messages++;
 	s->bytes += a->bytes;
 
+	if (u->flags & QS_WATCHED && a->deadline_ns >= u->due_ns) {
+		u->bytes += a->bytes;
+		link->watch.bytes += a->bytes;
+		return message;
+	}
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
 	u->bytes += a->bytes;
@@ -238,7 +249,7 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 		qs_missed(link, stream);
 		s->fifo_lost = reason;
 	} else {
-		uint32_t unit = new_unit(link, stream, a);
+		uint32_t unit = new_unit(link, stream, now_ns, a);
 
 		*message = append(link, unit, now_ns, a);
 		link->units[unit].flags |= QS_ENDED;
@@ -326,7 +337,7 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	if (!cont)
 		mend_chain(s, a);
 
-	unit = cont ? s->open : new_unit(link, stream, a);
+	unit = cont ? s->open : new_unit(link, stream, now_ns, a);
 	*message = append(link, unit, now_ns, a);
 	if (starts_frame(a->flags)) {
 		link->units[unit].flags |= QS_MARKED;

@@ -8,9 +8,9 @@
  * of those that are queued: some, and one of every stream. */
 #define HELD_MAX 3072u
 
-/* Buckets of rings: 65 us of deadlines, 64 bytes of best effort's tags. */
-#define TIME_SHIFT 16
-#define BYTES_SHIFT 6
+/* In reach of rings: a second of deadlines, a megabyte of best effort's tags. */
+#define TIME_SPAN_LOG 30
+#define BYTES_SPAN_LOG 20
 
 const struct qs_policy *qs_policy_find(const char *name)
 {
@@ -54,7 +54,7 @@ static void take_queue(struct qs_queue *queue, char **memory, struct qs_place *p
 {
 	queue->heap.entries = take(memory, streams_max, sizeof(*queue->heap.entries));
 	queue->heap.places = places;
-	queue->ring.buckets = take(memory, QS_BUCKETS, sizeof(*queue->ring.buckets));
+	queue->ring.buckets = take(memory, 1, qs_ring_bytes(streams_max));
 }
 
 static char *take_all(struct qs_link *link, char *memory, uint32_t streams_max)
@@ -66,7 +66,8 @@ static char *take_all(struct qs_link *link, char *memory, uint32_t streams_max)
 	link->units = take(&memory, link->messages_max, sizeof(*link->units));
 	link->messages = take(&memory, qs_messages_held(streams_max, link->messages_max),
 			      sizeof(*link->messages));
-	link->watch.ring.buckets = take(&memory, QS_BUCKETS, sizeof(struct qs_bucket));
+	link->watch.places = take(&memory, link->messages_max, sizeof(*link->watch.places));
+	link->watch.ring.buckets = take(&memory, 1, qs_ring_bytes(streams_max));
 	places = take(&memory, streams_max, sizeof(*places));
 	take_queue(&link->managed, &memory, places, streams_max);
 	take_queue(&link->rest, &memory, places, streams_max);
@@ -85,41 +86,37 @@ size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint3
 	return (size_t)take_all(&link, (char *)0, streams_max);
 }
 
-static void init_queue(struct qs_queue *queue, uint8_t shift,
+static void init_queue(struct qs_queue *queue, uint32_t streams_max, uint8_t span_log,
 		       void (*key)(const struct qs_stream *, struct qs_key *))
 {
 	queue->key = key;
-	qs_ring_init(&queue->ring, queue->ring.buckets, queue->heap.places, sizeof(struct qs_place),
-		     shift);
+	qs_ring_init(&queue->ring, queue->ring.buckets, queue->heap.places, streams_max, span_log);
 }
 
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max)
 {
-	uint32_t held = qs_messages_held(streams_max, messages_max);
-
 	*link = (struct qs_link){
 		.policy = policy,
+		.streams_max = streams_max,
 		.messages_max = messages_max,
+		.messages_held = qs_messages_held(streams_max, messages_max),
+		.streams_free = QS_NONE,
+		.units_free = QS_NONE,
+		.messages_free = QS_NONE,
 		.dead = QS_NONE,
 		.watch = {.root = QS_NONE, .first = QS_NONE},
 	};
 	qs_rate(link, rate);
 	take_all(link, memory, streams_max);
-	qs_ring_init(&link->watch.ring, link->watch.ring.buckets, &link->units->place,
-		     sizeof(struct qs_unit), TIME_SHIFT);
-	init_queue(&link->managed, policy->key_shift, policy->key);
-	init_queue(&link->rest, BYTES_SHIFT, qs_tag_key);
+	qs_ring_init(&link->watch.ring, link->watch.ring.buckets, link->watch.places, streams_max,
+		     TIME_SPAN_LOG);
+	init_queue(&link->managed, streams_max, policy->key_span_log, policy->key);
+	init_queue(&link->rest, streams_max, BYTES_SPAN_LOG, qs_tag_key);
 	if (policy->ranks_apart)
-		init_queue(&link->ranks, TIME_SHIFT, qs_rank_key);
+		init_queue(&link->ranks, streams_max, TIME_SPAN_LOG, qs_rank_key);
 	if (policy->own_init)
 		policy->own_init(link);
-	for (uint32_t i = 0; i < streams_max; i++)
-		link->streams[i].head = i + 1 < streams_max ? i + 1 : QS_NONE;
-	for (uint32_t i = 0; i < messages_max; i++)
-		link->units[i].next = i + 1 < messages_max ? i + 1 : QS_NONE;
-	for (uint32_t i = 0; i < held; i++)
-		link->messages[i].next = i + 1 < held ? i + 1 : QS_NONE;
 }
 
 /* The stream's attributes; a window that did not change goes on. */
@@ -162,10 +159,13 @@ int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr)
 	uint32_t stream = link->streams_free;
 	struct qs_stream *s;
 
-	if (stream == QS_NONE)
+	if (stream == QS_NONE && link->streams_used == link->streams_max)
 		return -QS_ENOSPC;
+	if (stream == QS_NONE)
+		stream = link->streams_used++;
 	s = &link->streams[stream];
-	link->streams_free = s->head;
+	if (stream == link->streams_free)
+		link->streams_free = s->head;
 	*s = (struct qs_stream){
 		.head = QS_NONE,
 		.tail = QS_NONE,

@@ -27,8 +27,10 @@ void qs_window_missed(struct qs_stream *s, uint64_t times);
 int qs_window_allows_loss(const struct qs_stream *s);
 
 /* ring.c: what is far from being the first, in buckets */
-void qs_ring_init(struct qs_ring *ring, struct qs_bucket *buckets, void *places, uint32_t stride,
-		  uint8_t shift);
+size_t qs_ring_bytes(uint32_t ids_max);
+/* 2^span_log of keys are in its reach, in memory of zeros. */
+void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, uint32_t ids_max,
+		  uint8_t span_log);
 /* 0 where it belongs into the exact part instead. */
 int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key);
 void qs_ring_remove(struct qs_ring *ring, uint32_t id);
@@ -106,12 +108,6 @@ static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, u
 static inline uint64_t qs_expiry_ns(const struct qs_unit *u)
 {
 	return u->flags & QS_MORTAL ? u->due_ns : QS_FOREVER;
-}
-
-/* When the first message of a unit came. */
-static inline uint64_t qs_arrival_ns(const struct qs_link *link, const struct qs_unit *u)
-{
-	return link->messages[u->first].arrival_ns;
 }
 
 /* Due earlier, or of equal ones come first. */

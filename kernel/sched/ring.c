@@ -17,80 +17,125 @@
  */
 #include "parts.h"
 
-#define SLOT_MASK (QS_BUCKETS - 1u)
 #define WORD_BITS 64u
+#define BUCKETS_LOG_MIN 12
+#define BUCKETS_LOG_MAX 18 /* as many as three levels of bits can say */
 
 /* Bucket numbers stay below this; other keys are not for a ring. */
 #define NUMBER_MAX (1ull << 62)
 
-static struct qs_place *at(const struct qs_ring *ring, uint32_t id)
+/* As many buckets as there may be ids, within reason. */
+static uint8_t buckets_log(uint32_t ids_max)
 {
-	return (struct qs_place *)((char *)ring->places + (size_t)id * ring->stride);
+	uint8_t log = BUCKETS_LOG_MIN;
+
+	while (log < BUCKETS_LOG_MAX && 1ull << log < ids_max)
+		log++;
+	return log;
+}
+
+size_t qs_ring_bytes(uint32_t ids_max)
+{
+	size_t buckets = (size_t)1 << buckets_log(ids_max);
+
+	return buckets * sizeof(struct qs_bucket) + buckets / WORD_BITS * sizeof(uint64_t);
+}
+
+void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, uint32_t ids_max,
+		  uint8_t span_log)
+{
+	uint8_t log = buckets_log(ids_max);
+
+	*ring = (struct qs_ring){
+		.buckets = memory,
+		.bits = (uint64_t *)((struct qs_bucket *)memory + ((size_t)1 << log)),
+		.places = places,
+		.mask = (1u << log) - 1,
+		.shift = span_log > log ? (uint8_t)(span_log - log) : 0,
+		.first = QS_FOREVER,
+	};
 }
 
 static void mark(struct qs_ring *ring, uint32_t slot)
 {
-	ring->bits[slot / WORD_BITS] |= 1ull << slot % WORD_BITS;
-	ring->words[slot / WORD_BITS / WORD_BITS] |= 1ull << slot / WORD_BITS % WORD_BITS;
+	uint32_t word = slot / WORD_BITS;
+
+	ring->bits[word] |= 1ull << slot % WORD_BITS;
+	ring->words[word / WORD_BITS] |= 1ull << word % WORD_BITS;
+	ring->groups |= 1ull << word / WORD_BITS;
 }
 
 static void unmark(struct qs_ring *ring, uint32_t slot)
 {
-	uint32_t word = slot / WORD_BITS;
+	uint32_t word = slot / WORD_BITS, group = word / WORD_BITS;
 
 	ring->bits[word] &= ~(1ull << slot % WORD_BITS);
-	if (!ring->bits[word])
-		ring->words[word / WORD_BITS] &= ~(1ull << word % WORD_BITS);
+	if (ring->bits[word])
+		return;
+	ring->words[group] &= ~(1ull << word % WORD_BITS);
+	if (!ring->words[group])
+		ring->groups &= ~(1ull << group);
+}
+
+static uint32_t lowest(uint64_t bits)
+{
+	return (uint32_t)__builtin_ctzll(bits);
+}
+
+/* The bits after one of a word. */
+static uint64_t after(uint64_t bits, uint32_t bit)
+{
+	return bits & ~1ull << bit;
 }
 
 /* The first slot with a bit, from `slot` on, round the ring. There is one. */
 static uint32_t search(const struct qs_ring *ring, uint32_t slot)
 {
-	uint32_t word = slot / WORD_BITS, group;
+	uint32_t word = slot / WORD_BITS, group = word / WORD_BITS;
 	uint64_t bits = ring->bits[word] & ~0ull << slot % WORD_BITS;
 
 	if (bits)
-		return word * WORD_BITS + (uint32_t)__builtin_ctzll(bits);
-	word = (word + 1) % QS_RING_WORDS;
-	group = word / WORD_BITS;
-	bits = ring->words[group] & ~0ull << word % WORD_BITS;
-	while (!bits) {
-		group = (group + 1) % QS_RING_GROUPS;
+		return word * WORD_BITS + lowest(bits);
+	bits = after(ring->words[group], word % WORD_BITS);
+	if (!bits) {
+		bits = after(ring->groups, group);
+		group = lowest(bits ? bits : ring->groups);
 		bits = ring->words[group];
 	}
-	word = group * WORD_BITS + (uint32_t)__builtin_ctzll(bits);
-	return word * WORD_BITS + (uint32_t)__builtin_ctzll(ring->bits[word]);
+	word = group * WORD_BITS + lowest(bits);
+	return word * WORD_BITS + lowest(ring->bits[word]);
 }
 
 static void find_first(struct qs_ring *ring)
 {
-	uint32_t slot = (uint32_t)ring->base & SLOT_MASK;
+	uint32_t slot = (uint32_t)ring->base & ring->mask;
 
 	ring->first = QS_FOREVER;
 	if (ring->len > 0)
-		ring->first = ring->base + ((search(ring, slot) - slot) & SLOT_MASK);
+		ring->first = ring->base + ((search(ring, slot) - slot) & ring->mask);
 }
 
 int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 {
 	uint64_t number = key >> ring->shift;
-	uint32_t slot = (uint32_t)number & SLOT_MASK;
+	uint32_t slot = (uint32_t)number & ring->mask;
 	struct qs_bucket *bucket = &ring->buckets[slot];
-	struct qs_place *place = at(ring, id);
+	struct qs_place *place = &ring->places[id];
 
 	if (number >= NUMBER_MAX)
 		return 0;
 	if (ring->len == 0) /* begins anew, with some reach to both sides */
-		ring->base = number > QS_BUCKETS / 4 ? number - QS_BUCKETS / 4 : 0;
-	else if (number - ring->base >= QS_BUCKETS || bucket->len >= QS_BUCKET_MAX)
+		ring->base = number > ring->mask / 4 ? number - ring->mask / 4 : 0;
+	else if (number - ring->base > ring->mask || bucket->len >= QS_BUCKET_MAX)
 		return 0;
-	place->a = QS_NONE;
-	place->b = bucket->first;
+	place->a = place->b = QS_NONE;
 	place->c = QS_IN_RING | slot;
-	if (bucket->len++)
-		at(ring, bucket->first)->a = id;
-	else
+	if (bucket->len++) {
+		place->b = bucket->first;
+		ring->places[bucket->first].a = id;
+	} else {
 		mark(ring, slot);
+	}
 	bucket->first = id;
 	ring->len++;
 	if (number < ring->first)
@@ -100,53 +145,38 @@ int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 
 void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 {
-	const struct qs_place *place = at(ring, id);
+	const struct qs_place *place = &ring->places[id];
 	uint32_t slot = place->c & ~QS_IN_RING;
 	struct qs_bucket *bucket = &ring->buckets[slot];
 
 	if (place->a == QS_NONE)
 		bucket->first = place->b;
 	else
-		at(ring, place->a)->b = place->b;
+		ring->places[place->a].b = place->b;
 	if (place->b != QS_NONE)
-		at(ring, place->b)->a = place->a;
+		ring->places[place->b].a = place->a;
 	ring->len--;
 	if (--bucket->len == 0) {
 		unmark(ring, slot);
-		if (((uint32_t)ring->first & SLOT_MASK) == slot)
+		if (((uint32_t)ring->first & ring->mask) == slot)
 			find_first(ring);
 	}
 }
 
 uint32_t qs_ring_take(struct qs_ring *ring)
 {
-	uint32_t slot = (uint32_t)ring->first & SLOT_MASK;
+	uint32_t slot = (uint32_t)ring->first & ring->mask;
 	struct qs_bucket *bucket = &ring->buckets[slot];
-	uint32_t id = bucket->first;
 
 	ring->len -= bucket->len;
-	*bucket = (struct qs_bucket){QS_NONE, 0};
+	bucket->len = 0;
 	unmark(ring, slot);
 	ring->base = ring->first + 1;
 	find_first(ring);
-	return id;
+	return bucket->first;
 }
 
 uint32_t qs_ring_next(const struct qs_ring *ring, uint32_t id)
 {
-	return at(ring, id)->b;
-}
-
-void qs_ring_init(struct qs_ring *ring, struct qs_bucket *buckets, void *places, uint32_t stride,
-		  uint8_t shift)
-{
-	*ring = (struct qs_ring){
-		.buckets = buckets,
-		.places = places,
-		.stride = stride,
-		.shift = shift,
-		.first = QS_FOREVER,
-	};
-	for (uint32_t i = 0; i < QS_BUCKETS; i++)
-		buckets[i].first = QS_NONE;
+	return ring->places[id].b;
 }

@@ -27,7 +27,7 @@ enum verdict { SERVE, LOST, WAIT };
 void qs_settle(struct qs_link *link, uint32_t stream)
 {
 	struct qs_stream *s = &link->streams[stream];
-	uint64_t arrival_ns, earliest_ns;
+	uint64_t earliest_ns;
 	struct qs_unit *u;
 
 	if (s->head == QS_NONE || s->blocked)
@@ -38,9 +38,8 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 	if (!(u->flags & QS_READY)) {
 		u->flags |= QS_READY;
 		s->seq = u->seq;
-		arrival_ns = qs_arrival_ns(link, u);
 		earliest_ns = s->released ? s->release_ns + s->period_ns : 0;
-		s->release_ns = arrival_ns > earliest_ns ? arrival_ns : earliest_ns;
+		s->release_ns = u->arrival_ns > earliest_ns ? u->arrival_ns : earliest_ns;
 		if (u->due_ns != QS_FOREVER)
 			s->rank_ns = u->due_ns > s->release_ns ? u->due_ns : s->release_ns;
 		else

@@ -30,16 +30,17 @@ enum qs_tail {
 };
 
 enum qs_unit_flag {
-	QS_MARKED = 1,	  /* a frame, not a lone message */
-	QS_ENDED = 2,	  /* its last message is queued */
-	QS_BEGUN = 4,	  /* a packet of it has left */
-	QS_LEADS = 8,	  /* leans on the group before */
-	QS_READY = 16,	  /* head of its stream, ranked, in a heap */
-	QS_WATCHED = 32,  /* in the expiry tree */
-	QS_LAST = 64,	  /* fifo: ends a frame of which nothing was refused */
-	QS_MORTAL = 128,  /* expires when it is due */
-	QS_NEWEST = 256,  /* of its worth in its stream */
-	QS_DISTANT = 512, /* watched, and still in the ring */
+	QS_MARKED = 1,	   /* a frame, not a lone message */
+	QS_ENDED = 2,	   /* its last message is queued */
+	QS_BEGUN = 4,	   /* a packet of it has left */
+	QS_LEADS = 8,	   /* leans on the group before */
+	QS_READY = 16,	   /* head of its stream, ranked, in a heap */
+	QS_WATCHED = 32,   /* in the expiry tree */
+	QS_LAST = 64,	   /* fifo: ends a frame of which nothing was refused */
+	QS_MORTAL = 128,   /* expires when it is due */
+	QS_NEWEST = 256,   /* of its worth in its stream */
+	QS_DISTANT = 512,  /* watched, in the ring */
+	QS_COVERED = 1024, /* watched through the unit before it, which is due no later */
 };
 
 /* Where something stands in a queue of ready streams, or among the units that
@@ -65,10 +66,11 @@ struct qs_message {
 };
 
 /* One frame, or one unmarked message: what is admitted and lost as a whole.
- * A cache line, and the places below are another array's. */
+ * A cache line; where it stands among what can expire is kept apart. */
 struct qs_unit {
-	uint64_t due_ns; /* earliest deadline of its messages */
-	uint64_t seq;	 /* order of arrival on the link */
+	uint64_t due_ns;     /* earliest deadline of its messages */
+	uint64_t seq;	     /* order of arrival on the link */
+	uint64_t arrival_ns; /* of the first message */
 	uint32_t stream;
 	uint32_t prev, next;  /* in its stream; next also on the free list */
 	uint32_t first, last; /* messages not yet wholly handed out */
@@ -79,10 +81,10 @@ struct qs_unit {
 		};
 		uint64_t frame_seq; /* without frames: seq of the first unit of its frame */
 	};
-	struct qs_place place; /* among the units that can expire (watch.c) */
 	uint8_t drop;
 	uint8_t level;
 	uint16_t flags; /* enum qs_unit_flag */
+	uint32_t zero;
 };
 
 /* What a stream asked for, and what it needs for every message: an idle stream
@@ -154,13 +156,13 @@ struct qs_key {
 /* A policy: which head unit is served next, and which rules hold. */
 struct qs_policy {
 	const char *name;
-	uint8_t frames;	     /* units are frames; else single messages, first come first served */
-	uint8_t lossy;	     /* drops what cannot arrive in time */
-	uint8_t slides;	     /* a missed rank deadline moves on by the period (DWCS) */
-	uint8_t by_deadline; /* a deadline alone makes a message managed */
-	uint8_t all;	     /* every stream is managed: there is no best effort apart */
-	uint8_t ranks_apart; /* slides, though its order is not that of rank deadlines */
-	uint8_t key_shift;   /* 2^this of the key's first part fall into one bucket (ring.c) */
+	uint8_t frames;	      /* units are frames; else single messages, first come first served */
+	uint8_t lossy;	      /* drops what cannot arrive in time */
+	uint8_t slides;	      /* a missed rank deadline moves on by the period (DWCS) */
+	uint8_t by_deadline;  /* a deadline alone makes a message managed */
+	uint8_t all;	      /* every stream is managed: there is no best effort apart */
+	uint8_t ranks_apart;  /* slides, though its order is not that of rank deadlines */
+	uint8_t key_span_log; /* 2^this of its key's first part are in a ring's reach (ring.c) */
 	/* Writes the order of a ready stream: rank, tag, window and seq are set. */
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
 	/* Optional: a managed head became ready and is about to compete. */
@@ -201,27 +203,26 @@ struct qs_heap {
 	uint32_t len;
 };
 
-#define QS_BUCKETS 16384u
 #define QS_BUCKET_MAX 1024u    /* in one bucket: the most that is put in order at once */
 #define QS_IN_RING 0x80000000u /* place.c: a slot of the ring */
-#define QS_RING_WORDS (QS_BUCKETS / 64)
-#define QS_RING_GROUPS (QS_RING_WORDS / 64)
 
 struct qs_bucket {
 	uint32_t first, len;
 };
 
 /* Buckets of keys, each 2^shift wide, numbered by key >> shift: those from
- * base to base + QS_BUCKETS are in reach. */
+ * base to base + mask are in reach. */
 struct qs_ring {
 	struct qs_bucket *buckets;
-	void *places; /* struct qs_place of every id, `stride` bytes apart */
-	uint32_t stride;
-	uint8_t shift;
+	struct qs_place *places; /* by id */
+	uint32_t mask;
 	uint32_t len;
 	uint64_t base;
 	uint64_t first; /* number of the first that is not empty; QS_FOREVER */
-	uint64_t words[QS_RING_GROUPS], bits[QS_RING_WORDS];
+	/* what is not empty: a bit for each bucket, for each of these words, and
+	 * for each of those */
+	uint64_t *bits, words[64], groups;
+	uint8_t shift;
 };
 
 /* Ready streams in the order of a key. */
@@ -233,6 +234,7 @@ struct qs_queue {
 
 /* Units that can expire. */
 struct qs_watch {
+	struct qs_place *places;	 /* by unit */
 	uint32_t root, first;		 /* of the tree */
 	uint64_t bytes;			 /* of all of them */
 	uint32_t by_drop[QS_PRIORITIES]; /* how many there are of a drop priority */
@@ -267,7 +269,10 @@ struct qs_link {
 	struct qs_unit *units;
 	struct qs_message *messages;
 	uint32_t messages_max;
+	/* free lists; behind them what was never used, its memory untouched */
 	uint32_t streams_free, units_free, messages_free;
+	uint32_t streams_used, units_used, messages_used;
+	uint32_t streams_max, messages_held;
 	uint32_t messages_len, rest_len; /* queued: all, and best effort's */
 	uint32_t dead, dead_last;
 	uint64_t seq;

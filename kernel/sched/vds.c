@@ -54,6 +54,6 @@ const struct qs_policy qs_vds = {
 	.lossy = 1,
 	.slides = 1,
 	.ranks_apart = 1,
-	.key_shift = 16, /* 65 us */
+	.key_span_log = 30, /* a second */
 	.key = key,
 };

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
  * The units that can still expire, ordered by (expiry, order of arrival). Most
- * are served long before: they wait in a ring of buckets (ring.c), and only
- * those whose bucket is asked for are put in order. These are in a treap,
- * whose heap order comes from a hash of the unit's index, so that no sequence
- * of deadlines that a sender chooses makes it deep. It is a tree and not a
- * heap because admission walks it in order (qs_endangers()).
+ * are served long before, so little is done for them. A unit that is due no
+ * earlier than the one before it in its stream is covered by that one: it
+ * enters when its turn has come, so that what is kept here grows with the
+ * streams and not with their queues. The others wait in a ring of buckets
+ * (ring.c), and only those whose bucket is asked for are put in order: in a
+ * treap, whose heap order comes from a hash of the unit's index, so that no
+ * sequence of deadlines that a sender chooses makes it deep. It is a tree and
+ * not a heap because admission walks it in order (qs_endangers()).
  *
  * Seidel, Aragon: "Randomized Search Trees", Algorithmica 16, 1996.
  */
 #include "parts.h"
 
 /* A node's place, in the tree's words. */
-#define LEFT(unit) units[unit].place.a
-#define RIGHT(unit) units[unit].place.b
-#define UP(unit) units[unit].place.c
+#define LEFT(unit) watch->places[unit].a
+#define RIGHT(unit) watch->places[unit].b
+#define UP(unit) watch->places[unit].c
 
 static uint32_t weight(uint32_t unit)
 {
@@ -25,8 +28,7 @@ static uint32_t weight(uint32_t unit)
 	return unit ^ unit >> 16;
 }
 
-static void replace(struct qs_watch *watch, struct qs_unit *units, uint32_t parent, uint32_t old,
-		    uint32_t new)
+static void replace(struct qs_watch *watch, uint32_t parent, uint32_t old, uint32_t new)
 {
 	if (parent == QS_NONE)
 		watch->root = new;
@@ -39,11 +41,11 @@ static void replace(struct qs_watch *watch, struct qs_unit *units, uint32_t pare
 }
 
 /* Lifts a node over its parent. */
-static void rotate(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
+static void rotate(struct qs_watch *watch, uint32_t unit)
 {
 	uint32_t parent = UP(unit), middle;
 
-	replace(watch, units, UP(parent), parent, unit);
+	replace(watch, UP(parent), parent, unit);
 	if (LEFT(parent) == unit) {
 		middle = RIGHT(unit);
 		RIGHT(unit) = parent;
@@ -58,7 +60,7 @@ static void rotate(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
 	UP(parent) = unit;
 }
 
-static void insert(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
+static void insert(struct qs_watch *watch, const struct qs_unit *units, uint32_t unit)
 {
 	uint32_t parent = QS_NONE, *slot = &watch->root;
 
@@ -70,13 +72,13 @@ static void insert(struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
 	LEFT(unit) = RIGHT(unit) = QS_NONE;
 	UP(unit) = parent;
 	while (UP(unit) != QS_NONE && weight(UP(unit)) > weight(unit))
-		rotate(watch, units, unit);
+		rotate(watch, unit);
 	if (watch->first == QS_NONE || qs_due_before(&units[unit], &units[watch->first]))
 		watch->first = unit;
 }
 
 /* The next in the tree. */
-static uint32_t successor(const struct qs_unit *units, uint32_t unit)
+static uint32_t successor(const struct qs_watch *watch, uint32_t unit)
 {
 	if (RIGHT(unit) != QS_NONE) {
 		unit = RIGHT(unit);
@@ -89,30 +91,46 @@ static uint32_t successor(const struct qs_unit *units, uint32_t unit)
 	return UP(unit);
 }
 
-static void delete (struct qs_watch *watch, struct qs_unit *units, uint32_t unit)
+static void erase(struct qs_watch *watch, uint32_t unit)
 {
 	if (watch->first == unit)
-		watch->first = successor(units, unit);
+		watch->first = successor(watch, unit);
 	while (LEFT(unit) != QS_NONE && RIGHT(unit) != QS_NONE)
-		rotate(watch, units,
-		       weight(LEFT(unit)) < weight(RIGHT(unit)) ? LEFT(unit) : RIGHT(unit));
-	replace(watch, units, UP(unit), unit, LEFT(unit) != QS_NONE ? LEFT(unit) : RIGHT(unit));
+		rotate(watch, weight(LEFT(unit)) < weight(RIGHT(unit)) ? LEFT(unit) : RIGHT(unit));
+	replace(watch, UP(unit), unit, LEFT(unit) != QS_NONE ? LEFT(unit) : RIGHT(unit));
+}
+
+static void enter(struct qs_link *link, uint32_t unit)
+{
+	struct qs_unit *u = &link->units[unit];
+
+	u->flags &= (uint16_t) ~(QS_DISTANT | QS_COVERED);
+	if (qs_ring_add(&link->watch.ring, unit, u->due_ns))
+		u->flags |= QS_DISTANT;
+	else
+		insert(&link->watch, link->units, unit);
+}
+
+/* A unit that nothing covers any more must be watched itself. */
+static void uncover(struct qs_link *link, uint32_t unit)
+{
+	if (unit != QS_NONE && link->units[unit].flags & QS_COVERED)
+		enter(link, unit);
 }
 
 void qs_watch(struct qs_link *link, uint32_t unit)
 {
 	struct qs_unit *u = &link->units[unit];
+	const struct qs_unit *prev = u->prev == QS_NONE ? NULL : &link->units[u->prev];
 
 	u->flags |= QS_WATCHED;
-	if (qs_ring_add(&link->watch.ring, unit, u->due_ns)) {
-		u->flags |= QS_DISTANT;
-	} else {
-		u->flags &= (uint16_t)~QS_DISTANT;
-		insert(&link->watch, link->units, unit);
-	}
 	link->watch.bytes += u->bytes;
 	link->watch.by_drop[u->drop]++;
 	link->watch.drops |= 1u << u->drop;
+	if (prev && prev->flags & QS_WATCHED && prev->due_ns <= u->due_ns)
+		u->flags |= QS_COVERED;
+	else
+		enter(link, unit);
 }
 
 void qs_unwatch(struct qs_link *link, uint32_t unit)
@@ -121,9 +139,10 @@ void qs_unwatch(struct qs_link *link, uint32_t unit)
 
 	if (u->flags & QS_DISTANT)
 		qs_ring_remove(&link->watch.ring, unit);
-	else
-		delete (&link->watch, link->units, unit);
-	u->flags &= (uint16_t) ~(QS_WATCHED | QS_DISTANT);
+	else if (!(u->flags & QS_COVERED))
+		erase(&link->watch, unit);
+	u->flags &= (uint16_t) ~(QS_WATCHED | QS_DISTANT | QS_COVERED);
+	uncover(link, u->next);
 	link->watch.bytes -= u->bytes;
 	if (--link->watch.by_drop[u->drop] == 0)
 		link->watch.drops &= ~(1u << u->drop);
@@ -174,8 +193,9 @@ uint32_t qs_watch_next(struct qs_link *link, uint32_t unit)
 {
 	uint32_t next;
 
+	uncover(link, link->units[unit].next);
 	do
-		next = successor(link->units, unit);
+		next = successor(&link->watch, unit);
 	while (bring_up(link, next));
 	return next;
 }
