@@ -50,24 +50,24 @@ static void take_out(struct qs_queue *queue, uint32_t stream)
  * served soon: they are fetched together, not one after the other. */
 static void bring_up(struct qs_queue *queue, const struct qs_link *link)
 {
-	uint32_t first = qs_ring_take(&queue->ring), stream;
+	const uint32_t *ids = queue->ring.taken;
+	uint32_t len = qs_ring_take(&queue->ring);
 	struct qs_heap_entry entry = {0};
 
-	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream)) {
-		__builtin_prefetch(&link->streams[stream]);
-		__builtin_prefetch(&link->streams[stream].bytes);
+	for (uint32_t i = 0; i < len; i++) {
+		__builtin_prefetch(&link->streams[ids[i]]);
+		__builtin_prefetch(&link->streams[ids[i]].bytes);
+		__builtin_prefetch(&queue->heap.places[ids[i]]);
 	}
-	for (stream = first; stream != QS_NONE; stream = qs_ring_next(&queue->ring, stream))
-		__builtin_prefetch(&link->units[link->streams[stream].head]);
-	for (stream = first; stream != QS_NONE;) {
-		uint32_t next = qs_ring_next(&queue->ring, stream);
-		const struct qs_stream *s = &link->streams[stream];
+	for (uint32_t i = 0; i < len; i++)
+		__builtin_prefetch(&link->units[link->streams[ids[i]].head]);
+	for (uint32_t i = 0; i < len; i++) {
+		const struct qs_stream *s = &link->streams[ids[i]];
 
 		__builtin_prefetch(&link->messages[link->units[s->head].first]);
-		entry.stream = stream;
+		entry.stream = ids[i];
 		queue->key(s, &entry.key);
 		qs_heap_push(&queue->heap, &entry);
-		stream = next;
 	}
 }
 

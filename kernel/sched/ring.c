@@ -3,7 +3,9 @@
  * A ring of buckets, for what is far from being the first: a bucket holds, in
  * no order, what lies within the same 2^shift of a key, and a bit per bucket
  * says whether it holds anything, so that adding, removing and finding the
- * first bucket are a few steps however much there is. Order is made only when
+ * first bucket are a few steps however much there is. What a bucket holds is
+ * in chunks of a cache line: who takes it all can fetch what it leads to at
+ * once, not one after the other as from a list. Order is made only when
  * a bucket comes up: then all of it moves to an exact part, the heap of a
  * queue of ready streams (ready.c) or the tree of what can expire (watch.c).
  *
@@ -34,21 +36,29 @@ static uint8_t buckets_log(uint32_t ids_max)
 	return log;
 }
 
+/* A chunk is taken for the first id of a bucket, and for every so many more. */
 size_t qs_ring_bytes(uint32_t ids_max)
 {
 	size_t buckets = (size_t)1 << buckets_log(ids_max);
 
-	return buckets * sizeof(struct qs_bucket) + buckets / WORD_BITS * sizeof(uint64_t);
+	return ids_max * sizeof(struct qs_chunk) + buckets * sizeof(struct qs_bucket) +
+	       buckets / WORD_BITS * sizeof(uint64_t) + QS_BUCKET_MAX * sizeof(uint32_t);
 }
 
 void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, uint32_t ids_max,
 		  uint8_t span_log)
 {
 	uint8_t log = buckets_log(ids_max);
+	struct qs_chunk *chunks = memory;
+	struct qs_bucket *buckets = (struct qs_bucket *)(chunks + ids_max);
+	uint64_t *bits = (uint64_t *)(buckets + ((size_t)1 << log));
 
 	*ring = (struct qs_ring){
-		.buckets = memory,
-		.bits = (uint64_t *)((struct qs_bucket *)memory + ((size_t)1 << log)),
+		.chunks = chunks,
+		.chunks_free = QS_NONE,
+		.buckets = buckets,
+		.bits = bits,
+		.taken = (uint32_t *)(bits + ((size_t)1 << log) / WORD_BITS),
 		.places = places,
 		.mask = (1u << log) - 1,
 		.shift = span_log > log ? (uint8_t)(span_log - log) : 0,
@@ -115,12 +125,35 @@ static void find_first(struct qs_ring *ring)
 		ring->first = ring->base + ((search(ring, slot) - slot) & ring->mask);
 }
 
+/* Where the last id of a bucket is in its first chunk. */
+static uint32_t last_index(const struct qs_bucket *bucket)
+{
+	return (bucket->len - 1) % QS_CHUNK_IDS;
+}
+
+static uint32_t new_chunk(struct qs_ring *ring, uint32_t next)
+{
+	uint32_t chunk = ring->chunks_free;
+
+	if (chunk == QS_NONE)
+		chunk = ring->chunks_used++;
+	else
+		ring->chunks_free = ring->chunks[chunk].next;
+	ring->chunks[chunk].next = next;
+	return chunk;
+}
+
+static void free_chunk(struct qs_ring *ring, uint32_t chunk)
+{
+	ring->chunks[chunk].next = ring->chunks_free;
+	ring->chunks_free = chunk;
+}
+
 int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 {
 	uint64_t number = key >> ring->shift;
-	uint32_t slot = (uint32_t)number & ring->mask;
+	uint32_t slot = (uint32_t)number & ring->mask, index;
 	struct qs_bucket *bucket = &ring->buckets[slot];
-	struct qs_place *place = &ring->places[id];
 
 	if (number >= NUMBER_MAX)
 		return 0;
@@ -128,33 +161,39 @@ int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 		ring->base = number > ring->mask / 4 ? number - ring->mask / 4 : 0;
 	else if (number - ring->base > ring->mask || bucket->len >= QS_BUCKET_MAX)
 		return 0;
-	place->a = place->b = QS_NONE;
-	place->c = QS_IN_RING | slot;
-	if (bucket->len++) {
-		place->b = bucket->first;
-		ring->places[bucket->first].a = id;
-	} else {
+	if (bucket->len++ == 0) {
 		mark(ring, slot);
+		bucket->chunk = new_chunk(ring, QS_NONE);
+		if (number < ring->first)
+			ring->first = number;
+	} else if (last_index(bucket) == 0) {
+		bucket->chunk = new_chunk(ring, bucket->chunk);
 	}
-	bucket->first = id;
+	index = last_index(bucket);
+	ring->chunks[bucket->chunk].ids[index] = id;
+	ring->places[id] = (struct qs_place){bucket->chunk, index, QS_IN_RING | slot};
 	ring->len++;
-	if (number < ring->first)
-		ring->first = number;
 	return 1;
 }
 
+/* The last of the bucket takes its place. */
 void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 {
-	const struct qs_place *place = &ring->places[id];
-	uint32_t slot = place->c & ~QS_IN_RING;
+	const struct qs_place place = ring->places[id];
+	uint32_t slot = place.c & ~QS_IN_RING;
 	struct qs_bucket *bucket = &ring->buckets[slot];
+	struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
+	uint32_t index = last_index(bucket), last = chunk->ids[index];
 
-	if (place->a == QS_NONE)
-		bucket->first = place->b;
-	else
-		ring->places[place->a].b = place->b;
-	if (place->b != QS_NONE)
-		ring->places[place->b].a = place->a;
+	ring->chunks[place.a].ids[place.b] = last;
+	ring->places[last].a = place.a;
+	ring->places[last].b = place.b;
+	if (index == 0) {
+		uint32_t next = chunk->next;
+
+		free_chunk(ring, bucket->chunk);
+		bucket->chunk = next;
+	}
 	ring->len--;
 	if (--bucket->len == 0) {
 		unmark(ring, slot);
@@ -165,18 +204,21 @@ void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 
 uint32_t qs_ring_take(struct qs_ring *ring)
 {
-	uint32_t slot = (uint32_t)ring->first & ring->mask;
+	uint32_t slot = (uint32_t)ring->first & ring->mask, len = 0;
 	struct qs_bucket *bucket = &ring->buckets[slot];
 
-	ring->len -= bucket->len;
-	bucket->len = 0;
+	while (bucket->len > 0) {
+		struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
+		uint32_t next = chunk->next;
+
+		for (uint32_t i = last_index(bucket) + 1; i-- > 0; bucket->len--)
+			ring->taken[len++] = chunk->ids[i];
+		free_chunk(ring, bucket->chunk);
+		bucket->chunk = next;
+	}
+	ring->len -= len;
 	unmark(ring, slot);
 	ring->base = ring->first + 1;
 	find_first(ring);
-	return bucket->first;
-}
-
-uint32_t qs_ring_next(const struct qs_ring *ring, uint32_t id)
-{
-	return ring->places[id].b;
+	return len;
 }

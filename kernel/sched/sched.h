@@ -44,11 +44,13 @@ enum qs_unit_flag {
 };
 
 /* Where something stands in a queue of ready streams, or among the units that
- * can expire: linked in a bucket of its ring, or in the exact part (a place in
- * the heap, or a node of the tree). */
+ * can expire: in a ring (chunk, index, QS_IN_RING | bucket), or in the exact
+ * part (-, -, place in the heap; or the left, right and upper node of a tree). */
 struct qs_place {
 	uint32_t a, b, c;
 };
+
+#define QS_BYTES_BITS 18
 
 /* One message. The host keeps the payload under the same index. */
 struct qs_message {
@@ -56,14 +58,18 @@ struct qs_message {
 	uint64_t arrival_ns;
 	uint32_t next; /* in its unit, on the free list or among the dead */
 	uint32_t stream;
-	uint32_t bytes;	  /* cost on the link, all segments */
-	uint32_t segment; /* cost of one segment, 0 = one packet */
-	uint32_t left;	  /* cost not yet handed out */
-	uint8_t reason;	  /* of a dead one */
-	uint8_t drop;
-	uint8_t level;
-	uint8_t rest; /* counts as best effort */
+	uint64_t bytes : QS_BYTES_BITS;	  /* cost on the link, all segments */
+	uint64_t segment : QS_BYTES_BITS; /* cost of one segment, 0 = one packet */
+	uint64_t left : QS_BYTES_BITS;	  /* cost not yet handed out */
+	uint64_t drop : 3;
+	uint64_t level : 2;
+	uint64_t reason : 4; /* of a dead one */
+	uint64_t rest : 1;   /* counts as best effort */
 };
+
+_Static_assert(sizeof(struct qs_message) == 32, "half a cache line");
+_Static_assert(QSOCKET_PACKET_BYTES_MAX < 1 << QS_BYTES_BITS, "the cost of a message");
+_Static_assert(QSOCKET_REASONS <= 16, "a reason");
 
 /* One frame, or one unmarked message: what is admitted and lost as a whole.
  * A cache line; where it stands among what can expire is kept apart. */
@@ -206,15 +212,26 @@ struct qs_heap {
 #define QS_BUCKET_MAX 1024u    /* in one bucket: the most that is put in order at once */
 #define QS_IN_RING 0x80000000u /* place.c: a slot of the ring */
 
+#define QS_CHUNK_IDS 14u
+
+struct qs_chunk {
+	uint32_t next; /* of the same bucket, all full; or on the free list */
+	uint32_t zero;
+	uint32_t ids[QS_CHUNK_IDS];
+};
+
 struct qs_bucket {
-	uint32_t first, len;
+	uint32_t chunk, len;
 };
 
 /* Buckets of keys, each 2^shift wide, numbered by key >> shift: those from
  * base to base + mask are in reach. */
 struct qs_ring {
+	struct qs_chunk *chunks;
+	uint32_t chunks_free, chunks_used; /* free list, and how many were ever used */
 	struct qs_bucket *buckets;
 	struct qs_place *places; /* by id */
+	uint32_t *taken;	 /* QS_BUCKET_MAX ids */
 	uint32_t mask;
 	uint32_t len;
 	uint64_t base;

@@ -153,18 +153,18 @@ void qs_unwatch(struct qs_link *link, uint32_t unit)
 static int bring_up(struct qs_link *link, uint32_t unit)
 {
 	struct qs_ring *ring = &link->watch.ring;
-	uint32_t distant;
+	const uint32_t *ids = ring->taken;
+	uint32_t len;
 
 	if (ring->len == 0 ||
 	    (unit != QS_NONE && link->units[unit].due_ns < ring->first << ring->shift))
 		return 0;
-	distant = qs_ring_take(ring);
-	while (distant != QS_NONE) {
-		uint32_t next = qs_ring_next(ring, distant);
-
-		link->units[distant].flags &= (uint16_t)~QS_DISTANT;
-		insert(&link->watch, link->units, distant);
-		distant = next;
+	len = qs_ring_take(ring);
+	for (uint32_t i = 0; i < len; i++)
+		__builtin_prefetch(&link->units[ids[i]]);
+	for (uint32_t i = 0; i < len; i++) {
+		link->units[ids[i]].flags &= (uint16_t)~QS_DISTANT;
+		insert(&link->watch, link->units, ids[i]);
 	}
 	return 1;
 }
