@@ -65,6 +65,7 @@ static void bring_up(struct qs_queue *queue, const struct qs_link *link)
 		const struct qs_stream *s = &link->streams[ids[i]];
 
 		__builtin_prefetch(&link->messages[link->units[s->head].first]);
+		__builtin_prefetch(&link->watch.places[s->head]);
 		entry.stream = ids[i];
 		queue->key(s, &entry.key);
 		qs_heap_push(&queue->heap, &entry);
