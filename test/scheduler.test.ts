@@ -8,9 +8,9 @@ import { VirtualLink } from "../ffi/simulate.ts";
 import { check, droppable, parameters, scenario, SCHEDULERS, wellFormed } from "./arbitrary.ts";
 import { ModelLink } from "./model.ts";
 import { play, sameEvents, sameInfo } from "./model/play.ts";
-import type { LinkMaker, Played, PlayedInfo, Scenario } from "./model/play.ts";
-import { batches, slotSets } from "./model/sets.ts";
-import type { BatchFrame, SlotSet } from "./model/sets.ts";
+import type { LinkMaker, PlayedInfo, Scenario } from "./model/play.ts";
+import { batches } from "./model/sets.ts";
+import type { BatchFrame } from "./model/sets.ts";
 import type { Event, Options, Scheduler } from "./model/state.ts";
 
 const Link = VirtualLink as LinkMaker;
@@ -191,46 +191,6 @@ describe("never", () => {
       (us += packets * bytes) <= Math.round(due * 1000)
     );
   }
-});
-
-describe("windows", () => {
-  // R. West and C. Poellabauer, "Analysis of a Window-Constrained Scheduler for Real-Time and
-  // Best-Effort Packet Streams", RTSS 2000: with one period for all, and one slot for each
-  // message, sum((1 - x/y) C/T) <= 1 is enough.
-  const PERIODS = 60;
-  const playSet = (scheduler: Scheduler, { slots, streams }: SlotSet): Played =>
-    play(Link, {
-      scheduler,
-      rate: 1_000_000,
-      streams: streams.map((window) => ({ ipg: slots, ...window })),
-      messages: Array.from({ length: PERIODS }, (_, k) =>
-        streams.map((_, stream) => ({
-          stream,
-          bytes: 1000,
-          at: k * slots,
-          deadline: slots,
-        }))).flat(),
-    });
-
-  test("dwcs violates none in a feasible set of equal periods; edf does", LONG, () => {
-    let sets = 0;
-    let violatedByEdf = 0;
-    check(slotSets, (set) => {
-      const { events, streams } = playSet("dwcs", set);
-      assert.deepEqual(streams.map((info) => info.violations), streams.map(() => 0));
-      set.streams.forEach(({ oln, old }, stream) => {
-        const fates = events.filter((event) => event.stream === stream)
-          .sort((a, b) => a.message - b.message);
-        for (let from = 0; from + old <= fates.length; from += old) {
-          const lost = fates.slice(from, from + old).filter((event) => !isSent(event)).length;
-          assert.ok(lost <= oln, `stream ${stream} lost ${lost} of ${old} from ${from} on`);
-        }
-      });
-      sets += 1;
-      if (playSet("edf", set).streams.some((info) => info.violations > 0)) violatedByEdf += 1;
-    }, 0.5);
-    assert.ok(violatedByEdf > 0.5 * sets, `edf violated only ${violatedByEdf} of ${sets} sets`);
-  });
 });
 
 describe("best effort", () => {
