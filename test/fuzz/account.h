@@ -110,7 +110,9 @@ static inline struct object *add_object(uint32_t handle, uint8_t kind)
 	struct object *o = &objects[objects_len++];
 
 	MUST(objects_len < OBJECTS_MAX, "too many handles");
-	MUST(handle && !object_of(handle), "handle %u is given out twice", handle);
+	MUST(handle, "no handle");
+	for (uint32_t at = buckets[handle % BUCKETS]; at; at = objects[at - 1].next)
+		MUST(objects[at - 1].handle != handle, "handle %u is given out twice", handle);
 	*o = (struct object){.handle = handle, .kind = kind, .open = 1, .undisturbed = 1};
 	o->next = buckets[handle % BUCKETS];
 	buckets[handle % BUCKETS] = objects_len;

@@ -60,8 +60,9 @@ if (options.replay) process.exit(await replay(resolve(options.replay)));
 const counts = { passed: 0, failed: 0 };
 const work = options.merge ? merge : options.coverage ? measure : fuzz;
 for (const target of options.targets) {
+  const passed = await work(target);
   if (interrupted) break;
-  counts[await work(target) ? "passed" : "failed"]++;
+  counts[passed ? "passed" : "failed"]++;
 }
 if (interrupted) console.log("interrupted");
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
