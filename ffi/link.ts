@@ -34,6 +34,22 @@ const changeArgs = new Args(qchangeArgs);
  * using socket = link.open({ to: { hostname: "127.0.0.1", port: 5004 } });
  * socket.send(new TextEncoder().encode("hello"));
  * ```
+ *
+ * @example Classes, each with what it is guaranteed
+ * ```ts
+ * import { Link } from "qsockets";
+ *
+ * using link = new Link({
+ *   scheduler: "cbq",
+ *   rate: "10mbit",
+ *   classes: {
+ *     video: { rate: "5mbit", ceil: "8mbit", priority: 0, borrow: true },
+ *     bulk: { rate: "1mbit", borrow: true },
+ *   },
+ * });
+ * using camera = link.open({ class: "video", weight: 3 });
+ * console.log(camera.info().class); // "video"
+ * ```
  */
 export class Link implements Disposable {
   /** The policy that decides what goes next. */

@@ -39,6 +39,22 @@ describe("cbq by hand", () => {
     { classes: { a: slow } },
   );
   example(
+    "a frame sent ahead of its class's turn is paid for to all who waited",
+    "cbq",
+    [{ class: "a" }, { class: "b" }],
+    [...frame(0, 4, 0, { deadline: 4 }), ...times(1), ...times(6, 1)],
+    // a's share is four packets ahead; when b has caught up, a's number is the lower
+    [
+      ...[0, 1, 2, 3].map((m) => `${m + 1} s0m${m} sent`),
+      ...[0, 1, 2, 3].map((m) => `${m + 5} s1m${m} sent`),
+      "9 s0m4 sent",
+      "10 s1m4 sent",
+      "11 s1m5 sent",
+    ],
+    () => {},
+    { classes: { a: { borrow: true }, b: { borrow: true } } },
+  );
+  example(
     "a frame without one goes packet by packet, as the class may",
     "cbq",
     [{ class: "a" }, { class: "b" }],

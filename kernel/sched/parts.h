@@ -132,12 +132,14 @@ struct qs_fair {
 	uint64_t finish;  /* the highest finish tag served */
 	uint64_t free_ns; /* when all that was served has left */
 	uint32_t root;	  /* of those that wait, by start tag */
+	uint32_t first;	  /* of them, or QS_NONE: not looked for yet */
+	uint32_t served;  /* the last, if it has not been put where it belongs now */
 };
 
 void qs_fair_init(struct qs_fair *fair);
 void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream);
 void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream);
-uint32_t qs_fair_first(const struct qs_link *link, const struct qs_fair *fair);
+uint32_t qs_fair_first(struct qs_link *link, struct qs_fair *fair);
 /* So many bytes of a stream that waits leave; its next packet waits instead. */
 void qs_fair_charge(struct qs_link *link, struct qs_fair *fair, uint32_t stream, uint32_t bytes,
 		    uint64_t now_ns);

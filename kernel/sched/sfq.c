@@ -19,7 +19,7 @@
  * leaves is carried to the stream's next packet, so nothing adds up. They wrap
  * after 2^44 bytes at weight 1 and are compared by their difference; a finish
  * tag that lies further ahead of v than a frame can take it is one of the
- * past, and counts as v.
+ * past, and counts as v, as 0 does: of a stream that was never served.
  *
  * The streams that wait are in a treap by (S, order of arrival): a stream's
  * two links are all it takes, and tags that wrap need no array to be moved.
@@ -57,6 +57,8 @@ static void insert(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 
 	while (*slot != QS_NONE && height(*slot) >= height(stream))
 		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+	if (fair->first != QS_NONE && before(s, &streams[fair->first]))
+		fair->first = stream;
 	rest = *slot;
 	*slot = stream;
 	while (rest != QS_NONE) {
@@ -78,6 +80,10 @@ void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	struct qs_stream *streams = link->streams, *s = &streams[stream];
 	uint32_t *slot = &fair->root, lower = s->before, higher = s->after;
 
+	if (fair->first == stream)
+		fair->first = QS_NONE;
+	if (fair->served == stream)
+		fair->served = QS_NONE;
 	while (*slot != stream)
 		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
 	while (lower != QS_NONE && higher != QS_NONE) {
@@ -94,13 +100,22 @@ void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	*slot = lower != QS_NONE ? lower : higher;
 }
 
-uint32_t qs_fair_first(const struct qs_link *link, const struct qs_fair *fair)
+uint32_t qs_fair_first(struct qs_link *link, struct qs_fair *fair)
 {
-	uint32_t first = fair->root;
+	uint32_t served = fair->served, first;
 
-	while (first != QS_NONE && link->streams[first].before != QS_NONE)
-		first = link->streams[first].before;
-	return first;
+	if (served != QS_NONE) {
+		qs_fair_remove(link, fair, served);
+		link->streams[served].tag = link->streams[served].finish;
+		insert(link, fair, served);
+	}
+	if (fair->first == QS_NONE) {
+		first = fair->root;
+		while (first != QS_NONE && link->streams[first].before != QS_NONE)
+			first = link->streams[first].before;
+		fair->first = first;
+	}
+	return fair->first;
 }
 
 uint64_t qs_whole_ns(const struct qs_link *link, uint32_t stream)
@@ -110,7 +125,7 @@ uint64_t qs_whole_ns(const struct qs_link *link, uint32_t stream)
 
 void qs_fair_init(struct qs_fair *fair)
 {
-	*fair = (struct qs_fair){.root = QS_NONE};
+	*fair = (struct qs_fair){.root = QS_NONE, .first = QS_NONE, .served = QS_NONE};
 }
 
 void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
@@ -120,7 +135,7 @@ void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	/* all was served, and had left, when this came */
 	if (fair->root == QS_NONE && qs_whole_ns(link, stream) > fair->free_ns)
 		fair->vtime = fair->finish;
-	s->tag = s->finish - fair->vtime <= LEAD_MAX ? s->finish : fair->vtime;
+	s->tag = s->finish && s->finish - fair->vtime <= LEAD_MAX ? s->finish : fair->vtime;
 	insert(link, fair, stream);
 }
 
@@ -132,11 +147,9 @@ void qs_fair_charge(struct qs_link *link, struct qs_fair *fair, uint32_t stream,
 
 	fair->vtime = link->streams[qs_fair_first(link, fair)].tag;
 	fair->free_ns = qs_done_ns(link, now_ns, bytes);
-	qs_fair_remove(link, fair, stream);
+	fair->served = stream; /* its place is changed only if it stays: see qs_fair_first() */
 	s->finish = s->tag + cost / s->weight;
 	s->carry = (uint32_t)(cost % s->weight);
-	s->tag = s->finish;
-	insert(link, fair, stream);
 	if ((int64_t)(s->finish - fair->finish) > 0)
 		fair->finish = s->finish;
 }

@@ -79,9 +79,10 @@ static const char *tags_that_wrap(void)
 	open_link("sfq");
 	fair = link_.own;
 	fair->vtime = fair->finish =
-		0ull - ((uint64_t)150 * 1000 << 20); /* 150 packets at weight 1 */
+		12345 + 0ull - ((uint64_t)150 * 1000 << 20); /* 150 packets at weight 1 */
 	one = add(1, 0);
 	two = add(2, 0);
+	link_.streams[one].finish = fair->vtime; /* it was served; the other is new */
 	HOLDS(offer(one, 1000, 1000) && offer(two, 1000, 1000));
 	for (uint32_t i = 0; i < 10; i++) {
 		HOLDS(send_packets(90, sent));
