@@ -304,6 +304,17 @@ describe("cbq", () => {
     );
   });
 
+  test("gives a class that comes back no more of what is left than it would have had", () => {
+    const equal = { rate: RATE / 10, borrow: true };
+    using link = open({ away: equal, here: equal });
+    const [away, here] = ["away", "here"].map((name, seed) => new Greedy({ link, name, seed }));
+    runGreedy(link, [here], 2000);
+    const [back, still] = bytesOf(runGreedy(link, [away, here], 2300), [away, here]);
+    const half = RATE * 0.3 / 2;
+    assert.ok(Math.abs(back - half) <= burst(equal.rate) + 2 * PACKET_BYTES_MAX, `${back}`);
+    assert.ok(Math.abs(still - half) <= burst(equal.rate) + 2 * PACKET_BYTES_MAX, `${still}`);
+  });
+
   test("keeps what is guaranteed to a group within the group, in two levels", () => {
     const classes: Classes = {
       left: { rate: RATE / 2 },
