@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { ModelLink } from "./model.ts";
 import { example, frame, message, told } from "./model/example.ts";
 import { noCounters } from "./model/state.ts";
-import type { Stream } from "./model/state.ts";
+import type { Attributes, Stream } from "./model/state.ts";
 import { missed, served } from "./model/window.ts";
 
 const secondFirst = ["1 s1m0 sent", "2 s0m0 sent"];
@@ -82,6 +82,82 @@ describe("dwcs precedence", () => {
     windows([2, 4], [1, 4]),
     both([20, 10]),
     firstFirst,
+  );
+});
+
+describe("dwcs99 precedence", () => {
+  type Window = [number, number] | null;
+  const both = (windows: [Window, Window], deadlines: [number, number]) =>
+    [
+      windows.map((w) => w === null ? { ipg: 10 } : { ipg: 10, oln: w[0], old: w[1] }),
+      deadlines.map((deadline, stream) => message(stream, { deadline })),
+    ] as const;
+  const first = (name: string, windows: [Window, Window], deadlines: [number, number]) => {
+    example(name, "dwcs99", ...both(windows, deadlines), secondFirst);
+  };
+
+  first("1: the lowest x'/y' goes first, whatever the deadlines", [[3, 4], [1, 4]], [10, 20]);
+  first("1: the comparison does not round: 333/1000 first", [[1, 3], [333, 1000]], [10, 20]);
+  first("2: of x'/y' = 0 the highest y' goes first: 0/5", [[0, 3], [0, 5]], [10, 20]);
+  first("3: of these equal the earliest deadline goes first", [[0, 3], [0, 3]], [20, 10]);
+  first("3: of equal x'/y' the deadline is looked at before x'", [[1, 4], [2, 8]], [20, 10]);
+  first("4: of equal x'/y' and deadlines the lowest x' goes first", [[2, 8], [1, 4]], [10, 10]);
+  first("a stream without a window counts as 1/1, after 3/4", [null, [3, 4]], [10, 20]);
+  example("5: else first come", "dwcs99", ...both([[1, 4], [1, 4]], [10, 10]), firstFirst);
+});
+
+describe("vds precedence", () => {
+  // By T and window: due at the start of the period + k'T/m', of which m' = y' - x' and k' = y'.
+  const two = (a: Attributes, b: Attributes, deadlines = [30, 30]) =>
+    [[a, b], deadlines.map((deadline, stream) => message(stream, { deadline }))] as const;
+  const window = (ipg: number, oln = 0, old = 0): Attributes => ({ ipg, oln, old });
+
+  example(
+    "1: the earliest virtual deadline goes first: 20 before 40, though due later",
+    "vds",
+    ...two(window(10, 3, 4), window(20, 0, 1), [10, 20]),
+    secondFirst,
+  );
+  example(
+    "1: the comparison does not round: 1000001 1/4 ns before 1000001 2/3 ns",
+    "vds",
+    ...two(window(0.600001, 2, 5), window(0.444445, 5, 9)),
+    secondFirst,
+  );
+  example(
+    "1: it counts from the start of the period: 1 + 12 before 8 + 6",
+    "vds",
+    [window(12, 0, 1), window(6, 0, 1), window(10)],
+    [message(2, { bytes: 9000 }), message(1, { at: 8 }), message(0, { at: 1 })],
+    ["9 s2m0 sent", "10 s0m0 sent", "11 s1m0 sent"],
+  );
+  example(
+    "1: what was served is owed no more: 10 + 2 * 10 / 1 before 10 + 3 * 10 / 1",
+    "vds",
+    [window(10, 2, 4), window(10, 1, 2)],
+    // s0 owes 2 of 4, then 1 of 3: due at 10 + 30.
+    [message(0), message(0, { at: 10 }), message(1, { at: 10 })],
+    ["1 s0m0 sent", "11 s1m0 sent", "12 s0m1 sent"],
+  );
+  example(
+    "2: of equal ones the highest m'/k' goes first: 1/1 before 1/2",
+    "vds",
+    ...two(window(5, 1, 2), window(10, 0, 1)),
+    secondFirst,
+  );
+  example("3: else first come", "vds", ...two(window(5, 1, 2), window(5, 1, 2)), firstFirst);
+  example(
+    "4: what has all that it is owed waits for what has not",
+    "vds",
+    [window(10, 1, 2), window(10, 3, 4)],
+    [message(0), message(0, { at: 10 }), message(1, { at: 10 })],
+    ["1 s0m0 sent", "11 s1m0 sent", "12 s0m1 sent"],
+  );
+  example(
+    "4: what is owed nothing goes by its deadline, without a window or with 1/1",
+    "vds",
+    ...two(window(10), window(10, 1, 1), [20, 10]),
+    secondFirst,
   );
 });
 

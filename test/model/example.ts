@@ -24,15 +24,21 @@ export function told(events: Event[]): string[] {
 export function example(
   name: string,
   scheduler: Scheduler,
-  streams: Attributes[],
-  messages: ScenarioMessage[],
+  streams: readonly Attributes[],
+  messages: readonly ScenarioMessage[],
   expected: string[],
   also: (streams: PlayedInfo[]) => void = () => {},
   options: Partial<Scenario> = {},
 ): void {
   for (const [what, Link] of links) {
     test(`${name} (${what})`, () => {
-      const scenario = { scheduler, rate: 1_000_000, streams, messages, ...options };
+      const scenario = {
+        scheduler,
+        rate: 1_000_000,
+        streams: [...streams],
+        messages: [...messages],
+        ...options,
+      };
       const { events, streams: infos } = play(Link, scenario);
       assert.deepEqual(told(events), expected);
       also(infos);
