@@ -392,8 +392,9 @@ describe("cbq", () => {
     const slow = bytesOf(runGreedy(link, streams, 12_000), streams);
     assert.ok(Math.abs(slow[0] / 10 / RATE - 0.5) < 0.01, `${slow}`);
     assert.ok(Math.abs(slow[1] / 10 / RATE - 0.25) < 0.01, `${slow}`);
-    link.change({ rate: RATE }); // and what it missed it does not have afterwards
-    const again = bytesOf(runGreedy(link, streams, 14_000), streams);
-    assert.ok(Math.abs(again[1] / 2 / RATE - 0.5) < 0.05, `${again}`);
+    link.change({ rate: RATE }); // and what it missed is not made good afterwards, but a little
+    const [second] = bytesOf(runGreedy(link, [streams[1]], 15_000), [streams[1]]);
+    const little = 3 * 70_115 / 2 + burst(RATE / 2) + PACKET_BYTES_MAX;
+    assert.ok(second <= RATE / 2 * 3 + little, `${second} in three seconds`);
   });
 });

@@ -55,6 +55,22 @@ describe("cbq by hand", () => {
     { classes: { a: { borrow: true }, b: { borrow: true } } },
   );
   example(
+    "a class that others held up makes that good, with what came meanwhile as well",
+    "cbq",
+    [{ class: "a" }, { class: "b" }],
+    [
+      message(0),
+      ...frame(1, 40, 0, { deadline: 40 }),
+      ...times(30).map((m) => ({ ...m, at: 39 })),
+    ],
+    [
+      ...Array.from({ length: 40 }, (_, i) => `${i + 1} s1m${i} sent`),
+      ...Array.from({ length: 31 }, (_, i) => `${i + 41} s0m${i} sent`), // at twice its rate
+    ],
+    () => {},
+    { classes: { a: { rate: 500_000, priority: 1 }, b: { rate: 500_000, priority: 0 } } },
+  );
+  example(
     "a frame without one goes packet by packet, as the class may",
     "cbq",
     [{ class: "a" }, { class: "b" }],
