@@ -42,10 +42,11 @@ export function qsockinit(options: LinkOptions): Link {
  * periods under "dwcs" and "dwcs99" are warned of with QSOCKETS_UNEQUAL_PERIODS, and never refused,
  * as they may work.
  *
- * What fits can still be late by what the sum does not cover: a packet on the wire is not taken
- * back for one that is due earlier; packets of very different sizes; a socket that sends more, or
- * earlier, than it said; best effort, which has a sixteenth of a busy link; a rate that the path
- * does not have.
+ * What does not fit is kept by no scheduler. What fits can still lose more, or be late, by what the
+ * sum does not cover: windows that allow more than no loss and less than all but one, in rare sets;
+ * a packet on the wire, which is not taken back for one that is due earlier; packets of very
+ * different sizes; a socket that sends more, or earlier, than it said; best effort, which has a
+ * sixteenth of a busy link; a rate that the path does not have.
  *
  * @example
  * ```ts

@@ -5,10 +5,12 @@
  *
  * A stream that says its period T and the bytes C of a frame asks for C/T of
  * the link's rate; where windows count (dwcs, dwcs99, vds) for (1 - x/y) C/T,
- * as the rest may be lost. What is never dropped is sent whole. The set is
- * feasible while the sum is at most the rate; under dwcs and dwcs99, which
- * order by deadlines that slide with the period, only if the windows' periods
- * are all equal as well.
+ * as the rest may be lost. What is never dropped is sent whole. A sum above the
+ * rate can be kept by nobody. One that is not is kept, of packets of one size:
+ * by vds where each window allows no loss, or all but one; by dwcs where
+ * besides all their periods are equal. Other windows are kept too, but in rare
+ * sets (test/c/windows.c has some). At unequal periods dwcs and dwcs99, which
+ * order by deadlines that slide with the period, may break them at low load.
  *
  * Under cbq a class's streams must also fit into what the class is guaranteed.
  * What it may borrow is not promised, so it does not count; nor is anything
