@@ -103,7 +103,10 @@ void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
 		}
 		unit = next;
 	}
-	s->chain = (uint8_t)chain;
+	/* what was refused or lost at the queue's end stays so: a group that
+	 * started before it in the queue does not mend it */
+	if (s->chain != QS_BROKEN)
+		s->chain = (uint8_t)chain;
 }
 
 void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason)

@@ -57,7 +57,8 @@ export function lose(state: State, unit: Unit, reason: Reason, nowNs: number): v
       else tail = after;
       if (tail === "sound") break;
     }
-    if (tail !== "sound") stream.tail = tail;
+    // Broken behind the queue's end it stays, whatever starts before that.
+    if (tail !== "sound" && stream.tail !== "broken") stream.tail = tail;
   }
   makeHeadReady(state, stream);
 }
