@@ -139,6 +139,7 @@ describe("warnings", () => {
       `const link = qsockinit({ rate: ${KB}, device: "lo" });
       for (let i = 0; i < 4; i++) link.open({ ipg: 10, bytes: 600 });
       link.open();
+      link.open({ ipg: 10 });
       const last = link.open({ ipg: 10, bytes: 600, admission: "off" });
       last.change({ bytes: 100, admission: "warn" });
       link.change({ rate: ${KB / 2} });
@@ -166,6 +167,8 @@ describe("warnings", () => {
         link.open({ ipg: 20, oln: 4, old: 4 });
         if (scheduler === "dwcs") link.open({ ipg: 20, oln: 1, old: 4 });
         else link.open({ ipg: 30, oln: 1, old: 4 });
+        link.open({ ipg: 40 });
+        link.open({ bytes: 5, oln: 1, old: 2 });
         link.close();
       }`,
     );
