@@ -182,7 +182,10 @@ describe("sfq", () => {
       { weight: 1, units: [{ at: 0, sizes: Array(8).fill(1000) }] },
       { weight: 1, units: Array(8).fill({ at: 0, sizes: [1000] }) },
     ];
-    const worst = unfairness(forced, run("sfq", forced, [], 12), 0, 1);
+    using link = new VirtualLink({ scheduler: "sfq", rate: RATE });
+    sendAll(link.open(), forced[0].units, { deadline: 12 });
+    sendAll(link.open(), forced[1].units);
+    const worst = unfairness(forced, link.run(100), 0, 1);
     assert.ok(worst > bound(forced, 0, 1), `${worst}`);
   });
 
