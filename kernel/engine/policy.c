@@ -22,6 +22,8 @@ void memory_unmap(void *memory, size_t bytes)
 		munmap(memory, bytes);
 }
 
+#define HUGE_BYTES_MIN (64u << 20)
+
 /* In struct link of each stream: its handle, its place, a place, and `closing`. */
 #define STREAM_BYTES (3 * sizeof(uint32_t) + sizeof(uint8_t))
 
@@ -42,6 +44,9 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 		policy_shut(link);
 		return -ENOMEM;
 	}
+	/* of much memory that is touched here and there, page tables cost the most */
+	if (link->memory_bytes >= HUGE_BYTES_MIN)
+		madvise(link->memory, link->memory_bytes, MADV_HUGEPAGE);
 	link->open = link->handles + link->streams_max;
 	link->places = link->open + link->streams_max;
 	link->closing = (uint8_t *)(link->places + link->streams_max);

@@ -40,64 +40,82 @@ uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max)
 	return messages_max + streams_max + HELD_MAX;
 }
 
-/* Hands out a link's memory part by part; from NULL on, it only adds up. */
-static void *take(char **memory, size_t count, size_t bytes)
+/* The parts of a link's memory, in this order. */
+enum part {
+	STREAMS,
+	LEDGERS,
+	UNITS,
+	MESSAGES,
+	WATCH_PLACES,
+	WATCH_RING,
+	PLACES,
+	MANAGED_HEAP,
+	MANAGED_RING,
+	REST_HEAP,
+	REST_RING,
+	RANKS_PLACES,
+	RANKS_HEAP,
+	RANKS_RING,
+	OWN,
+	PARTS
+};
+
+static void measure(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max,
+		    size_t bytes[PARTS])
 {
-	void *taken = *memory;
+	size_t streams = streams_max, messages = messages_max, apart = policy->ranks_apart;
 
-	*memory += round_up(count * bytes);
-	return taken;
-}
-
-static void take_queue(struct qs_queue *queue, char **memory, struct qs_place *places,
-		       uint32_t streams_max)
-{
-	queue->heap.entries = take(memory, streams_max, sizeof(*queue->heap.entries));
-	queue->heap.places = places;
-	queue->ring.buckets = take(memory, 1, qs_ring_bytes(streams_max));
-}
-
-static char *take_all(struct qs_link *link, char *memory, uint32_t streams_max)
-{
-	struct qs_place *places, *places_apart;
-
-	link->streams = take(&memory, streams_max, sizeof(*link->streams));
-	link->ledgers = take(&memory, streams_max, sizeof(*link->ledgers));
-	link->units = take(&memory, link->messages_max, sizeof(*link->units));
-	link->messages = take(&memory, qs_messages_held(streams_max, link->messages_max),
-			      sizeof(*link->messages));
-	link->watch.places = take(&memory, link->messages_max, sizeof(*link->watch.places));
-	link->watch.ring.buckets = take(&memory, 1, qs_ring_bytes(streams_max));
-	places = take(&memory, streams_max, sizeof(*places));
-	take_queue(&link->managed, &memory, places, streams_max);
-	take_queue(&link->rest, &memory, places, streams_max);
-	if (link->policy->ranks_apart) {
-		places_apart = take(&memory, streams_max, sizeof(*places_apart));
-		take_queue(&link->ranks, &memory, places_apart, streams_max);
-	}
-	link->own = take(&memory, 1, link->policy->own_bytes);
-	return memory;
+	bytes[STREAMS] = streams * sizeof(struct qs_stream);
+	bytes[LEDGERS] = streams * sizeof(struct qs_ledger);
+	bytes[UNITS] = messages * sizeof(struct qs_unit);
+	bytes[MESSAGES] = qs_messages_held(streams_max, messages_max) * sizeof(struct qs_message);
+	bytes[WATCH_PLACES] = messages * sizeof(struct qs_place);
+	bytes[PLACES] = streams * sizeof(struct qs_place);
+	bytes[MANAGED_HEAP] = bytes[REST_HEAP] = streams * sizeof(struct qs_heap_entry);
+	bytes[WATCH_RING] = bytes[MANAGED_RING] = bytes[REST_RING] = qs_ring_bytes(streams_max);
+	bytes[RANKS_PLACES] = apart * bytes[PLACES];
+	bytes[RANKS_HEAP] = apart * bytes[MANAGED_HEAP];
+	bytes[RANKS_RING] = apart * bytes[MANAGED_RING];
+	bytes[OWN] = policy->own_bytes;
 }
 
 size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max)
 {
-	struct qs_link link = {.policy = policy, .messages_max = messages_max};
+	size_t bytes[PARTS], sum = 0;
 
-	return (size_t)take_all(&link, (char *)0, streams_max);
+	measure(policy, streams_max, messages_max, bytes);
+	for (unsigned i = 0; i < PARTS; i++)
+		sum += round_up(bytes[i]);
+	return sum;
 }
 
-static void init_queue(struct qs_queue *queue, uint32_t streams_max, uint8_t span_log,
+static void init_queue(struct qs_queue *queue, void *places, void *heap, void *ring,
+		       uint32_t streams_max, uint8_t span_log,
 		       void (*key)(const struct qs_stream *, struct qs_key *))
 {
 	queue->key = key;
-	qs_ring_init(&queue->ring, queue->ring.buckets, queue->heap.places, streams_max, span_log);
+	queue->heap.entries = heap;
+	queue->heap.places = places;
+	qs_ring_init(&queue->ring, ring, places, streams_max, span_log);
 }
 
 void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
 	     uint32_t streams_max, uint32_t messages_max)
 {
+	size_t bytes[PARTS];
+	char *parts[PARTS], *next = memory;
+
+	measure(policy, streams_max, messages_max, bytes);
+	for (unsigned i = 0; i < PARTS; i++) {
+		parts[i] = next;
+		next += round_up(bytes[i]);
+	}
 	*link = (struct qs_link){
 		.policy = policy,
+		.streams = (void *)parts[STREAMS],
+		.ledgers = (void *)parts[LEDGERS],
+		.units = (void *)parts[UNITS],
+		.messages = (void *)parts[MESSAGES],
 		.streams_max = streams_max,
 		.messages_max = messages_max,
 		.messages_held = qs_messages_held(streams_max, messages_max),
@@ -105,16 +123,19 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 		.units_free = QS_NONE,
 		.messages_free = QS_NONE,
 		.dead = QS_NONE,
-		.watch = {.root = QS_NONE, .first = QS_NONE},
+		.watch = {.places = (void *)parts[WATCH_PLACES], .root = QS_NONE, .first = QS_NONE},
+		.own = parts[OWN],
 	};
 	qs_rate(link, rate);
-	take_all(link, memory, streams_max);
-	qs_ring_init(&link->watch.ring, link->watch.ring.buckets, link->watch.places, streams_max,
+	qs_ring_init(&link->watch.ring, parts[WATCH_RING], link->watch.places, streams_max,
 		     TIME_SPAN_LOG);
-	init_queue(&link->managed, streams_max, policy->key_span_log, policy->key);
-	init_queue(&link->rest, streams_max, BYTES_SPAN_LOG, qs_tag_key);
+	init_queue(&link->managed, parts[PLACES], parts[MANAGED_HEAP], parts[MANAGED_RING],
+		   streams_max, policy->key_span_log, policy->key);
+	init_queue(&link->rest, parts[PLACES], parts[REST_HEAP], parts[REST_RING], streams_max,
+		   BYTES_SPAN_LOG, qs_tag_key);
 	if (policy->ranks_apart)
-		init_queue(&link->ranks, streams_max, TIME_SPAN_LOG, qs_rank_key);
+		init_queue(&link->ranks, parts[RANKS_PLACES], parts[RANKS_HEAP], parts[RANKS_RING],
+			   streams_max, TIME_SPAN_LOG, qs_rank_key);
 	if (policy->own_init)
 		policy->own_init(link);
 }

@@ -42,7 +42,8 @@ size_t qs_ring_bytes(uint32_t ids_max)
 	size_t buckets = (size_t)1 << buckets_log(ids_max);
 
 	return ids_max * sizeof(struct qs_chunk) + buckets * sizeof(struct qs_bucket) +
-	       buckets / WORD_BITS * sizeof(uint64_t) + QS_BUCKET_MAX * sizeof(uint32_t);
+	       buckets / WORD_BITS * sizeof(uint64_t) +
+	       (QS_BUCKET_MAX + (size_t)ids_max) * sizeof(uint32_t);
 }
 
 void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, uint32_t ids_max,
@@ -52,13 +53,15 @@ void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, u
 	struct qs_chunk *chunks = memory;
 	struct qs_bucket *buckets = (struct qs_bucket *)(chunks + ids_max);
 	uint64_t *bits = (uint64_t *)(buckets + ((size_t)1 << log));
+	uint32_t *rest = (uint32_t *)(bits + ((size_t)1 << log) / WORD_BITS);
 
 	*ring = (struct qs_ring){
 		.chunks = chunks,
 		.chunks_free = QS_NONE,
 		.buckets = buckets,
 		.bits = bits,
-		.taken = (uint32_t *)(bits + ((size_t)1 << log) / WORD_BITS),
+		.taken = rest,
+		.chunks_next = rest + QS_BUCKET_MAX,
 		.places = places,
 		.mask = (1u << log) - 1,
 		.shift = span_log > log ? (uint8_t)(span_log - log) : 0,
@@ -87,9 +90,19 @@ static void unmark(struct qs_ring *ring, uint32_t slot)
 		ring->groups &= ~(1ull << group);
 }
 
+/* The lowest bit that is set: each 64th part of this de Bruijn sequence, from
+ * bit 63 on, is another number. (Compilers for BPF have no instruction for it,
+ * and some fail over the builtin.) */
 static uint32_t lowest(uint64_t bits)
 {
-	return (uint32_t)__builtin_ctzll(bits);
+	static const uint8_t places[64] = {
+		0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,
+		62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
+		63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
+		46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
+	};
+
+	return places[(bits & (0 - bits)) * 0x03f79d71b4cb0a89ull >> 58];
 }
 
 /* The bits after one of a word. */
@@ -138,14 +151,14 @@ static uint32_t new_chunk(struct qs_ring *ring, uint32_t next)
 	if (chunk == QS_NONE)
 		chunk = ring->chunks_used++;
 	else
-		ring->chunks_free = ring->chunks[chunk].next;
-	ring->chunks[chunk].next = next;
+		ring->chunks_free = ring->chunks_next[chunk];
+	ring->chunks_next[chunk] = next;
 	return chunk;
 }
 
 static void free_chunk(struct qs_ring *ring, uint32_t chunk)
 {
-	ring->chunks[chunk].next = ring->chunks_free;
+	ring->chunks_next[chunk] = ring->chunks_free;
 	ring->chunks_free = chunk;
 }
 
@@ -179,17 +192,15 @@ int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 /* The last of the bucket takes its place. */
 void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 {
-	const struct qs_place place = ring->places[id];
-	uint32_t slot = place.c & ~QS_IN_RING;
+	const struct qs_place *place = &ring->places[id];
+	uint32_t slot = place->c & ~QS_IN_RING;
 	struct qs_bucket *bucket = &ring->buckets[slot];
-	struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
-	uint32_t index = last_index(bucket), last = chunk->ids[index];
+	uint32_t index = last_index(bucket), last = ring->chunks[bucket->chunk].ids[index];
 
-	ring->chunks[place.a].ids[place.b] = last;
-	ring->places[last].a = place.a;
-	ring->places[last].b = place.b;
+	ring->chunks[place->a].ids[place->b] = last;
+	ring->places[last] = *place;
 	if (index == 0) {
-		uint32_t next = chunk->next;
+		uint32_t next = ring->chunks_next[bucket->chunk];
 
 		free_chunk(ring, bucket->chunk);
 		bucket->chunk = next;
@@ -197,7 +208,7 @@ void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 	ring->len--;
 	if (--bucket->len == 0) {
 		unmark(ring, slot);
-		if (((uint32_t)ring->first & ring->mask) == slot)
+		if ((ring->first & ring->mask) == slot)
 			find_first(ring);
 	}
 }
@@ -208,8 +219,8 @@ uint32_t qs_ring_take(struct qs_ring *ring)
 	struct qs_bucket *bucket = &ring->buckets[slot];
 
 	while (bucket->len > 0) {
-		struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
-		uint32_t next = chunk->next;
+		const struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
+		uint32_t next = ring->chunks_next[bucket->chunk];
 
 		for (uint32_t i = last_index(bucket) + 1; i-- > 0; bucket->len--)
 			ring->taken[len++] = chunk->ids[i];

@@ -212,11 +212,9 @@ struct qs_heap {
 #define QS_BUCKET_MAX 1024u    /* in one bucket: the most that is put in order at once */
 #define QS_IN_RING 0x80000000u /* place.c: a slot of the ring */
 
-#define QS_CHUNK_IDS 14u
+#define QS_CHUNK_IDS 16u /* a cache line */
 
 struct qs_chunk {
-	uint32_t next; /* of the same bucket, all full; or on the free list */
-	uint32_t zero;
 	uint32_t ids[QS_CHUNK_IDS];
 };
 
@@ -228,6 +226,7 @@ struct qs_bucket {
  * base to base + mask are in reach. */
 struct qs_ring {
 	struct qs_chunk *chunks;
+	uint32_t *chunks_next;		   /* of the same bucket, all full; or on the free list */
 	uint32_t chunks_free, chunks_used; /* free list, and how many were ever used */
 	struct qs_bucket *buckets;
 	struct qs_place *places; /* by id */
