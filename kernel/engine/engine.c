@@ -87,9 +87,9 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 {
 	struct engine *e = link->state;
 	struct qs_arrival arrival = {.deadline_ns = QS_FOREVER, .flags = args->flags};
-	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT, message;
+	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
+	struct qs_queued queued;
 	uint64_t now_ns = qsocket_now();
-	uint8_t reason;
 	int32_t error = check_send(link, stream, args);
 
 	if (error)
@@ -98,15 +98,15 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
 	/* nothing could be sent: the link's time has stood still until now */
-	if (qs_idle(&link->policy) && e->free_ns < now_ns)
+	if ((qs_idle(&link->policy) || e->barren) && e->free_ns < now_ns)
 		e->free_ns = now_ns;
-	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &message, &reason);
+	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &queued);
 	if (link->policy.dead != QS_NONE)
 		engine_reap(link);
 	if (error)
 		return error;
-	if (message != QS_NONE)
-		store(e, message, args, arrival.segment ? segment : 0);
+	if (queued.message != QS_NONE)
+		store(e, queued.message, args, arrival.segment ? segment : 0);
 	if (e->idle) /* under the lock: else it would run at once, in this thread's place */
 		engine_wake(e);
 	return (int32_t)args->data_len;

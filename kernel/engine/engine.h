@@ -256,6 +256,7 @@ struct engine {
 	/* pacing */
 	uint64_t free_ns;   /* when the link will have sent all that was handed out */
 	uint64_t remainder; /* of the division that free_ns is a sum of */
+	uint8_t barren;	    /* nothing might be sent when it was last asked for */
 	uint64_t pause_ns;
 	/* the thread */
 	uint8_t running, stop;

@@ -106,7 +106,8 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 
 		link->policy.lag_ns = now_ns - e->free_ns < ENGINE_CATCH_UP_NS ? now_ns - e->free_ns
 									       : ENGINE_CATCH_UP_NS;
-		if (!qs_dequeue(&link->policy, now_ns, bytes_max, &packet)) {
+		e->barren = !qs_dequeue(&link->policy, now_ns, bytes_max, &packet);
+		if (e->barren) {
 			e->free_ns = now_ns;
 			break;
 		}
@@ -243,6 +244,11 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 		wait_for_sockets(link, until_ns == QS_FOREVER ? QS_FOREVER : until_ns - now_ns);
 	}
 	e->idle = 0;
+	if (e->barren && until_ns > e->free_ns) { /* that long the link could not have sent */
+		uint64_t woken_ns = qsocket_now();
+
+		e->free_ns = until_ns < woken_ns ? until_ns : woken_ns;
+	}
 }
 
 /* A thread that sleeps most of the time and wakes for microseconds: a short

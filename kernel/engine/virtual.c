@@ -152,8 +152,7 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 		.bytes = args->data_len,
 		.flags = args->flags,
 	};
-	uint32_t message;
-	uint8_t reason;
+	struct qs_queued queued;
 	int32_t error;
 
 	if (args->data || args->to.family)
@@ -168,17 +167,17 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 		;
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = args->at_ns + args->deadline_us * 1000ull;
-	error = qs_enqueue(&link->policy, stream, args->at_ns, &arrival, &message, &reason);
+	error = qs_enqueue(&link->policy, stream, args->at_ns, &arrival, &queued);
 	reap(link);
-	if (!error && message != QS_NONE) {
-		v->numbers[message] = args->message;
+	if (!error && queued.message != QS_NONE) {
+		v->numbers[queued.message] = args->message;
 		return (int32_t)args->data_len;
 	}
 	if (error == -EPROTO || error == -EMSGSIZE) {
-		reason = QSOCKET_INCOMPLETE;
-		qs_refuse(&link->policy, stream, &arrival, reason);
+		queued.reason = QSOCKET_INCOMPLETE;
+		qs_refuse(&link->policy, stream, &arrival, QSOCKET_INCOMPLETE);
 	} else if (error) {
-		reason = error == -ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
+		queued.reason = error == -ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
 	log_event(v, &(struct qsocket_event){
 			     .at_ns = v->now_ns,
@@ -186,7 +185,7 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 			     .message = args->message,
 			     .bytes = args->data_len,
 			     .outcome = QSOCKET_DROPPED,
-			     .reason = reason,
+			     .reason = (uint8_t)queued.reason,
 		     });
 	return error ? error : (int32_t)args->data_len;
 }

@@ -111,14 +111,14 @@ static void charge_share(struct qs_classes *classes, uint32_t leaf, uint32_t byt
 	qs_clock_advance(share, class->weight, bytes);
 }
 
-static void charge(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns)
+static void charge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
 	struct qs_classes *classes = link->own;
+	uint32_t leaf = link->streams[stream].leaf;
 
-	charge_share(classes, s->leaf, bytes, now_ns);
-	qs_class_charge(link, s->leaf, bytes, now_ns);
-	qs_fair_charge(link, &classes->all[s->leaf].streams, (uint32_t)(s - link->streams), bytes,
-		       now_ns);
+	charge_share(classes, leaf, bytes, now_ns);
+	qs_class_charge(link, leaf, bytes, now_ns);
+	qs_fair_charge(link, &classes->all[leaf].streams, stream, bytes, now_ns);
 }
 
 static void push(struct qs_link *link, uint32_t stream)

@@ -205,7 +205,6 @@ static int is_sound(const struct qsocket_class *class, uint32_t number)
 int32_t qs_classes(struct qs_link *link, const struct qsocket_class *given, uint32_t len)
 {
 	struct qs_classes *classes = link->own;
-	uint64_t promised[QSOCKET_CLASSES_MAX + 1] = {0}; /* to the children of each */
 
 	if (len == 0)
 		return 0;
@@ -226,12 +225,13 @@ int32_t qs_classes(struct qs_link *link, const struct qsocket_class *given, uint
 		};
 		if (g->parent)
 			classes->all[g->parent].leaf = 0;
-		promised[g->parent] += g->rate;
+		classes->all[g->parent].promised += g->rate;
 	}
 	for (uint32_t i = 0; i <= len; i++) {
 		uint64_t rate = i ? classes->all[i].rate : link->rate;
 
-		if (promised[i] > rate || (classes->all[i].leaf && i && !has_source(classes, i)))
+		if (classes->all[i].promised > rate ||
+		    (classes->all[i].leaf && i && !has_source(classes, i)))
 			return -QS_EINVAL;
 	}
 	classes->len = len;

@@ -220,10 +220,10 @@ static int asks_more(const struct ask *before, const struct ask *after)
 	return a->bytes != b->bytes ? a->bytes > b->bytes : a->parts > b->parts;
 }
 
-int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
+int32_t qs_feasible(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission)
 {
-	struct qs_booked booked = link->booked;
+	struct qs_booked *booked = &link->booked;
 	struct ask before = {.class_id = attr->class_id}, after = ask_of(link->policy, attr);
 
 	*admission = (struct qsocket_admission){0};
@@ -231,9 +231,12 @@ int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qs
 		return -QS_EINVAL;
 	if (stream != QS_NONE)
 		before = ask_of_stream(link, &link->streams[stream]);
-	count(&booked, &before, (uint64_t)-1);
-	count(&booked, &after, 1);
-	tell(link, &booked, class_ppm(link, &booked, after.class_id), admission);
+	/* in place, and back: the sums are exact */
+	count(booked, &before, (uint64_t)-1);
+	count(booked, &after, 1);
+	tell(link, booked, class_ppm(link, booked, after.class_id), admission);
+	count(booked, &after, (uint64_t)-1);
+	count(booked, &before, 1);
 	if (attr->flags & QSOCKET_ADMIT && admission->flags & QSOCKET_OVERBOOKED &&
 	    asks_more(&before, &after))
 		return -QS_EBUSY;

@@ -223,7 +223,7 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 /* Under a policy without frames: a message is a unit, and of frames there is
  * only the count of what the tail drop left of them. */
 static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t now_ns,
-			       const struct qs_arrival *a, uint32_t *message)
+			       const struct qs_arrival *a, struct qs_queued *queued)
 {
 	struct qs_stream *s = &link->streams[stream];
 	uint32_t flags = a->flags;
@@ -251,7 +251,7 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 	} else {
 		uint32_t unit = new_unit(link, stream, now_ns, a);
 
-		*message = append(link, unit, now_ns, a);
+		queued->message = append(link, unit, now_ns, a);
 		link->units[unit].flags |= QS_ENDED;
 		s->fifo_kept = 1;
 		if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END) && !s->fifo_lost)
@@ -272,42 +272,41 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 
 /* A message that was let in and dropped at once; the call does not fail. */
 static int32_t accept_and_drop(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
-			       uint8_t *reason)
+			       struct qs_queued *queued)
 {
 	struct qs_stream *s = &link->streams[stream];
 
-	*reason = s->discarding;
-	qs_refuse(link, stream, a, *reason);
+	queued->reason = s->discarding;
+	qs_refuse(link, stream, a, s->discarding);
 	if (a->flags & QSOCKET_END)
 		s->discarding = 0;
 	return 0;
 }
 
 static int32_t drop_dependent(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
-			      uint8_t *reason)
+			      struct qs_queued *queued)
 {
-	*reason = QSOCKET_DEPENDENCY;
-	qs_refuse(link, stream, a, *reason);
-	lose_frame(link, stream, a, *reason);
+	queued->reason = QSOCKET_DEPENDENCY;
+	qs_refuse(link, stream, a, QSOCKET_DEPENDENCY);
+	lose_frame(link, stream, a, QSOCKET_DEPENDENCY);
 	return 0;
 }
 
 int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
-		   const struct qs_arrival *a, uint32_t *message, uint8_t *reason)
+		   const struct qs_arrival *a, struct qs_queued *queued)
 {
 	struct qs_stream *s = &link->streams[stream];
 	int cont = continues(a->flags);
 	uint32_t unit;
 
-	*message = QS_NONE;
-	*reason = 0;
+	*queued = (struct qs_queued){.message = QS_NONE};
 	if (!link->policy->frames)
-		return enqueue_message(link, stream, now_ns, a, message);
+		return enqueue_message(link, stream, now_ns, a, queued);
 
 	if (cont ? s->open == QS_NONE && !s->discarding : s->open != QS_NONE)
 		return -QS_EPROTO;
 	if (cont && s->open == QS_NONE)
-		return accept_and_drop(link, stream, a, reason);
+		return accept_and_drop(link, stream, a, queued);
 	if (cont && s->frame_messages >= QSOCKET_FRAME_MESSAGES_MAX) {
 		lose_frame(link, stream, a, QSOCKET_INCOMPLETE);
 		return -QS_EMSGSIZE;
@@ -321,10 +320,10 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		s->discarding = 0;
 	/* once before room is made at others' expense, once after it was */
 	if (!cont && leans_on_loss(s, a))
-		return drop_dependent(link, stream, a, reason);
+		return drop_dependent(link, stream, a, queued);
 	switch (make_room(link, s, now_ns, a)) {
 	case DISCARDED:
-		return accept_and_drop(link, stream, a, reason);
+		return accept_and_drop(link, stream, a, queued);
 	case NO_ROOM:
 		qs_refuse(link, stream, a, QSOCKET_OVERFLOW);
 		lose_frame(link, stream, a, QSOCKET_OVERFLOW);
@@ -333,12 +332,12 @@ int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 		break;
 	}
 	if (!cont && leans_on_loss(s, a))
-		return drop_dependent(link, stream, a, reason);
+		return drop_dependent(link, stream, a, queued);
 	if (!cont)
 		mend_chain(s, a);
 
 	unit = cont ? s->open : new_unit(link, stream, now_ns, a);
-	*message = append(link, unit, now_ns, a);
+	queued->message = append(link, unit, now_ns, a);
 	if (starts_frame(a->flags)) {
 		link->units[unit].flags |= QS_MARKED;
 		qs_ledger(link, stream)->frames_offered[link->units[unit].level]++;

@@ -155,10 +155,11 @@ struct qs_clock {
 };
 
 struct qs_class {
-	uint64_t rate;	 /* guaranteed; 0 = nothing */
-	uint64_t ceil;	 /* 0 = the link's */
-	uint64_t weight; /* in sharing what several may send */
-	uint32_t parent; /* 0 = the link */
+	uint64_t rate;	   /* guaranteed; 0 = nothing */
+	uint64_t promised; /* of that, to its children */
+	uint64_t ceil;	   /* 0 = the link's */
+	uint64_t weight;   /* in sharing what several may send */
+	uint32_t parent;   /* 0 = the link */
 	uint8_t priority, borrows, leaf;
 	uint32_t busy;	  /* leaves with something to send, of it and below */
 	uint64_t free_ns; /* when all that was served has left */

@@ -167,13 +167,14 @@ static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint6
 	qs_settle(link, stream);
 }
 
-static void account(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns)
+static void account(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
+	const struct qs_stream *s = &link->streams[stream];
 	const uint64_t most = (uint64_t)QSOCKET_BEST_EFFORT_SHARE * QSOCKET_PACKET_BYTES_MAX;
 
 	if (s->managed) {
 		if (link->policy->charge)
-			link->policy->charge(link, s, bytes, now_ns);
+			link->policy->charge(link, stream, bytes, now_ns);
 		if (link->rest_streams == 0)
 			link->credit = 0;
 		else
@@ -184,6 +185,23 @@ static void account(struct qs_link *link, struct qs_stream *s, uint32_t bytes, u
 		link->credit -= used < link->credit ? used : link->credit;
 		link->vtime = s->tag;
 	}
+}
+
+/* All of a message is handed out. */
+static void end_message(struct qs_link *link, struct qs_stream *s, struct qs_unit *u,
+			struct qs_message *m, struct qs_packet *packet)
+{
+	packet->outcome = packet->done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
+	if (packet->outcome == QSOCKET_LATE)
+		s->late++;
+	else
+		s->sent++;
+	s->sent_bytes += m->bytes;
+	s->messages--;
+	link->messages_len--;
+	link->rest_len -= m->rest;
+	u->first = m->next;
+	m->next = QS_NONE;
 }
 
 static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
@@ -213,7 +231,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	m->left -= bytes;
 	u->bytes -= bytes;
 	s->bytes -= bytes;
-	account(link, s, bytes, now_ns);
+	account(link, stream, bytes, now_ns);
 	if (!(u->flags & QS_BEGUN)) {
 		u->flags |= QS_BEGUN;
 		if (link->policy->frames)
@@ -221,30 +239,14 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		if (!packet->frame_done && promises(link, u))
 			qs_promise(link, unit);
 	}
-	if (!packet->done) {
-		if (link->policy->charge && s->managed)
-			qs_reorder(link, stream);
-		return 1;
-	}
-
-	packet->outcome = done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
-	if (packet->outcome == QSOCKET_LATE)
-		s->late++;
-	else
-		s->sent++;
-	s->sent_bytes += m->bytes;
-	s->messages--;
-	link->messages_len--;
-	link->rest_len -= m->rest;
-	u->first = m->next;
-	m->next = QS_NONE;
+	if (packet->done)
+		end_message(link, s, u, m, packet);
 	if (packet->frame_done)
 		complete(link, stream, unit, done_ns);
 	else if (link->policy->charge && s->managed)
 		qs_reorder(link, stream);
 	return 1;
 }
-
 static uint32_t first_managed(struct qs_link *link, uint64_t now_ns)
 {
 	const struct qs_order *order = link->policy->order;

@@ -175,7 +175,7 @@ struct qs_policy {
 	void (*ready)(struct qs_link *link, struct qs_stream *s);
 	/* Optional: so many bytes of a managed stream leave. The order of the
 	 * stream is asked for again after that. */
-	void (*charge)(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns);
+	void (*charge)(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns);
 	/* Optional: an order of its own, in place of the keys' */
 	const struct qs_order *order;
 	/* Memory of its own on a link (link->own, zeroed), and its set-up. */
@@ -347,7 +347,7 @@ void qs_remove(struct qs_link *link, uint32_t stream);
  * attributes. -EBUSY where QSOCKET_ADMIT is among them, that is more than
  * there is, and the stream asks for more than before; -EINVAL where it may not
  * join its class: then it should not be added, or changed. */
-int32_t qs_feasible(const struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
+int32_t qs_feasible(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission);
 /* What they ask for as they are, and what one of them does. */
 void qs_booked(const struct qs_link *link, struct qsocket_admission *admission);
@@ -366,11 +366,16 @@ int qs_class_ok(const struct qs_link *link, uint32_t class_id);
 /* Adds a stream's counters to a struct that starts out zeroed. */
 void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info);
 
-/* Queues one message. Returns its index in *message and 0, or 0 with
- * *message = QS_NONE when it was accepted and dropped at once (*reason says
- * why; counted), or -ENOBUFS and -ETIME (counted), or -EPROTO and -EMSGSIZE. */
+/* What qs_enqueue() did with a message. */
+struct qs_queued {
+	uint32_t message; /* its index; QS_NONE where it was dropped at once */
+	uint32_t reason;  /* why it was */
+};
+
+/* Queues one message. Returns 0: queued, or accepted, dropped at once and
+ * counted; or -ENOBUFS and -ETIME (counted), or -EPROTO and -EMSGSIZE. */
 int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
-		   const struct qs_arrival *arrival, uint32_t *message, uint8_t *reason);
+		   const struct qs_arrival *arrival, struct qs_queued *queued);
 
 /* The next packet at this time, of at most bytes_max where a message can be
  * cut (0: no limit). 1, or 0 when nothing can be sent now. The host calls

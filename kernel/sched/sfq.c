@@ -181,9 +181,9 @@ static uint64_t next_ns(const struct qs_link *link)
 	return 0; /* whatever competes may go at once */
 }
 
-static void charge(struct qs_link *link, struct qs_stream *s, uint32_t bytes, uint64_t now_ns)
+static void charge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
-	qs_fair_charge(link, link->own, (uint32_t)(s - link->streams), bytes, now_ns);
+	qs_fair_charge(link, link->own, stream, bytes, now_ns);
 }
 
 static const struct qs_order order = {

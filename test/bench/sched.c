@@ -176,11 +176,10 @@ INLINE void policy_give(struct contender *c, uint32_t stream, uint64_t deadline_
 {
 	const struct qs_arrival arrival = {
 		.deadline_ns = deadline_ns, .bytes = MESSAGE_BYTES, .flags = MESSAGE_FLAGS};
-	uint32_t message;
-	uint8_t reason;
+	struct qs_queued queued;
 
-	if (qs_enqueue(c->link, stream, c->now_ns, &arrival, &message, &reason) < 0 ||
-	    message == QS_NONE)
+	if (qs_enqueue(c->link, stream, c->now_ns, &arrival, &queued) < 0 ||
+	    queued.message == QS_NONE)
 		c->dropped++;
 }
 

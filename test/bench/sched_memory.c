@@ -78,11 +78,10 @@ static int give(struct scene *scene, uint32_t stream, uint32_t flags, uint64_t d
 		.bytes = MESSAGE_BYTES,
 		.flags = MESSAGE_FLAGS | flags,
 	};
-	uint32_t message;
-	uint8_t reason;
-	int error = qs_enqueue(&scene->link, stream, scene->now_ns, &arrival, &message, &reason);
+	struct qs_queued queued;
+	int error = qs_enqueue(&scene->link, stream, scene->now_ns, &arrival, &queued);
 
-	return error ? error : message == QS_NONE ? -1 : 0;
+	return error ? error : queued.message == QS_NONE ? -1 : 0;
 }
 
 static void drain(struct scene *scene)

@@ -43,12 +43,11 @@ static uint32_t add(uint32_t weight, uint32_t class_id)
 static int offer(uint32_t stream, uint32_t bytes, uint32_t count)
 {
 	struct qs_arrival arrival = {.deadline_ns = QS_FOREVER, .bytes = bytes};
-	uint32_t message;
-	uint8_t reason;
+	struct qs_queued queued;
 
 	arrival.flags = 6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT;
 	while (count--)
-		if (qs_enqueue(&link_, stream, now_ns, &arrival, &message, &reason))
+		if (qs_enqueue(&link_, stream, now_ns, &arrival, &queued))
 			return 0;
 	return 1;
 }

@@ -99,21 +99,21 @@ static inline void check_room(void)
 
 static inline void enqueue(struct flow *f, const struct qs_arrival *a)
 {
-	uint8_t reason = 0, drop = a->flags >> QSOCKET_DROP_SHIFT & 7;
-	uint32_t message = QS_NONE;
+	uint8_t drop = a->flags >> QSOCKET_DROP_SHIFT & 7;
+	struct qs_queued queued = {.message = QS_NONE};
 	int continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	int32_t result;
 
 	if (!f->count.queued)
 		f->was_droppable = 0;
 	f->was_droppable |= is_droppable(f);
-	result = qs_enqueue(&qs, f->index, now_ns, a, &message, &reason);
+	result = qs_enqueue(&qs, f->index, now_ns, a, &queued);
 	TRACE("at %llu stream %u: %u bytes, segment %u, flags %#x, deadline %+lld: %d, message "
 	      "%d\n",
 	      (unsigned long long)now_ns, f->index, a->bytes, a->segment, a->flags,
 	      a->deadline_ns == QS_FOREVER ? -1 : (long long)(a->deadline_ns - now_ns), result,
-	      (int)message);
-	MUST(!result || message == QS_NONE, "refused, and has a number: %u", message);
+	      (int)queued.message);
+	MUST(!result || queued.message == QS_NONE, "refused, and has a number: %u", queued.message);
 	MUST(result != -ETIME || a->deadline_ns <= now_ns, "-ETIME before its deadline");
 	switch (result) {
 	case -EPROTO:
@@ -133,21 +133,21 @@ static inline void enqueue(struct flow *f, const struct qs_arrival *a)
 		MUST(0, "result %d", result);
 	}
 	if (result == -ETIME || result == -ENOBUFS)
-		reason = result == -ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
+		queued.reason = result == -ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	if (result == -EPROTO || result == -EMSGSIZE) {
-		reason = QSOCKET_INCOMPLETE;
+		queued.reason = QSOCKET_INCOMPLETE;
 		if (owed)
-			qs_refuse(&qs, f->index, a, reason);
+			qs_refuse(&qs, f->index, a, queued.reason);
 	}
 	if (owed || (result != -EPROTO && result != -EMSGSIZE)) {
 		f->count.offered++;
 		f->count.offered_bytes += a->bytes;
-		if (message == QS_NONE)
-			count_dropped(f, reason, drop, a->bytes);
+		if (queued.message == QS_NONE)
+			count_dropped(f, queued.reason, drop, a->bytes);
 	}
 	reap(); /* those whose place it took */
-	if (message != QS_NONE)
-		accept_parcel(f, a, message);
+	if (queued.message != QS_NONE)
+		accept_parcel(f, a, queued.message);
 	check_room();
 }
 
