@@ -19,7 +19,7 @@ const words = process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const sources = filesBelow("").sort();
 const typescript = sources.filter((file) => file.endsWith(".ts"));
-const c = sources.filter((file) => /^(kernel|test\/c)\/.*\.[ch]$/.test(file));
+const c = sources.filter((file) => /^(kernel|test)\/.*\.[ch]$/.test(file));
 
 check("format of TypeScript (deno fmt)", runtimes.deno, ["fmt", "--check"]);
 check("lint (deno lint)", runtimes.deno, ["lint", "--quiet"]);
@@ -31,8 +31,16 @@ for (const compiler of ["gcc", "clang"]) {
   const build = ["-s", "-C", "kernel", `BUILD=build/${compiler}`, `CC=${compiler}`, "WERROR=1"];
   const missing = runs(compiler) ? null : compiler;
   check(`C without warnings (${compiler})`, "make", [...build, "all"], missing);
-  check(`policy needs no C library (${compiler})`, "make", [...build, "freestanding"], missing);
+  check(`policy as a kernel module (${compiler})`, "make", [...build, "freestanding"], missing);
 }
+check("policy's decisions for BPF (clang)", "make", [
+  "-s",
+  "-C",
+  "kernel",
+  "BUILD=build/clang",
+  "WERROR=1",
+  "bpf",
+], runs("clang") ? null : "clang");
 for (const file of words.length ? [] : sources.filter((it) => /\.(ts|mjs|c|h)$/.test(it))) {
   const lines = readFileSync(join(root, file), "utf8").split("\n").length - 1;
   if (lines > LINES_MAX) console.log(`warning: ${file} has ${lines} lines, more than ${LINES_MAX}`);
