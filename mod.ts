@@ -42,7 +42,9 @@ export type { AttachTarget } from "./ffi/attach.ts";
 export type { DropCounts, DropReason, FrameCounts, LinkInfo, SocketInfo } from "./ffi/info.ts";
 export type {
   Address,
+  Admission,
   AttachOptions,
+  ClassOptions,
   DropPriority,
   FrameMark,
   LinkChanges,

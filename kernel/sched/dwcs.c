@@ -8,8 +8,12 @@
  *	4. of equal deadlines and equal W' > 0, the lowest x';
  *	5. first come.
  *
- * Feasible when all periods are equal and the sum of (1 - x/y) C/T is at most
- * 1: then no window is violated. With unequal periods that is not promised.
+ * No window is violated where the sum of (1 - x/y) C/T is at most 1, all
+ * periods and sizes are equal, and every stream may lose none, or all but one,
+ * of its window. Between these some sets fail at a lower load, as two streams
+ * may run out of losses in the same period (test/c/windows.c has them, and
+ * small sets that were tried to the last). With unequal periods nothing is
+ * promised: vds.c is for them.
  *
  * West, Zhang, Schwan, Poellabauer: "Dynamic Window-Constrained Scheduling of
  * Real-Time Streams in Media Servers", IEEE Trans. Computers 53(6), 2004.

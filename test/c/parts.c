@@ -20,7 +20,7 @@ static const char *loses_a_frame_whole(void)
 		;
 	for (int ms = 0; ms < PATIENCE_MS && !call_info(stream).socket_errors; ms++)
 		usleep(1000); /* it is counted after the batch, which "next" was in */
-	info = call_info(stream);
+	info = wait_until_idle(stream);
 	HOLDS(info.dropped[QSOCKET_ERROR] > 0 && balanced(&info));
 	HOLDS(info.frames_offered[2] == 2 && info.frames_sent[2] == 1);
 	HOLDS(info.frames_dropped[2][QSOCKET_ERROR] + info.frames_dropped[2][QSOCKET_INCOMPLETE] ==
