@@ -40,7 +40,8 @@ const TOOLS = `  Debian, Ubuntu: apt install gcc make libc6-dev
 if (process.platform !== "linux") {
   fail(`Q.Sockets needs Linux: this is ${process.platform}.`);
 }
-if (!packagesAreCurrent()) installPackages();
+// Installed as a package of someone else's, its own packages are theirs to install.
+if (existsSync(join(root, "package-lock.json")) && !packagesAreCurrent()) installPackages();
 
 /** Paths of the runtimes among the packages (or of the one that runs this); null if there is none. */
 export const runtimes = { bun: runtime("bun"), deno: runtime("deno") };

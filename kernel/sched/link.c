@@ -72,7 +72,8 @@ static void measure(const struct qs_policy *policy, uint32_t streams_max, uint32
 	bytes[WATCH_PLACES] = messages * sizeof(struct qs_place);
 	bytes[PLACES] = streams * sizeof(struct qs_place);
 	bytes[MANAGED_HEAP] = bytes[REST_HEAP] = streams * sizeof(struct qs_heap_entry);
-	bytes[WATCH_RING] = bytes[MANAGED_RING] = bytes[REST_RING] = qs_ring_bytes(streams_max);
+	bytes[WATCH_RING] = qs_ring_bytes(messages_max);
+	bytes[MANAGED_RING] = bytes[REST_RING] = qs_ring_bytes(streams_max);
 	bytes[RANKS_PLACES] = apart * bytes[PLACES];
 	bytes[RANKS_HEAP] = apart * bytes[MANAGED_HEAP];
 	bytes[RANKS_RING] = apart * bytes[MANAGED_RING];
@@ -127,7 +128,7 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 		.own = parts[OWN],
 	};
 	qs_rate(link, rate);
-	qs_ring_init(&link->watch.ring, parts[WATCH_RING], link->watch.places, streams_max,
+	qs_ring_init(&link->watch.ring, parts[WATCH_RING], link->watch.places, messages_max,
 		     TIME_SPAN_LOG);
 	init_queue(&link->managed, parts[PLACES], parts[MANAGED_HEAP], parts[MANAGED_RING],
 		   streams_max, policy->key_span_log, policy->key);
