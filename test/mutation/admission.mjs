@@ -217,7 +217,7 @@ export const admission = [
       "booked->classes[ask->class_id].bytes += times",
       "booked->classes[ask->class_id].bytes += 0 * times",
     ],
-    ["a change takes the old demand out", "count(&booked, &before, (uint64_t)-1);", ";"],
+    ["a change takes the old demand out", "count(booked, &before, (uint64_t)-1);", ";"],
     [
       "overbooked: above the rate, not at it",
       "admission->utilisation_ppm > PPM",

@@ -106,12 +106,12 @@ export const frames = [
     ],
     [
       "arrival: asked again after room was made",
-      "\tif (!cont && leans_on_loss(s, a))\n\t\treturn drop_dependent(link, stream, a, reason);\n\tif (!cont)",
+      "\tif (!cont && leans_on_loss(s, a))\n\t\treturn drop_dependent(link, stream, a, queued);\n\tif (!cont)",
       "\tif (!cont)",
     ],
     [
       "arrival: asked before room is made at others' expense",
-      "\tif (!cont && leans_on_loss(s, a))\n\t\treturn drop_dependent(link, stream, a, reason);\n\tswitch",
+      "\tif (!cont && leans_on_loss(s, a))\n\t\treturn drop_dependent(link, stream, a, queued);\n\tswitch",
       "\tswitch",
     ],
   ]),

@@ -123,7 +123,7 @@ export const sharing = [
     ],
     ["a class without a source does not send", "if (source == QS_NO_SOURCE)\n\t\t\tcontinue;", ""],
     ["the link wakes for the first that may", "ns < next_ns ? ns : next_ns", "ns"],
-    ["classes are charged", "\tqs_class_charge(link, s->leaf, bytes, now_ns);\n", ""],
+    ["classes are charged", "\tqs_class_charge(link, leaf, bytes, now_ns);\n", ""],
     ["a stream that joins a class brings no debts", "\t\ts->finish = class->streams.vtime;\n", ""],
     [
       "a class wakes once for all its streams",
@@ -214,8 +214,12 @@ export const sharing = [
     ],
     ["refused: a parent that comes later", "class->parent < number", "class->parent <= number"],
     ["refused: a ceiling below the rate", "(!class->ceil || class->rate <= class->ceil)", "1"],
-    ["refused: more than the parent has", "promised[i] > rate ||", ""],
-    ["... and not exactly as much", "promised[i] > rate ||", "promised[i] >= rate ||"],
+    ["refused: more than the parent has", "classes->all[i].promised > rate ||", ""],
+    [
+      "... and not exactly as much",
+      "classes->all[i].promised > rate ||",
+      "classes->all[i].promised >= rate ||",
+    ],
     ["refused: to join a class that is no leaf", " && classes->all[class_id].leaf;", ";"],
     ["the same classes have the same ceilings", "class->ceil != g->ceil ||", "0 ||"],
   ], "c/classes"),

@@ -49,24 +49,23 @@ export const structure = [
     ],
     [
       "ring: chunks are used again",
-      "\tring->chunks[chunk].next = ring->chunks_free;\n\tring->chunks_free = chunk;\n",
+      "\tring->chunks_next[chunk] = ring->chunks_free;\n\tring->chunks_free = chunk;\n",
       "",
     ],
     [
       "ring: the last takes the place of who goes",
-      "ring->chunks[place.a].ids[place.b] = last;",
+      "ring->chunks[place->a].ids[place->b] = last;",
       ";",
     ],
-    ["ring: ... and knows it", "ring->places[last].b = place.b;", ";"],
-    ["ring: ... in which chunk", "ring->places[last].a = place.a;", ";"],
+    ["ring: ... and knows it", "ring->places[last] = *place;", ";"],
     [
       "ring: an empty bucket has no bit",
-      "\t\tunmark(ring, slot);\n\t\tif (((uint32_t)ring->first",
-      "\t\tif (((uint32_t)ring->first",
+      "\t\tunmark(ring, slot);\n\t\tif ((ring->first",
+      "\t\tif ((ring->first",
     ],
     [
       "ring: the next first is looked for when it goes",
-      "((uint32_t)ring->first & ring->mask) == slot",
+      "(ring->first & ring->mask) == slot",
       "0",
     ],
     [

@@ -132,7 +132,7 @@ class Bench {
     const flags = flavour === "address"
       ? [`CFLAGS=${SANITIZED}`, `LDFLAGS=${SANITIZERS}`]
       : ["CFLAGS=-O1"];
-    const args = ["-s", "-C", "kernel", `BUILD=${flavour}`, ...compiler(), ...flags, "all"];
+    const args = ["-s", "-C", "kernel", `BUILD=${flavour}`, "LTO=", ...compiler(), ...flags, "all"];
     const { code, output } = await this.#run("make", args, BUILD_MS_MAX);
     return code === 0 ? undefined : output || `make: exit ${code}`;
   }
