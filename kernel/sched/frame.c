@@ -141,20 +141,16 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 
 	if (unit == link->units_free)
 		link->units_free = u->next;
-	*u = (struct qs_unit){
-		.due_ns = QS_FOREVER,
-		.seq = link->seq++,
-		.arrival_ns = now_ns,
-		.stream = stream,
-		.prev = s->tail,
-		.next = QS_NONE,
-		.first = QS_NONE,
-		.last = QS_NONE,
-		.drop = drop_of(a->flags),
-		.level = link->policy->frames ? level_of(a->flags) : s->fifo_level,
-	};
-	if (a->flags & QSOCKET_LEADING)
-		u->flags |= QS_LEADS;
+	u->due_ns = QS_FOREVER;
+	u->seq = link->seq++;
+	u->arrival_ns = now_ns;
+	u->stream = stream;
+	u->prev = s->tail;
+	u->next = u->first = u->last = QS_NONE;
+	u->bytes = 0;
+	u->drop = drop_of(a->flags);
+	u->level = link->policy->frames ? level_of(a->flags) : s->fifo_level;
+	u->flags = a->flags & QSOCKET_LEADING ? QS_LEADS : 0;
 	if (link->policy->frames)
 		qs_worth_add(link, unit);
 	else

@@ -34,7 +34,8 @@ void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, u
 /* 0 where it belongs into the exact part instead. */
 int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key);
 void qs_ring_remove(struct qs_ring *ring, uint32_t id);
-/* Takes out the first bucket: how many there were in it, now in ring->taken. */
+/* Takes out the first bucket: how many there were in it, now in ring->taken.
+ * None where it has become empty; then the next call finds another. */
 uint32_t qs_ring_take(struct qs_ring *ring);
 
 /* heap.c: streams that come up, first to be served on top */

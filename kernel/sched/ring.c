@@ -170,10 +170,12 @@ int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 
 	if (number >= NUMBER_MAX)
 		return 0;
-	if (ring->len == 0) /* begins anew, with some reach to both sides */
+	if (ring->len == 0) { /* begins anew, with some reach to both sides */
 		ring->base = number > ring->mask / 4 ? number - ring->mask / 4 : 0;
-	else if (number - ring->base > ring->mask || bucket->len >= QS_BUCKET_MAX)
+		ring->first = number;
+	} else if (number - ring->base > ring->mask || bucket->len >= QS_BUCKET_MAX) {
 		return 0;
+	}
 	if (bucket->len++ == 0) {
 		mark(ring, slot);
 		bucket->chunk = new_chunk(ring, QS_NONE);
@@ -206,11 +208,8 @@ void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 		bucket->chunk = next;
 	}
 	ring->len--;
-	if (--bucket->len == 0) {
+	if (--bucket->len == 0)
 		unmark(ring, slot);
-		if ((ring->first & ring->mask) == slot)
-			find_first(ring);
-	}
 }
 
 uint32_t qs_ring_take(struct qs_ring *ring)
@@ -218,6 +217,10 @@ uint32_t qs_ring_take(struct qs_ring *ring)
 	uint32_t slot = (uint32_t)ring->first & ring->mask, len = 0;
 	struct qs_bucket *bucket = &ring->buckets[slot];
 
+	if (bucket->len == 0) {
+		find_first(ring);
+		return 0;
+	}
 	while (bucket->len > 0) {
 		const struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
 		uint32_t next = ring->chunks_next[bucket->chunk];

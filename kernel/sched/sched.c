@@ -215,19 +215,19 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
-	*packet = (struct qs_packet){
-		.message = message,
-		.stream = stream,
-		.bytes = bytes,
-		.offset = m->bytes - m->left,
-		.unit_seq = u->seq,
-		.frame_seq = qs_frame_seq(link, u),
-		.framed = !link->policy->frames || u->flags & QS_MARKED,
-		.marked = (u->flags & (QS_MARKED | QS_LAST)) != 0,
-		.done = m->left == bytes,
-		.frame_done = u->bytes == bytes && u->first == u->last,
-		.done_ns = done_ns,
-	};
+	/* field by field: zeros first would cost more than all of these */
+	packet->message = message;
+	packet->stream = stream;
+	packet->bytes = bytes;
+	packet->offset = m->bytes - m->left;
+	packet->unit_seq = u->seq;
+	packet->frame_seq = qs_frame_seq(link, u);
+	packet->framed = !link->policy->frames || u->flags & QS_MARKED;
+	packet->marked = (u->flags & (QS_MARKED | QS_LAST)) != 0;
+	packet->done = m->left == bytes;
+	packet->frame_done = u->bytes == bytes && u->first == u->last;
+	packet->done_ns = done_ns;
+	packet->outcome = 0;
 	m->left -= bytes;
 	u->bytes -= bytes;
 	s->bytes -= bytes;

@@ -119,20 +119,19 @@ struct __attribute__((aligned(64))) qs_stream {
 	uint32_t messages_max;
 	uint32_t kinds; /* units not begun, by worth (worth.c) */
 	uint64_t sent, sent_bytes, delay_ns_sum, delay_ns_max;
-	uint32_t weight; /* sfq, and within a class: 1 ... */
+	uint16_t frame_messages; /* of the open unit */
 	uint8_t class_id;
 	uint8_t undroppable;
 	uint8_t ledgered; /* there is something in its ledger */
-	uint8_t zero;
+	uint8_t leaf;	  /* cbq: the class that it competes in, and finish is of */
 
 	uint64_t tag, finish;	/* start-time fair queueing: sfq's, and best effort's in bytes */
 	uint32_t before, after; /* links of a policy with an order of its own */
 	uint32_t carry;		/* of the division that finish is a sum of */
 	uint32_t unit_bytes;	/* admission */
 	uint64_t late, violations;
-	uint16_t frame_messages;			     /* of the open unit */
+	uint32_t weight;				     /* sfq, and within a class: 1 ... */
 	uint8_t fifo_open, fifo_lost, fifo_kept, fifo_level; /* frames where units are none */
-	uint8_t leaf; /* cbq: the class that it competes in, and finish is of */
 };
 
 /* Losses and frames of a stream: not touched before there are any. */
@@ -234,7 +233,7 @@ struct qs_ring {
 	uint32_t mask;
 	uint32_t len;
 	uint64_t base;
-	uint64_t first; /* number of the first that is not empty; QS_FOREVER */
+	uint64_t first; /* none before this one has anything in it; QS_FOREVER */
 	/* what is not empty: a bit for each bucket, for each of these words, and
 	 * for each of those */
 	uint64_t *bits, words[64], groups;
