@@ -7,7 +7,8 @@
  *	sched policies NAME ...		prints those that there are
  *
  * The loop is a host's: take the next message, let the clock move on by its
- * transmission, give the link one more. It knows no more than sched.h says.
+ * transmission, give the link one more. But for the order alone, it knows no
+ * more than sched.h says.
  *
  *	backlogged	every stream has DEPTH messages queued; the one that was
  *			served gets its next, due a period after its last. This is
@@ -18,11 +19,11 @@
  * SPREAD is the longest period by the shortest, LEAD how far ahead of their
  * deadlines the senders are at the start, in CYCLE_NS.
  *
- * Four contenders run through the same messages by the same clock, in turns
+ * Five contenders run through the same messages by the same clock, in turns
  * of CHUNK messages: nothing (the loop alone: streams round-robin), the two
- * heaps, the policy. A turn starts untimed, until the caches are its own. The
- * result is JSON: every turn's ns a message, in CPU time of the thread, so
- * that other programs cost less of it.
+ * heaps, the policy, and its order alone (sched_order.h). A turn starts untimed, until the caches
+ *are its own. The result is JSON: every turn's ns a message, in CPU time of the thread, so that
+ *other programs cost less of it.
  *
  * Jones: "An empirical comparison of priority-queue and event-set
  * implementations", CACM 29(4), 1986 (the hold model).
@@ -35,6 +36,7 @@
 #include "sched.h"
 #include "sched_heap.h"
 #include "sched_load.h"
+#include "sched_order.h"
 
 #define TURNS_MIN 3
 #define TURNS_MAX 25
@@ -55,6 +57,7 @@ struct contender {
 	struct indexed_heap indexed;
 	struct qs_link *link;
 	uint32_t round;
+	int absent; /* has nothing to show under this policy and load */
 };
 
 /* Takes the next message off, and moves the clock on; 0 when there is none. */
@@ -183,6 +186,18 @@ INLINE void policy_give(struct contender *c, uint32_t stream, uint64_t deadline_
 		c->dropped++;
 }
 
+INLINE int ordered_take(struct contender *c, uint32_t *stream)
+{
+	*stream = order_take(c->link);
+	c->now_ns += c->load->tx_ns;
+	return 1;
+}
+
+INLINE void ordered_give(struct contender *c, uint32_t stream, uint64_t deadline_ns)
+{
+	order_give(c->link, stream, deadline_ns);
+}
+
 INLINE void fill(struct contender *c, give_fn give)
 {
 	const struct load *load = c->load;
@@ -232,6 +247,7 @@ CONTENDER(nothing)
 CONTENDER(records)
 CONTENDER(indexed)
 CONTENDER(policy)
+CONTENDER(ordered)
 
 static void open_streams(struct contender *c, const struct qs_policy *policy)
 {
@@ -266,7 +282,7 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-enum { NOTHING, RECORDS, INDEXED, POLICY, CONTENDERS };
+enum { NOTHING, RECORDS, INDEXED, POLICY, ORDERED, CONTENDERS };
 
 static void prepare(struct contender *all, const struct load *load, const struct qs_policy *policy)
 {
@@ -275,6 +291,7 @@ static void prepare(struct contender *all, const struct load *load, const struct
 		{.name = "records", .fill = records_fill, .run = records_run},
 		{.name = "indexed", .fill = indexed_fill, .run = indexed_run},
 		{.name = "policy", .fill = policy_fill, .run = policy_run},
+		{.name = "ordered", .fill = ordered_fill, .run = ordered_run},
 	};
 	size_t bytes = load->streams * sizeof(*load->sources);
 	uint32_t slots = load->queued + 1;
@@ -294,8 +311,11 @@ static void prepare(struct contender *all, const struct load *load, const struct
 	for (uint32_t slot = slots; slot-- > 0;)
 		all[INDEXED].indexed.free[all[INDEXED].indexed.free_len++] = slot;
 	open_streams(&all[POLICY], policy);
+	open_streams(&all[ORDERED], policy);
+	all[ORDERED].absent = load->sparse || load->depth > 1 || !order_is_keyed(all[ORDERED].link);
 	for (int i = 0; i < CONTENDERS; i++)
-		all[i].fill(&all[i]);
+		if (!all[i].absent)
+			all[i].fill(&all[i]);
 }
 
 /* The first messages, untimed: the heaps must agree with each other, and all on the clock. */
@@ -304,7 +324,8 @@ static void settle(struct contender *all, const struct load *load)
 	uint64_t messages = load->streams < 200000 ? load->streams : 200000;
 
 	for (int i = 0; i < CONTENDERS; i++)
-		all[i].run(&all[i], messages, 1);
+		if (!all[i].absent)
+			all[i].run(&all[i], messages, 1);
 	if (all[RECORDS].trace != all[INDEXED].trace)
 		die("Cannot compare: the two heaps do not serve in the same order");
 	if (!all[POLICY].dropped && !all[POLICY].waits && all[POLICY].now_ns != all[RECORDS].now_ns)
@@ -322,6 +343,8 @@ static int take_turns(struct contender *all, const struct load *load, uint64_t c
 		for (int i = 0; i < CONTENDERS; i++) {
 			uint64_t from_ns;
 
+			if (all[i].absent)
+				continue;
 			all[i].run(&all[i], warm, 0);
 			from_ns = cpu_ns();
 			all[i].run(&all[i], chunk, 0);
@@ -343,7 +366,7 @@ static void print(const struct contender *all, const struct load *load, int turn
 	printf(",\"heap_order\":%s", policy->trace == all[RECORDS].trace ? "true" : "false");
 	for (int i = 0; i < CONTENDERS; i++) {
 		printf(",\"%s\":[", all[i].name);
-		for (int turn = 0; turn < turns; turn++)
+		for (int turn = 0; turn < turns && !all[i].absent; turn++)
 			printf("%s%.2f", turn ? "," : "", all[i].ns[turn]);
 		printf("]");
 	}

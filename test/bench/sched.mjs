@@ -83,8 +83,11 @@ function build() {
   ];
   mkdirSync(dirname(program), { recursive: true });
   const flags = ["-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Ikernel/sched"];
-  const args = [...flags, "-o", program, ...sources];
-  const done = spawnSync(compiler, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  const args = ["-o", program, ...sources];
+  // Across files as kernel/Makefile does it, where compiler and linker can.
+  const across = spawnSync(compiler, [...flags, "-flto", ...args], { cwd: root, stdio: "ignore" });
+  if (across.status === 0) return;
+  const done = spawnSync(compiler, [...flags, ...args], { cwd: root, stdio: ["ignore", 2, 2] });
   if (done.error) fail(`Cannot build the benchmark: ${done.error.message}`);
   if (done.status !== 0) fail("Cannot build the benchmark: see above.");
 }
@@ -186,9 +189,11 @@ async function run(cell) {
   if (policy.startsWith("edf") && !result.heap_order) {
     say(`${name}: not served in the order of the deadlines, which the heaps keep`);
   }
-  cell.turns ??= { loop: [], records: [], indexed: [], policy: [] };
+  cell.turns ??= { loop: [], records: [], indexed: [], policy: [], ordered: [] };
   cell.turns.loop.push(...result.nothing);
-  for (const who of ["records", "indexed", "policy"]) cell.turns[who].push(...result[who]);
+  for (const who of ["records", "indexed", "policy", "ordered"]) {
+    cell.turns[who].push(...result[who]);
+  }
 }
 
 function start(args) {

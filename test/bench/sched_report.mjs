@@ -19,9 +19,9 @@ export const PARTS = {
 };
 
 /** How many times as fast as the faster of the heaps, turn by turn. */
-function ratio({ turns }) {
+function ratio({ turns }, who = "policy") {
   const heap = median(turns.records) < median(turns.indexed) ? turns.records : turns.indexed;
-  return median(turns.policy.map((ns, turn) => heap[turn] / ns));
+  return median(turns[who].map((ns, turn) => heap[turn] / ns));
 }
 
 function median(values) {
@@ -116,12 +116,26 @@ function table(title, own, key) {
   for (const policy of names) {
     row([`\`${policy}\``, ...columns.map((n) => interval(by(policy, n)?.turns?.policy))]);
   }
+  const keyed = names.filter((policy) =>
+    columns.some((n) => by(policy, n)?.turns?.ordered.length > 0)
+  );
+  for (const policy of keyed) {
+    const turns = columns.map((n) => interval(by(policy, n)?.turns?.ordered));
+    row([`\`${policy}\`, its order alone`, ...turns]);
+  }
   row(["heap of records", ...columns.map((n) => interval(all("records", n)))]);
   row(["heap of indexes", ...columns.map((n) => interval(all("indexed", n)))]);
   row(["the loop alone", ...columns.map((n) => interval(all("loop", n)))]);
   for (const policy of names) {
     const times = (cell) => cell?.turns ? ratio(cell).toFixed(2) : "-";
     row([`\`${policy}\`, times as fast as a heap`, ...columns.map((n) => times(by(policy, n)))]);
+  }
+  for (const policy of keyed) {
+    const times = (cell) => cell?.turns ? ratio(cell, "ordered").toFixed(2) : "-";
+    row([
+      `\`${policy}\`, its order alone, times as fast`,
+      ...columns.map((n) => times(by(policy, n))),
+    ]);
   }
   console.log();
 }
