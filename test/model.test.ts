@@ -211,6 +211,17 @@ describe("window", () => {
       assert.deepEqual(info.window, { lost: 0, left: 6 });
     },
   );
+  example(
+    "y' is capped at 65535, however many misses are counted at once",
+    "dwcs",
+    [{ ipg: 2, oln: 0, old: 65534 }],
+    [0, 1, 2].map(() => message(0, { bytes: 5000 })), // 1, 1 + 1 and 2 + 1 misses, as above
+    ["5 s0m0 sent", "10 s0m1 sent", "15 s0m2 sent"],
+    ([info]) => {
+      assert.equal(info.violations, 6);
+      assert.deepEqual(info.window, { lost: 0, left: 65_535 });
+    },
+  );
 });
 
 describe("rank and expiry", () => {

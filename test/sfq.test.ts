@@ -244,6 +244,14 @@ describe("sfq by hand", () => {
     order("s0m0 s1m0 s0m1 s0m2 s1m1 s0m3"),
   );
   example(
+    "what the division by the weight leaves is kept: three thirds are one",
+    "sfq",
+    [{}, { weight: 3 }],
+    // S: 0 1, and 0 1/3 2/3 1: at 1 the first stream's was there before
+    [...of(0, 2), ...of(1, 4)].map((m) => ({ ...m, bytes: 1 })),
+    ["s0m0", "s1m0", "s1m1", "s1m2", "s0m1", "s1m3"].map((m, i) => `${(i + 1) / 1000} ${m} sent`),
+  );
+  example(
     "a stream that was idle starts at the virtual time: it has saved nothing up",
     "sfq",
     [{}, {}],

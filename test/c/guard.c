@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ * What only a host with a clock of its own asks of the scheduler: time to
+ * spare before a deadline, and time that it overslept and will make good.
+ */
+#include <stdlib.h>
+
+#include "check.h"
+#include "sched/parts.h"
+
+#define STREAMS 4
+#define MESSAGES 64
+#define RATE 1000000000ull /* a byte a nanosecond */
+#define NOW_NS 1000ull
+
+static struct qs_link link_;
+static void *memory;
+
+static void open_link(uint64_t guard_ns, uint64_t lag_ns)
+{
+	const struct qs_policy *policy = qs_policy_find("edf");
+	size_t bytes = qs_link_bytes(policy, STREAMS, MESSAGES);
+
+	bytes = (bytes + QS_ALIGNMENT - 1) / QS_ALIGNMENT * QS_ALIGNMENT;
+	memory = aligned_alloc(QS_ALIGNMENT, bytes);
+	memset(memory, 0, bytes);
+	qs_init(&link_, policy, RATE, memory, STREAMS, MESSAGES);
+	link_.guard_ns = guard_ns;
+	link_.lag_ns = lag_ns;
+}
+
+/* A message on a stream of its own, handed in at NOW_NS. */
+static int offer(uint32_t bytes, uint64_t lifetime_ns, uint32_t drop)
+{
+	struct qsocket_attr attr = {0};
+	struct qs_arrival arrival = {
+		.deadline_ns = NOW_NS + lifetime_ns,
+		.bytes = bytes,
+		.flags = drop << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT,
+	};
+	struct qs_queued queued;
+
+	return !qs_enqueue(&link_, (uint32_t)qs_add(&link_, &attr), NOW_NS, &arrival, &queued);
+}
+
+/* The stream that is served first, or -1: none. */
+static int serve(uint64_t now_ns)
+{
+	struct qs_packet packet;
+
+	return qs_dequeue(&link_, now_ns, 0, &packet) ? (int)packet.stream : -1;
+}
+
+static int alone(uint64_t guard_ns, uint64_t lag_ns, uint32_t bytes, uint64_t lifetime_ns,
+		 uint64_t late_ns)
+{
+	int served;
+
+	open_link(guard_ns, lag_ns);
+	served = offer(bytes, lifetime_ns, 6) && serve(NOW_NS + late_ns) == 0;
+	free(memory);
+	return served;
+}
+
+static const char *asks_for_a_guard(void)
+{
+	HOLDS(alone(0, 0, 16000, 16000, 0) && !alone(0, 0, 16001, 16000, 0));
+	HOLDS(alone(1000, 0, 15000, 16000, 0) && !alone(1000, 0, 15001, 16000, 0));
+	/* nor does what is left of it turn round below nothing */
+	HOLDS(alone(1000, 0, 100, 16000, 14900) && !alone(1000, 0, 100, 16000, 15500));
+	return NULL;
+}
+
+static const char *asks_for_an_eighth_at_most(void)
+{
+	HOLDS(alone(1000, 0, 700, 800, 0) && !alone(1000, 0, 701, 800, 0));
+	return NULL;
+}
+
+/* Nanoseconds times rate are 2^64 and a little there. */
+static const char *has_time_for_far_deadlines(void)
+{
+	HOLDS(alone(0, 0, 1000, 18446744073, 0));
+	return NULL;
+}
+
+static const char *makes_good_what_it_overslept(void)
+{
+	HOLDS(alone(0, 1000, 1500, 500, 0) && !alone(0, 1000, 1501, 500, 0));
+	return NULL;
+}
+
+/* Behind the first, the second is in time by 100 ns: by less than two guards. */
+static int first_of_two(uint64_t guard_ns)
+{
+	int served;
+
+	open_link(guard_ns, 0);
+	served = offer(1000, 2050, 0) && offer(1000, 2100, QSOCKET_DROP_NEVER) ? serve(NOW_NS) : -1;
+	free(memory);
+	return served;
+}
+
+static const char *plans_for_twice_the_guard(void)
+{
+	HOLDS(first_of_two(0) == 0 && first_of_two(50) == 0);
+	HOLDS(first_of_two(51) == 1);
+	return NULL;
+}
+
+int main(void)
+{
+	check("a message begins with a guard to spare", asks_for_a_guard());
+	check("... but of an eighth of its lifetime at most", asks_for_an_eighth_at_most());
+	check("a message that is due in 18 s is in time", has_time_for_far_deadlines());
+	check("what the host overslept is there to be used", makes_good_what_it_overslept());
+	check("what another is given up for has two guards to spare", plans_for_twice_the_guard());
+	return check_end();
+}
