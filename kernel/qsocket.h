@@ -35,7 +35,7 @@ enum qsocket_call {
 #define QSOCKET_HANDLES_MAX 1048576 /* links and streams open at once            */
 #define QSOCKET_STREAMS_MAX 131072  /* streams on one link                       */
 #define QSOCKET_STREAMS_DEFAULT 1024
-#define QSOCKET_QUEUE_MESSAGES_MAX 65536 /* messages queued on one link               */
+#define QSOCKET_QUEUE_MESSAGES_MAX 262144 /* messages queued on one link              */
 #define QSOCKET_QUEUE_MESSAGES_DEFAULT 8192
 #define QSOCKET_STREAM_MESSAGES_DEFAULT 2048 /* messages queued on one stream          */
 #define QSOCKET_STREAM_BYTES_DEFAULT (4u << 20)

@@ -50,7 +50,7 @@ test("check says what cannot be done, which option is wrong and what it got", ()
     [
       { rate: 1, queueMessages: 0 },
       RangeError,
-      "Cannot open link eth0: queueMessages must be 1 to 65536, got 0",
+      "Cannot open link eth0: queueMessages must be 1 to 262144, got 0",
     ],
   ];
   for (const [options, type, message] of cases) {
