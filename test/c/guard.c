@@ -89,6 +89,51 @@ static const char *makes_good_what_it_overslept(void)
 	return NULL;
 }
 
+/* A frame's messages on a stream, in bytes; 0 ends them. */
+static int offer_frame(uint32_t stream, uint64_t now, uint64_t due_ns, const uint32_t bytes[])
+{
+	struct qs_queued queued;
+
+	for (uint32_t i = 0; bytes[i]; i++) {
+		struct qs_arrival arrival = {
+			.deadline_ns = due_ns,
+			.bytes = bytes[i],
+			.flags = QSOCKET_FRAME | 2u << QSOCKET_LEVEL_SHIFT |
+				 (i == 0) * QSOCKET_START | !bytes[i + 1] * QSOCKET_END,
+		};
+
+		if (qs_enqueue(&link_, stream, now, &arrival, &queued))
+			return 0;
+	}
+	return 1;
+}
+
+/* Two frames are begun when the link turns slower, so that both no longer end
+ * in time. The later one comes first by rank, but not ahead of the other one:
+ * even if its next packet goes out, its last one would be late. */
+static const char *finishes_the_first_of_two_that_do_not_fit(void)
+{
+	struct qsocket_attr attr = {.ipg_ns = 1000000};
+	uint32_t early, late;
+
+	open_link(0, 0);
+	early = (uint32_t)qs_add(&link_, &attr);
+	attr.ipg_ns = 0;
+	late = (uint32_t)qs_add(&link_, &attr);
+	/* the period is used up, so that its frame is ranked behind the other's */
+	HOLDS(offer_frame(early, NOW_NS, NOW_NS + 9000, (uint32_t[]){1, 0}));
+	HOLDS(serve(NOW_NS) == (int)early);
+	HOLDS(offer_frame(early, NOW_NS, NOW_NS + 10000, (uint32_t[]){1000, 1000, 0}));
+	HOLDS(serve(NOW_NS + 1) == (int)early);
+	HOLDS(offer_frame(late, NOW_NS + 2, NOW_NS + 12000, (uint32_t[]){4000, 500, 2500, 0}));
+	HOLDS(serve(NOW_NS + 1001) == (int)late);
+	qs_rate(&link_, RATE / 2);
+	/* 5001 + 2 (500 + 1000) <= 10000, but 5001 + 2 (3000 + 1000) > 12000 */
+	HOLDS(serve(NOW_NS + 5001) == (int)early);
+	free(memory);
+	return NULL;
+}
+
 /* Behind the first, the second is in time by 100 ns: by less than two guards. */
 static int first_of_two(uint64_t guard_ns)
 {
@@ -113,6 +158,8 @@ int main(void)
 	check("... but of an eighth of its lifetime at most", asks_for_an_eighth_at_most());
 	check("a message that is due in 18 s is in time", has_time_for_far_deadlines());
 	check("what the host overslept is there to be used", makes_good_what_it_overslept());
+	check("of two frames begun that no longer fit the first is finished",
+	      finishes_the_first_of_two_that_do_not_fit());
 	check("what another is given up for has two guards to spare", plans_for_twice_the_guard());
 	return check_end();
 }

@@ -43,11 +43,6 @@ export const admission = [
       "if (!in_time(link, now_ns, bytes, u->due_ns))",
       "if (0)",
     ],
-    [
-      "fits: its own rest ends in time behind them",
-      "listed || in_time(link, now_ns, bytes + u->bytes - packet_bytes, u->due_ns)",
-      "1",
-    ],
     ["fits: the packet goes first", "uint64_t bytes = packet_bytes;", "uint64_t bytes = 0;"],
     ["fits: its rest counts", "bytes += u->bytes - packet_bytes;", ";"],
     [
@@ -55,7 +50,14 @@ export const admission = [
       "int listed = !(u->flags & QS_MORTAL);",
       "int listed = 0;",
     ],
-    ["endangers: only what is worth more", "v->drop > drop &&", "v->drop >= drop &&"],
+    [
+      "endangers: what is worth as much is no reason",
+      "v->drop > drop &&",
+      "v->drop >= drop &&",
+      {
+        equivalent: "the thresholds, which begin above the unit's own worth, leave it out as well",
+      },
+    ],
     [
       "endangers: a unit is no reason to lose itself",
       "other != unit && ",

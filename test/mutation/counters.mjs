@@ -14,8 +14,8 @@ export const counters = [
     ["best effort's messages queued", "\tlink->rest_len -= m->rest;\n", ""],
     [
       "a frame's seq is that of its first unit",
-      ".frame_seq = qs_frame_seq(link, u)",
-      ".frame_seq = u->seq",
+      "packet->frame_seq = qs_frame_seq(link, u)",
+      "packet->frame_seq = u->seq",
     ],
   ]),
   ...rows("lose.c", [

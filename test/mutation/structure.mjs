@@ -31,7 +31,7 @@ export const structure = [
     ["ring: a full bucket refuses", " || bucket->len >= QS_BUCKET_MAX", ""],
     ["ring: what is out of reach is refused", "number - ring->base > ring->mask || ", ""],
     ["ring: keys too far off are refused", "\tif (number >= NUMBER_MAX)\n\t\treturn 0;\n", ""],
-    ["ring: an empty one begins anew", "if (ring->len == 0) /* begins", "if (0) /* begins"],
+    ["ring: an empty one begins anew", "if (ring->len == 0) { /* begins", "if (0) { /* begins"],
     [
       "ring: ... with reach before",
       "number > ring->mask / 4 ? number - ring->mask / 4 : 0",
@@ -60,13 +60,13 @@ export const structure = [
     ["ring: ... and knows it", "ring->places[last] = *place;", ";"],
     [
       "ring: an empty bucket has no bit",
-      "\t\tunmark(ring, slot);\n\t\tif ((ring->first",
-      "\t\tif ((ring->first",
+      "if (--bucket->len == 0)\n\t\tunmark(ring, slot);",
+      "--bucket->len;",
     ],
     [
-      "ring: the next first is looked for when it goes",
-      "(ring->first & ring->mask) == slot",
-      "0",
+      "ring: the next first is looked for when it has gone",
+      "\t\tfind_first(ring);\n\t\treturn 0;",
+      "\t\tring->first++;\n\t\treturn 0;",
     ],
     [
       "ring: all of a bucket is taken",
