@@ -1,7 +1,8 @@
 // What random traffic once found, made small, with the answer worked out by hand.
 
 import assert from "node:assert/strict";
-import { describe } from "node:test";
+import { describe, test } from "node:test";
+import { VirtualLink } from "../ffi/simulate.ts";
 import { example, message } from "./model/example.ts";
 
 describe("regression", () => {
@@ -53,4 +54,21 @@ describe("regression", () => {
     () => {},
     { queueMessages: 5 },
   );
+
+  test("a frame that loses its period while it is sent turns no best effort's time back", () => {
+    using link = new VirtualLink({ scheduler: "dwcs", rate: 1_000_000 });
+    const [a, b] = [link.open(), link.open()], framed = link.open({ ipg: 100 });
+    for (let i = 0; i < 20; i++) a.send(1000);
+    link.run(20);
+    for (const frame of ["start", "end"] as const) framed.send(1000, { frame }, 20);
+    link.run(20.5);
+    framed.change({ ipg: 0 }); // best effort's from here on
+    for (let i = 0; i < 4; i++) a.send(1000, {}, 20.5);
+    link.run(22);
+    for (let i = 0; i < 4; i++) b.send(1000, {}, 22);
+    const { queued } = framed.info();
+    const order = link.run(40).map(({ stream }) => stream).filter((id) => id !== framed.id);
+    assert.equal(queued, 0);
+    assert.deepEqual(order, [b.id, a.id, b.id, a.id, b.id, a.id, b.id, a.id]);
+  });
 });

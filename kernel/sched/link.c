@@ -170,8 +170,11 @@ void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr 
 		/* managed or not is the head's from when it was ranked: rank it anew */
 		if (s->head != QS_NONE && !(link->units[s->head].flags & QS_BEGUN))
 			link->units[s->head].flags &= (uint16_t)~QS_READY;
-		else if (link->policy->slides && s->period_ns == 0)
+		else if (link->policy->slides && s->period_ns == 0 && s->managed) {
 			s->managed = 0;
+			if (s->head != QS_NONE)
+				qs_tag(link, stream);
+		}
 	}
 	qs_settle(link, stream);
 }

@@ -84,6 +84,7 @@ void qs_compete(struct qs_link *link, uint32_t stream);
 void qs_withdraw(struct qs_link *link, uint32_t stream);
 void qs_reorder(struct qs_link *link, uint32_t stream);
 uint32_t qs_queue_first(struct qs_queue *queue, const struct qs_link *link);
+void qs_tag(struct qs_link *link, uint32_t stream);
 void qs_tag_key(const struct qs_stream *s, struct qs_key *key);
 void qs_rank_key(const struct qs_stream *s, struct qs_key *key);
 

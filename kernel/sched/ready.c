@@ -25,6 +25,15 @@ void qs_rank_key(const struct qs_stream *s, struct qs_key *key)
 	*key = (struct qs_key){s->rank_ns, s->seq, 0};
 }
 
+/* The start tag of best effort's head: behind what its stream was served. */
+void qs_tag(struct qs_link *link, uint32_t stream)
+{
+	struct qs_stream *s = &link->streams[stream];
+
+	s->tag = s->finish > link->vtime ? s->finish : link->vtime;
+	s->finish = s->tag + link->units[s->head].bytes;
+}
+
 static void add(struct qs_queue *queue, const struct qs_link *link, uint32_t stream)
 {
 	struct qs_heap_entry entry = {.stream = stream};

@@ -49,8 +49,7 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 			if (link->policy->ready)
 				link->policy->ready(link, s);
 		} else {
-			s->tag = s->finish > link->vtime ? s->finish : link->vtime;
-			s->finish = s->tag + u->bytes;
+			qs_tag(link, stream);
 		}
 	}
 	qs_compete(link, stream);
