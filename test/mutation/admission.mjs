@@ -14,19 +14,25 @@ export const admission = [
     ["doomed: ... if it is due before", "if (!qs_due_before(p, u))\n\t\t\tbreak;", ""],
     ["doomed: whole by its deadline", "uint64_t bytes = u->bytes;", "uint64_t bytes = 1;"],
     ["in time: by the deadline itself", "link->lag_ns + 1;", "link->lag_ns;"],
-    ["in time: no later", "(ns * link->rate - 1)", "(ns * link->rate)"],
-    ["in time: not what is over already", "if (expiry_ns < now_ns)\n\t\treturn -1;", ""],
-    ["in time: what the host overslept is made good", "now_ns + link->lag_ns + 1", "now_ns + 1"],
-    ["in time: long times do not overflow", "ns > link->product_ns_max", "0"],
+    ["in time: no later", "(ns * link->rate - 1)", "(ns * link->rate)", { first: "c/guard" }],
+    ["in time: not what is over already", "if (expiry_ns < now_ns)\n\t\treturn -1;", "", {
+      first: "c/guard",
+    }],
+    ["in time: what the host overslept is made good", "now_ns + link->lag_ns + 1", "now_ns + 1", {
+      first: "c/guard",
+    }],
+    ["in time: long times do not overflow", "ns > link->product_ns_max", "0", { first: "c/guard" }],
     [
       "a guard is asked for, against small delays",
       "link->guard_ns < eighth ? link->guard_ns : eighth",
       "0",
+      { first: "c/guard" },
     ],
     [
       "... but no more than an eighth of a lifetime",
       "link->guard_ns < eighth ? link->guard_ns : eighth",
       "link->guard_ns",
+      { first: "c/guard" },
     ],
     [
       "fits: each promised frame ends in time",
@@ -42,6 +48,7 @@ export const admission = [
       "fits: its own rest ends in time among them",
       "if (!in_time(link, now_ns, bytes, u->due_ns))",
       "if (0)",
+      { first: "c/guard" },
     ],
     ["fits: the packet goes first", "uint64_t bytes = packet_bytes;", "uint64_t bytes = 0;"],
     ["fits: its rest counts", "bytes += u->bytes - packet_bytes;", ";"],
@@ -102,7 +109,9 @@ export const admission = [
       "",
     ],
     ["endangers: ... however far behind", "if (room[i + 1] < room[i])", "if (0)"],
-    ["endangers: planned for twice the guard", "v->due_ns - 2 * guard_ns(link, v)", "v->due_ns"],
+    ["endangers: planned for twice the guard", "v->due_ns - 2 * guard_ns(link, v)", "v->due_ns", {
+      first: "c/guard",
+    }],
     [
       "endangers: who is worth more than all asks nobody",
       "if (link->watch.drops >> (drop + 1) == 0)\n\t\treturn 0;",

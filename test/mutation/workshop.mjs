@@ -34,21 +34,22 @@ const BUILD_MS_MAX = 120_000;
 const OUTPUT_MAX = 1 << 20;
 
 /**
- * What can notice, quickest first: tests of TypeScript (files, what their names match, runs of each
- * property), then programs of test/c, linked with the library under the sanitizers or without.
+ * What can notice, quickest first, some only in certain groups: tests of TypeScript (their files,
+ * runs of each property, what the names match), and programs of test/c, linked with the library as
+ * it is built under the sanitizers or without.
  */
 const tests = [
-  ts("examples", ["model", "loss", "regressions", "cbq_example"], 10, "\\(C\\)"),
-  ts("model", ["scheduler"], 10, "message by message"),
+  ts("examples", ["model", "loss", "regressions", "cbq_example"], 10, { match: "\\(C\\)" }),
+  ts("model", ["scheduler"], 10, { match: "message by message" }),
   ts("change", ["change", "classes"], 10),
-  ts("optimality", ["optimality"], 20),
-  ts("sfq", ["sfq"], 100),
-  ts("cbq", ["cbq"], 100),
-  ts("windows", ["windows"], 100),
   ts("counting", ["counting", "simulate", "best_effort"], 30),
-  ts("long model", ["scheduler"], 60, "message by message"),
-  { ...ts("admission", ["admission"], 30), groups: ["admission"] },
+  ts("optimality", ["optimality"], 20, { groups: ["precedence", "window", "rank", "admission"] }),
+  ts("windows", ["windows"], 100, { groups: ["precedence", "window", "rank"] }),
+  ts("sfq", ["sfq"], 100, { groups: ["precedence", "sfq"] }),
+  ts("cbq", ["cbq"], 100, { groups: ["precedence", "sfq", "cbq"] }),
+  ts("admission", ["admission"], 30, { groups: ["admission"] }),
   ...["guard", "virtual", "classes", "refuse", "admission"].map(sanitized),
+  ts("long model", ["scheduler"], 50, { match: "message by message" }),
   // these have a real clock: a failure counts if it comes twice
   ...["parts", "errors", "close", "streams"].map((it) => ({ ...sanitized(it), timed: true })),
   // long under the sanitizers
@@ -59,10 +60,10 @@ function sanitized(program) {
   return { name: `c/${program}`, program, flavour: "address" };
 }
 
-function ts(name, files, runs, match) {
+function ts(name, files, runs, { match, groups } = {}) {
   const how = ["--preload", "./test/mutation/no_shrinking.mjs", "--bail", "--timeout", "60000"];
   const args = ["test", ...how, ...(match ? ["-t", match] : [])];
-  return { name, runs, args: [...args, ...files.map((file) => `./test/${file}.test.ts`)] };
+  return { name, runs, groups, args: [...args, ...files.map((file) => `./test/${file}.test.ts`)] };
 }
 
 const contents = new Map();
