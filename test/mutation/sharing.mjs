@@ -48,13 +48,6 @@ export const sharing = [
       "u->flags & QS_BEGUN ? bytes : u->bytes",
       "bytes",
     ],
-    ["shares by bytes", "s->finish = s->tag + u->bytes", "s->finish = s->tag + 1"],
-    [
-      "a stream goes on from its finish tag",
-      "s->finish > link->vtime ? s->finish : link->vtime",
-      "link->vtime",
-    ],
-    ["... but saves nothing up", "s->finish > link->vtime ? s->finish : link->vtime", "s->finish"],
     ["its virtual time goes on", "\t\tlink->vtime = s->tag;\n", ""],
   ]),
   ...rest("parts.h", [
@@ -67,6 +60,13 @@ export const sharing = [
     ["nobody is best effort under sfq and cbq", "policy->all || ", ""],
   ]),
   ...rest("ready.c", [
+    ["shares by bytes", "s->tag + link->units[s->head].bytes", "s->tag + 1"],
+    [
+      "a stream goes on from its finish tag",
+      "s->finish > link->vtime ? s->finish : link->vtime",
+      "link->vtime",
+    ],
+    ["... but saves nothing up", "s->finish > link->vtime ? s->finish : link->vtime", "s->finish"],
     ["the lowest tag goes first", "{s->tag, s->seq, 0}", "{0, s->seq, 0}"],
     ["first come goes first of equal tags", "{s->tag, s->seq, 0}", "{s->tag, ~s->seq, 0}"],
   ]),
