@@ -142,6 +142,17 @@ describe("giving up within the window", () => {
     kept,
   );
   example(
+    "best effort gives nothing up, not even for a frame whose end is still to come",
+    "dwcs",
+    [{}, { ipg: 10 }],
+    [
+      message(0, { bytes: 2000, deadline: 50, drop: 0 }),
+      message(1, { bytes: 3000, deadline: 4, drop: "never", frame: "start" }),
+      message(1, { at: 0.5, bytes: 500, drop: "never", frame: "end" }),
+    ],
+    ["2 s0m0 sent", "2 s1m0 expired", "2 s1m1 expired"],
+  );
+  example(
     "what is lost either way is no reason: 2.5 ms of data due in 2.4",
     "dwcs",
     [{ ipg: 10 }, { ipg: 10 }],
@@ -167,6 +178,42 @@ describe("giving up within the window", () => {
       ...[0, 1, 2, 3, 4].map((i) => `1 s2m${i} window`),
       ...[0, 1, 2, 3].map((i) => `${2 + i} s1m${i} sent`),
       ...[1, 2, 3].map((i) => `${5 + i} s0m${i} sent`),
+    ],
+  );
+  example(
+    "... also where what waits would fit without it: 5 + 4.5 + 1 > 10",
+    "edf",
+    [{}, {}, {}],
+    [
+      ...frame(0, 6, 0, { deadline: 10 }), // 5 are left at 1
+      message(1, { at: 0.5, bytes: 4500, deadline: 10.5, drop: "never" }),
+      message(2, { at: 0.5, deadline: 9, drop: 0 }),
+    ],
+    [
+      "1 s0m0 sent",
+      "1 s2m0 window",
+      ...[1, 2, 3, 4, 5].map((i) => `${1 + i} s0m${i} sent`),
+      "10.5 s1m0 sent",
+    ],
+  );
+  example(
+    "... and all that is promised behind it, not the next alone: 3 + 5 + 1 + 10 > 18",
+    "edf",
+    [{}, {}, {}, {}],
+    // At 2 one of s0 is left, due at 19.5, and ten of s3, due at 20.
+    [
+      ...frame(3, 11, 0, { deadline: 20 }),
+      ...frame(0, 2, 0.5, { deadline: 19 }),
+      message(1, { at: 1.5, bytes: 5000, deadline: 14.5, drop: "never" }),
+      message(2, { at: 1.5, bytes: 3000, deadline: 13.5, drop: 0 }),
+    ],
+    [
+      "1 s3m0 sent",
+      "2 s0m0 sent",
+      "2 s2m0 window",
+      "7 s1m0 sent",
+      "8 s0m1 sent",
+      ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((i) => `${8 + i} s3m${i} sent`),
     ],
   );
   example(

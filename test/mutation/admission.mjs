@@ -128,6 +128,11 @@ export const admission = [
       "no overload: by the first deadline of what is promised",
       "first_ns = units[link->promised[0]].due_ns;",
       ";",
+      {
+        equivalent:
+          "what fits before the first that waits leaves each that waits in time; whether " +
+          "the promised ones are is what qs_fits() asks",
+      },
     ],
     [
       "promised: in the order of expiry",
