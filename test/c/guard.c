@@ -134,6 +134,37 @@ static const char *finishes_the_first_of_two_that_do_not_fit(void)
 	return NULL;
 }
 
+/* A begun frame of a socket that is full: who comes meanwhile owes it nothing,
+ * but does once the socket goes on. */
+static int first_beside_a_blocked_frame(int goes_on)
+{
+	struct qsocket_attr attr = {0};
+	uint32_t held, other;
+	int served;
+
+	open_link(0, 0);
+	held = (uint32_t)qs_add(&link_, &attr);
+	other = (uint32_t)qs_add(&link_, &attr);
+	served = offer_frame(held, NOW_NS, NOW_NS + 10000, (uint32_t[]){1000, 4001, 0}) &&
+		 serve(NOW_NS) == (int)held;
+	qs_block(&link_, held, 1);
+	if (goes_on)
+		qs_block(&link_, held, 0);
+	/* 1000 + 5000 + 4001 > 10000 */
+	served = served &&
+		 offer_frame(other, NOW_NS + 1, NOW_NS + 9500, (uint32_t[]){2500, 2500, 0});
+	served = served ? serve(NOW_NS + 1000) : -1;
+	free(memory);
+	return served < 0 ? -1 : served == (int)held;
+}
+
+static const char *owes_nothing_to_a_blocked_frame(void)
+{
+	HOLDS(first_beside_a_blocked_frame(0) == 0);
+	HOLDS(first_beside_a_blocked_frame(1) == 1);
+	return NULL;
+}
+
 /* Behind the first, the second is in time by 100 ns: by less than two guards. */
 static int first_of_two(uint64_t guard_ns)
 {
@@ -160,6 +191,8 @@ int main(void)
 	check("what the host overslept is there to be used", makes_good_what_it_overslept());
 	check("of two frames begun that no longer fit the first is finished",
 	      finishes_the_first_of_two_that_do_not_fit());
+	check("nothing is owed to a begun frame while its socket is full",
+	      owes_nothing_to_a_blocked_frame());
 	check("what another is given up for has two guards to spare", plans_for_twice_the_guard());
 	return check_end();
 }

@@ -209,11 +209,13 @@ export const admission = [
       "a blocked stream's frame is not promised",
       "if (blocked)\n\t\t\tqs_unpromise",
       "if (0)\n\t\t\tqs_unpromise",
+      { first: "c/guard" },
     ],
     [
       "... and is again when it goes on",
       "else if (promises(link, &link->units[unit]))",
       "else if (0)",
+      { first: "c/guard" },
     ],
   ]),
   ...rows("feasible.c", [

@@ -35,7 +35,7 @@ const all = [...order, ...admission, ...frames, ...sharing, ...counters, ...stru
 const options = parse(process.argv.slice(2));
 const word = options.only.toLowerCase();
 const chosen = all.filter(({ group, rule, file }) =>
-  `${group} ${rule} ${file}`.toLowerCase().includes(word)
+  `${group}: ${rule} ${file}`.toLowerCase().includes(word)
 );
 if (chosen.length === 0) fail(`Cannot mutate: no group, rule or file has "${options.only}" in it`);
 const stale = chosen.map((it) => ({ ...it, why: whyStale(it) })).filter(({ why }) => why);
