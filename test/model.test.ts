@@ -212,6 +212,18 @@ describe("window", () => {
     },
   );
   example(
+    "misses counted at once that one window does not bear are the next one's",
+    "dwcs",
+    [{ ipg: 2, oln: 1, old: 2 }, { ipg: 10 }],
+    // m0: served, 1/1.  m1: release 2, rank 4; at 7 missed twice (0/0, begins anew, 0/1), rank 8.
+    [message(0), message(1, { at: 0.5, bytes: 6000 }), message(0, { at: 1.5 })],
+    ["1 s0m0 sent", "7 s1m0 sent", "8 s0m1 sent"],
+    ([info]) => {
+      assert.equal(info.violations, 0);
+      assert.deepEqual(info.window, { lost: 1, left: 2 });
+    },
+  );
+  example(
     "y' is capped at 65535, however many misses are counted at once",
     "dwcs",
     [{ ipg: 2, oln: 0, old: 65534 }],
