@@ -81,7 +81,9 @@ export const order = [
         "ahead != 0 ? ahead > 0",
       ],
       ["sfq 2: first come goes first", "a->seq < b->seq", "a->seq > b->seq"],
-      ["sfq: tags are compared by their difference", "ahead < 0 :", "a->tag < b->tag :"],
+      ["sfq: tags are compared by their difference", "ahead < 0 :", "a->tag < b->tag :", {
+        first: "c/classes",
+      }],
       [
         "sfq: a stream goes on from its finish tag",
         "<= LEAD_MAX ? s->finish :",
@@ -116,6 +118,7 @@ export const order = [
         "cbq 3: shares' tags are compared by their difference",
         "(int64_t)(tag - best_tag) < 0",
         "tag < best_tag",
+        { first: "c/classes" },
       ],
       ["cbq 3: a tag of the past counts as now", "tag - vtime <= LEAD_MAX ? tag : vtime", "tag"],
       ["cbq 3: a share goes on from its tag", "tag - vtime <= LEAD_MAX ? tag : vtime", "vtime"],

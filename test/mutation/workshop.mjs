@@ -46,7 +46,7 @@ const tests = [
   ts("optimality", ["optimality"], 20, { groups: ["precedence", "window", "rank", "admission"] }),
   ts("windows", ["windows"], 100, { groups: ["precedence", "window", "rank"] }),
   ts("sfq", ["sfq"], 100, { groups: ["precedence", "sfq"] }),
-  ts("cbq", ["cbq"], 100, { groups: ["precedence", "sfq", "cbq"] }),
+  ts("cbq", ["cbq"], 30, { groups: ["precedence", "sfq", "cbq"] }),
   ts("admission", ["admission"], 30, { groups: ["admission"] }),
   ...["guard", "virtual", "classes", "refuse", "admission"].map(sanitized),
   ts("long model", ["scheduler"], 50, { match: "message by message" }),
