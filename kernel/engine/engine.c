@@ -97,9 +97,7 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	set_costs(&e->streams[stream], args->data_len, segment, &arrival);
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
-	/* nothing could be sent: the link's time has stood still until now */
-	if ((qs_idle(&link->policy) || e->barren) && e->free_ns < now_ns)
-		e->free_ns = now_ns;
+	engine_stand_still(link, now_ns);
 	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &queued);
 	if (link->policy.dead != QS_NONE)
 		engine_reap(link);
@@ -220,8 +218,11 @@ static int32_t engine_change(struct link *link, uint32_t stream, const struct qc
 	struct engine *e = link->state;
 	uint64_t now_ns = qsocket_now();
 
+	engine_stand_still(link, now_ns);
 	if (stream != QS_NONE) {
 		qs_change(&link->policy, stream, &args->attr);
+		if (e->idle) /* its new class may send what the old one may not yet */
+			engine_wake(e);
 		return 0;
 	}
 	/* what is on its way goes at the new rate from here on */

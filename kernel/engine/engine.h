@@ -256,7 +256,6 @@ struct engine {
 	/* pacing */
 	uint64_t free_ns;   /* when the link will have sent all that was handed out */
 	uint64_t remainder; /* of the division that free_ns is a sum of */
-	uint8_t barren;	    /* nothing might be sent when it was last asked for */
 	uint64_t pause_ns;
 	/* the thread */
 	uint8_t running, stop;
@@ -280,7 +279,9 @@ void engine_wake(struct engine *e);
 /* Closes the sockets of streams that have drained, of those in e->ended. */
 void engine_drain(struct link *link);
 
-/* link.c: the thread, once there is a stream */
+/* link.c: while nothing may be sent the link's time stands still, until now */
+void engine_stand_still(struct link *link, uint64_t now_ns);
+/* the thread, once there is a stream */
 int32_t engine_start(struct link *link);
 
 /* hand.c */

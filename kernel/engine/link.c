@@ -47,6 +47,20 @@ static void charge(struct link *link, uint32_t bytes, uint64_t now_ns)
 	e->remainder = product % link->policy.rate;
 }
 
+/* A thread that oversleeps has that to make good from when something could have
+ * been sent on, and no more. */
+void engine_stand_still(struct link *link, uint64_t now_ns)
+{
+	struct engine *e = link->state;
+	uint64_t open_ns;
+
+	if (e->free_ns >= now_ns)
+		return;
+	open_ns = qs_open_ns(&link->policy);
+	if (e->free_ns < open_ns)
+		e->free_ns = open_ns < now_ns ? open_ns : now_ns;
+}
+
 /* What waited for room, or for the device, goes first. Returns the batch's
  * new length. */
 static uint32_t take_held(struct link *link, uint64_t now_ns)
@@ -106,8 +120,7 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 
 		link->policy.lag_ns = now_ns - e->free_ns < ENGINE_CATCH_UP_NS ? now_ns - e->free_ns
 									       : ENGINE_CATCH_UP_NS;
-		e->barren = !qs_dequeue(&link->policy, now_ns, bytes_max, &packet);
-		if (e->barren) {
+		if (!qs_dequeue(&link->policy, now_ns, bytes_max, &packet)) {
 			e->free_ns = now_ns;
 			break;
 		}
@@ -244,11 +257,7 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 		wait_for_sockets(link, until_ns == QS_FOREVER ? QS_FOREVER : until_ns - now_ns);
 	}
 	e->idle = 0;
-	if (e->barren && until_ns > e->free_ns) { /* that long the link could not have sent */
-		uint64_t woken_ns = qsocket_now();
-
-		e->free_ns = until_ns < woken_ns ? until_ns : woken_ns;
-	}
+	engine_stand_still(link, qsocket_now());
 }
 
 /* A thread that sleeps most of the time and wakes for microseconds: a short

@@ -315,6 +315,15 @@ int qs_idle(const struct qs_link *link)
 	return link->managed_streams == 0 && link->rest_streams == 0;
 }
 
+uint64_t qs_open_ns(const struct qs_link *link)
+{
+	const struct qs_order *order = link->policy->order;
+
+	if (qs_idle(link))
+		return QS_FOREVER;
+	return order && link->rest_streams == 0 ? order->next_ns(link) : 0;
+}
+
 uint32_t qs_reap(struct qs_link *link)
 {
 	uint32_t message = link->dead;

@@ -337,6 +337,10 @@ void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate
 /* Whether nothing can be sent: no stream has a whole unit queued. */
 int qs_idle(const struct qs_link *link);
 
+/* When something that is queued may be sent: 0 where nothing keeps it, QS_FOREVER
+ * where nothing is. */
+uint64_t qs_open_ns(const struct qs_link *link);
+
 /* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
  * queued (QSOCKET_CLOSED) and frees the index. */
 int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr);
