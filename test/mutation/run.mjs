@@ -59,7 +59,10 @@ try {
 process.exit(verdict());
 
 async function work() {
-  const refused = await workshop.open(Math.min(options.jobs, chosen.length));
+  const refused = await workshop.open(
+    Math.min(options.jobs, chosen.length),
+    chosen.map(({ group }) => group),
+  );
   if (interrupted) return;
   if (refused) {
     workshop.remove();
