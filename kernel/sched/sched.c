@@ -321,7 +321,8 @@ uint64_t qs_open_ns(const struct qs_link *link)
 
 	if (qs_idle(link))
 		return QS_FOREVER;
-	return order && link->rest_streams == 0 ? order->next_ns(link) : 0;
+	/* what was promised is finished beyond any limit */
+	return order && !link->rest_streams && !link->promised_len ? order->next_ns(link) : 0;
 }
 
 uint32_t qs_reap(struct qs_link *link)

@@ -2,7 +2,8 @@
  * The scheduler's queues against a look at everything: whatever is added,
  * moved, blocked, changed, served or lost, and whatever keys it has, the first
  * ready stream, the units that can expire, in their order, and the unit that
- * overflow takes are those that a search finds; and a ring's buckets, bits and
+ * overflow takes are those that a search finds; nothing is served before the time
+ * that was told; and a ring's buckets, bits and
  * chunks agree with each other.
  *
  *	queues [SEED [ROUNDS]]
@@ -362,11 +363,16 @@ static void offer(uint32_t stream, uint32_t kind)
 	reap();
 }
 
-static void serve(void)
+static const char *serve(void)
 {
 	struct qs_packet packet;
+	uint64_t open_ns;
 
+	if (link.policy->lossy)
+		qs_expire(&link, now_ns);
+	open_ns = qs_open_ns(&link);
 	if (qs_dequeue(&link, now_ns, below(3) * 700, &packet)) {
+		HOLDS(open_ns <= now_ns);
 		if (below(8) == 0)
 			qs_unsend(&link, &packet, QSOCKET_ERROR, below(2));
 		else
@@ -377,6 +383,7 @@ static void serve(void)
 		now_ns += below(2) ? packet.bytes * 1000 : 0;
 	}
 	reap();
+	return NULL;
 }
 
 static struct qsocket_attr some_attr(void)
@@ -460,7 +467,9 @@ static const char *play(uint32_t streams, uint32_t kind)
 		} else if (below(12) == 0) {
 			qs_block(&link, stream, below(3) == 0);
 		} else if (below(5) < 2) {
-			serve();
+			why = serve();
+			if (why)
+				return why;
 		} else {
 			offer(stream, below(3) ? kind : below(8));
 		}
