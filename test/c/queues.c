@@ -2,9 +2,8 @@
  * The scheduler's queues against a look at everything: whatever is added,
  * moved, blocked, changed, served or lost, and whatever keys it has, the first
  * ready stream, the units that can expire, in their order, and the unit that
- * overflow takes are those that a search finds; nothing is served before the time
- * that was told; and a ring's buckets, bits and
- * chunks agree with each other.
+ * overflow takes are those that a search finds; nothing is served before the
+ * time that was told; and a ring's buckets, bits and chunks agree.
  *
  *	queues [SEED [ROUNDS]]
  */
