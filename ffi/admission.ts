@@ -72,7 +72,7 @@ export function warn(told: Told, judged: Judged): void {
     warnOnce(
       "QSOCKETS_UNEQUAL_PERIODS",
       `The streams of ${place(judged)} have loss windows at different periods (ipg): its ` +
-        'scheduler may break them even at low load. "vds" keeps windows at any mix of periods; ' +
+        'scheduler may break them even at low load. "vds" is for windows at any mix of periods; ' +
         'or give all the same ipg. With admission "off" nothing is said.',
     );
   }

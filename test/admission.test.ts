@@ -176,7 +176,7 @@ describe("warnings", () => {
     assert.equal(
       told[0].message,
       "The streams of the link have loss windows at different periods (ipg): its scheduler may " +
-        'break them even at low load. "vds" keeps windows at any mix of periods; or give all ' +
+        'break them even at low load. "vds" is for windows at any mix of periods; or give all ' +
         'the same ipg. With admission "off" nothing is said.',
     );
   });
