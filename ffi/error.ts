@@ -61,7 +61,8 @@ export class QError extends Error {
   readonly code: string;
   /**
    * Of EBUSY from `qsocket`, `qattach` and `qchange`: what the link's streams would need of it in
-   * all, above 1.
+   * all, above 1. Under "cbq" what a class's would need of their guarantee, where that is more;
+   * 1e9 where they have none.
    */
   readonly utilisation?: number;
 
