@@ -2,9 +2,9 @@
  * Property tests of how frames are dropped: random traffic (video, samples, bulk transfers) for
  * fast-check, sent over the real scheduler in virtual time, and what became of every frame.
  *
- * It needs the package fast-check, an optional peer: `npm install --save-dev fast-check`. The traffic
- * is plain data in milliseconds and bytes, so that a counterexample shows all there is to know, and
- * can be kept and played again.
+ * It needs the package fast-check, an optional peer: `npm install --save-dev fast-check`. The
+ * traffic is plain data in milliseconds and bytes, so that a counterexample shows all there is to
+ * know, and can be kept and played again.
  *
  * @example
  * ```ts

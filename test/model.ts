@@ -2,7 +2,8 @@
 //
 // `ModelLink` is driven as `VirtualLink` is: open streams, send messages at their times, run the
 // clock. The rules are in model/: state (what is kept), arrival (a message comes in), loss (a
-// frame is lost and what needs it), decision (the link is free), window (losses counted).
+// frame is lost and what needs it), decision (the link is free), order (by deadlines and windows),
+// share (by weights and classes), window (losses counted).
 
 import { enqueue } from "./model/arrival.ts";
 import type { Arrival } from "./model/arrival.ts";

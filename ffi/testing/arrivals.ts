@@ -58,8 +58,8 @@ export type ArrivalOptions = z.input<typeof arrivalOptions>;
 
 /**
  * Moments of arrival in ms, in order: one `every` so many ms, with `jitter`, in a `burst` of so
- * many, as a `poisson` process, or `on` and `off`, which may be combined. Shrinks to few arrivals, with
- * equal gaps. Throws RangeError or TypeError for wrong options.
+ * many, as a `poisson` process, or `on` and `off`, which may be combined. Shrinks to few arrivals,
+ * with equal gaps. Throws RangeError or TypeError for wrong options.
  *
  * @example
  * ```ts

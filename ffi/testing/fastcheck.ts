@@ -1,6 +1,6 @@
 // fast-check, which only those install who test with it: an optional peer of this package. Only
-// `qsockets/testing` loads it. The import waits, because a static one would fail with a message that
-// does not say what to do.
+// `qsockets/testing` loads it. The import waits, because a static one would fail with a message
+// that does not say what to do.
 
 import type * as FastCheck from "fast-check";
 

@@ -1,10 +1,10 @@
 // Groups of pictures in decode order: who refers to whom, and where each is shown.
 //
-// A group is an I picture and then, again and again, an anchor (P) with the B pictures that are shown
-// before it and decoded after it. In a closed group all that is shown is decoded from the group alone.
-// An open one begins with B pictures that are shown before its I picture, so they lean on the last
-// anchor of the group before: leading pictures (ISO/IEC 13818-2, 6.3.8, closed_gop). In a pyramid the
-// middle of two or more B pictures in a row is a reference for the others.
+// A group is an I picture and then, again and again, an anchor (P) with the B pictures that are
+// shown before it and decoded after it. In a closed group all that is shown is decoded from the
+// group alone. An open one begins with B pictures that are shown before its I picture, so they lean
+// on the last anchor of the group before: leading pictures (ISO/IEC 13818-2, 6.3.8, closed_gop). In
+// a pyramid the middle of two or more B pictures in a row is a reference for the others.
 
 /** What a group looks like. */
 export interface GopShape {

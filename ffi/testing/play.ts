@@ -111,8 +111,8 @@ export function play(
 }
 
 /**
- * Plays what {@linkcode Playback}'s `json` holds once more, on a fresh link. So a counterexample can
- * be kept as a file, and stay as a regression test.
+ * Plays what {@linkcode Playback}'s `json` holds once more, on a fresh link. So a counterexample
+ * can be kept as a file, and stay as a regression test.
  *
  * Throws SyntaxError for what is not JSON, RangeError or TypeError for what is not a playback's.
  *

@@ -81,10 +81,11 @@ export type GopOptions = z.input<typeof gopOptions>;
 export type VideoOptions = z.input<typeof videoOptions>;
 
 /**
- * A video stream of many groups: by default of up to 50 frames at 25 a second and 4 Mbit/s, each due
- * 100 ms after its arrival, in closed and open groups, with and without pyramids. Frames are in decode
- * order and have the flags that the policy gives them, as behind `packetize`; `needs` says which
- * frames each is predicted from. None is larger than 1024 packets, the limit. Shrinks to few frames, of mean size, in few kinds of groups.
+ * A video stream of many groups: by default of up to 50 frames at 25 a second and 4 Mbit/s, each
+ * due 100 ms after its arrival, in closed and open groups, with and without pyramids. Frames are in
+ * decode order and have the flags that the policy gives them, as behind `packetize`; `needs` says
+ * which frames each is predicted from. None is larger than 1024 packets, the limit. Shrinks to few
+ * frames, of mean size, in few kinds of groups.
  *
  * Throws RangeError or TypeError for wrong options.
  *

@@ -21,9 +21,9 @@
  *
  * Five contenders run through the same messages by the same clock, in turns
  * of CHUNK messages: nothing (the loop alone: streams round-robin), the two
- * heaps, the policy, and its order alone (sched_order.h). A turn starts untimed, until the caches
- *are its own. The result is JSON: every turn's ns a message, in CPU time of the thread, so that
- *other programs cost less of it.
+ * heaps, the policy, and its order alone (sched_order.h). A turn starts
+ * untimed, until the caches are its own. The result is JSON: every turn's ns a
+ * message, in CPU time of the thread, so that other programs cost less of it.
  *
  * Jones: "An empirical comparison of priority-queue and event-set
  * implementations", CACM 29(4), 1986 (the hold model).
