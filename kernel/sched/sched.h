@@ -6,10 +6,10 @@
  * takes from it one packet at a time. Integers only; C freestanding.
  *
  * A message's walk: qs_enqueue() appends it to a unit (its frame) of its
- * stream (frame.c); qs_dequeue() takes the first of the streams' head units (heap.c),
- * asks whether a unit can arrive whole and in time (admit.c), and hands out
- * its packets; window.c keeps what the stream may lose. Whatever is lost
- * waits on the list of the dead until qs_reap() takes it, with the reason.
+ * stream (frame.c), which may expire (watch.c); qs_dequeue() takes the first of
+ * the streams' head units (ready.c), asks whether it can arrive whole and in
+ * time (admit.c), and hands out its packets; window.c keeps what the stream may lose. Whatever is
+ * lost waits on the list of the dead until qs_reap() takes it, with the reason.
  */
 #ifndef QS_SCHED_H
 #define QS_SCHED_H
@@ -34,8 +34,8 @@ enum qs_unit_flag {
 	QS_ENDED = 2,	   /* its last message is queued */
 	QS_BEGUN = 4,	   /* a packet of it has left */
 	QS_LEADS = 8,	   /* leans on the group before */
-	QS_READY = 16,	   /* head of its stream, ranked, in a heap */
-	QS_WATCHED = 32,   /* in the expiry tree */
+	QS_READY = 16,	   /* head of its stream, and ranked */
+	QS_WATCHED = 32,   /* among what can expire */
 	QS_LAST = 64,	   /* fifo: ends a frame of which nothing was refused */
 	QS_MORTAL = 128,   /* expires when it is due */
 	QS_NEWEST = 256,   /* of its worth in its stream */
