@@ -165,7 +165,8 @@ static const char *expires_while_the_device_is_full(void)
 
 	open_pair("dwcs");
 	answer(ENOBUFS, 1000000);
-	HOLDS(qsend((uint32_t)stream, "x", 1, QSOCKET_DEADLINE, 20000) == 1);
+	/* so long that the thread tries to send it first, however busy the machine */
+	HOLDS(qsend((uint32_t)stream, "x", 1, QSOCKET_DEADLINE, 500000) == 1);
 	do {
 		info = call_info(stream);
 		HOLDS(balanced(&info));
