@@ -142,8 +142,9 @@ struct qsocket_class {
 
 /* What a link's streams ask for in all, the one in question included. Of
  * streams that say their unit_bytes and period; the rest count as nothing (but
- * every window with a period counts for QSOCKET_UNEQUAL). Each stream's share
- * is rounded down to 2^-32 bytes per second, and is 8 TB/s at the most. */
+ * every window with a period that may not lose all counts for QSOCKET_UNEQUAL,
+ * under dwcs and dwcs99). Each stream's share is rounded down to 2^-32 bytes
+ * per second, and is 8 TB/s at the most. */
 struct qsocket_admission {
 	uint64_t utilisation_ppm; /* of what can be promised, rounded up: above 1000000
 				   * exactly when overbooked */
