@@ -31,6 +31,8 @@ import { Levels, progressLine, type Sending, summaryText } from "./video/sending
 import { openSource, type Source } from "./video/source.ts";
 import { transport } from "./video/transport.ts";
 
+const SCHEDULERS = ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "cbq", "fifo"] as const;
+
 const command: Command = {
   file: "video_server.ts",
   operands: "FILE",
@@ -40,7 +42,7 @@ const command: Command = {
     rate: { takes: "RATE", help: 'Of the link: "1.5mbit", "200kB/s".', default: "20mbit" },
     scheduler: {
       takes: "NAME",
-      help: "dwcs, edf, edf-lossless or fifo.",
+      help: "dwcs, dwcs99, vds, edf, edf-lossless, sfq, cbq or fifo.",
       default: "dwcs",
     },
     device: { takes: "NAME", help: "The network device of the link, if it is to be a real one." },
@@ -195,7 +197,7 @@ function openLink(args: Arguments): Link {
   return asUsage(() =>
     new Link({
       rate: args.text("rate")!,
-      scheduler: args.choice("scheduler", ["dwcs", "edf", "edf-lossless", "fifo"]),
+      scheduler: args.choice("scheduler", SCHEDULERS),
       ...(device !== undefined && { device }),
     })
   );

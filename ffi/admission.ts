@@ -59,7 +59,7 @@ export function refusal(result: number, told: Told, judged: Judged): QError | un
 export function warn(told: Told, judged: Judged): void {
   const { link, attributes = { ipg: 1, bytes: 1 } } = judged;
   if (told.flags === 0 || admissionOf(link, attributes) === "off") return;
-  const { ipg = 0, bytes = 0, old = 0 } = attributes;
+  const { ipg = 0, bytes = 0, oln = 0, old = 0 } = attributes;
   if (told.flags & FLAG.QSOCKET_OVERBOOKED && ipg > 0 && bytes > 0) {
     warnOnce(
       "QSOCKETS_OVERBOOKED",
@@ -68,7 +68,7 @@ export function warn(told: Told, judged: Judged): void {
         '"refuse" this is an error, with "off" nothing is said.',
     );
   }
-  if (told.flags & FLAG.QSOCKET_UNEQUAL && ipg > 0 && old > 0) {
+  if (told.flags & FLAG.QSOCKET_UNEQUAL && ipg > 0 && oln < old) {
     warnOnce(
       "QSOCKETS_UNEQUAL_PERIODS",
       `The streams of ${place(judged)} have loss windows at different periods (ipg): its ` +

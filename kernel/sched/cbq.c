@@ -25,9 +25,9 @@
  */
 #include "parts.h"
 
-#define LEAD_MAX                                                                                   \
-	(1ull << 57) /* ns of a share's tag ahead of the virtual time; the largest frame           \
-		      * at a byte per second, or else a tag of the past */
+/* Nanoseconds of a share's tag ahead of the virtual time: the largest frame at
+ * a byte per second. What is further ahead is a tag of the past. */
+#define LEAD_MAX (1ull << 57)
 
 _Static_assert(QSOCKET_UNIT_BYTES_MAX * 1000000000ull <= LEAD_MAX, "a frame's lead");
 

@@ -65,13 +65,13 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 		s->discarding = reason == QSOCKET_DEPENDENCY ? reason : QSOCKET_INCOMPLETE;
 }
 
-/* Half of the link's messages are out of best effort's reach. */
 static int best_effort(const struct qs_link *link, const struct qs_stream *s,
 		       const struct qs_arrival *a)
 {
 	return !qs_manages(link->policy, s->period_ns, a->deadline_ns);
 }
 
+/* Half of the link's messages are out of best effort's reach. */
 static int has_room(const struct qs_link *link, const struct qs_stream *s,
 		    const struct qs_arrival *a)
 {

@@ -105,12 +105,6 @@ static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, u
 	return ns > link->lag_ns ? now_ns + ns - link->lag_ns : now_ns;
 }
 
-/* When a unit is lost by itself. */
-static inline uint64_t qs_expiry_ns(const struct qs_unit *u)
-{
-	return u->flags & QS_MORTAL ? u->due_ns : QS_FOREVER;
-}
-
 /* Due earlier, or of equal ones come first. */
 static inline int qs_due_before(const struct qs_unit *a, const struct qs_unit *b)
 {

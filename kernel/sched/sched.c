@@ -45,12 +45,8 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 		else
 			s->rank_ns = s->period_ns ? s->release_ns + s->period_ns : QS_FOREVER;
 		s->managed = qs_manages(link->policy, s->period_ns, u->due_ns);
-		if (s->managed) {
-			if (link->policy->ready)
-				link->policy->ready(link, s);
-		} else {
+		if (!s->managed)
 			qs_tag(link, stream);
-		}
 	}
 	qs_compete(link, stream);
 }
@@ -246,6 +242,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		qs_reorder(link, stream);
 	return 1;
 }
+
 static uint32_t first_managed(struct qs_link *link, uint64_t now_ns)
 {
 	const struct qs_order *order = link->policy->order;

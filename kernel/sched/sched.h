@@ -170,8 +170,6 @@ struct qs_policy {
 	uint8_t key_span_log; /* 2^this of its key's first part are in a ring's reach (ring.c) */
 	/* Writes the order of a ready stream: rank, tag, window and seq are set. */
 	void (*key)(const struct qs_stream *s, struct qs_key *key);
-	/* Optional: a managed head became ready and is about to compete. */
-	void (*ready)(struct qs_link *link, struct qs_stream *s);
 	/* Optional: so many bytes of a managed stream leave. The order of the
 	 * stream is asked for again after that. */
 	void (*charge)(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns);

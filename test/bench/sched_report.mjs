@@ -131,7 +131,8 @@ function table(title, own, key) {
     row([`\`${policy}\`, times as fast as a heap`, ...columns.map((n) => times(by(policy, n)))]);
   }
   for (const policy of keyed) {
-    const times = (cell) => cell?.turns ? ratio(cell, "ordered").toFixed(2) : "-";
+    const measured = (cell) => cell?.turns?.ordered.length > 0;
+    const times = (cell) => measured(cell) ? ratio(cell, "ordered").toFixed(2) : "-";
     row([
       `\`${policy}\`, its order alone, times as fast`,
       ...columns.map((n) => times(by(policy, n))),
