@@ -72,8 +72,13 @@ static void bring_up(struct qs_queue *queue, const struct qs_link *link)
 		__builtin_prefetch(&link->units[link->streams[ids[i]].head]);
 	for (uint32_t i = 0; i < len; i++) {
 		const struct qs_stream *s = &link->streams[ids[i]];
+		const struct qs_unit *u = &link->units[s->head];
 
-		__builtin_prefetch(&link->messages[link->units[s->head].first]);
+		__builtin_prefetch(&link->messages[u->first]);
+		if (u->next != QS_NONE) {
+			__builtin_prefetch(&link->units[u->next]);
+			__builtin_prefetch(&link->watch.places[u->next]);
+		}
 		__builtin_prefetch(&link->watch.places[s->head]);
 		entry.stream = ids[i];
 		queue->key(s, &entry.key);

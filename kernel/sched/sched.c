@@ -37,6 +37,7 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 		return;
 	if (!(u->flags & QS_READY)) {
 		u->flags |= QS_READY;
+		__builtin_prefetch(&link->messages[u->first]); /* served soon */
 		s->seq = u->seq;
 		earliest_ns = s->released ? s->release_ns + s->period_ns : 0;
 		s->release_ns = u->arrival_ns > earliest_ns ? u->arrival_ns : earliest_ns;
