@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { example, frame, message } from "./model/example.ts";
 import type { ScenarioMessage } from "./model/play.ts";
-import type { Attributes } from "./model/state.ts";
+import type { Attributes, Options } from "./model/state.ts";
 
 describe("dependency", () => {
   const picture = (level: number, options: Partial<ScenarioMessage> = {}) =>
@@ -287,6 +287,34 @@ describe("overflow", () => {
       message(0, { at: 2, bytes: 1500, frame: "whole", level: 1, drop: 3 }), // 5500: one must go
     ],
     ["2 s0m3 overflow", "5 s0m0 sent", "7 s0m1 sent", "8 s0m2 sent", "9.5 s0m4 sent"],
+  );
+  const full = (picture: Options, start: Options, end: Options) => [
+    busy,
+    message(0, { at: 1, ...picture }),
+    message(0, { at: 1, ...picture }),
+    message(0, { at: 1, frame: "start", ...start }),
+    message(0, { at: 2, frame: "end", ...end }),
+  ];
+  const refused = [
+    "2 s0m3 frame",
+    "2 s0m4 overflow",
+    "5 s0m0 sent",
+    "6 s0m1 sent",
+    "7 s0m2 sent",
+  ];
+  example(
+    "what continues a frame is worth what its start is",
+    "edf",
+    [{ queueMessages: 3 }],
+    full({ drop: 3 }, { drop: 0 }, { drop: 6 }),
+    refused,
+  );
+  example(
+    "what continues a frame has its start's level",
+    "edf",
+    [{ queueMessages: 3 }],
+    full({ drop: 3, frame: "whole", level: 1 }, { drop: 3, level: 2 }, { drop: 3, level: 0 }),
+    refused,
   );
   example(
     "what is larger than the queue evicts nothing",

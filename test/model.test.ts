@@ -3,10 +3,11 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { VirtualLink } from "../ffi/simulate.ts";
 import { ModelLink } from "./model.ts";
 import { example, frame, message, told } from "./model/example.ts";
 import { noCounters } from "./model/state.ts";
-import type { Attributes, Stream } from "./model/state.ts";
+import type { Attributes, Event, Stream } from "./model/state.ts";
 import { missed, served } from "./model/window.ts";
 
 const secondFirst = ["1 s1m0 sent", "2 s0m0 sent"];
@@ -417,6 +418,18 @@ describe("frames", () => {
     assert.deepEqual(told(link.run(1)), ["1 s0m0 sent"]);
     link.state.rate = 500_000; // 1 + 4 > 3
     assert.deepEqual(told(link.run(9)), ["1 s0m1 frame", "1 s0m2 frame"]);
+    assert.equal(stream.info().frames.partial, 1);
+  });
+
+  test("a promise that a slower link breaks is given up, and counted as partial (C)", () => {
+    using link = new VirtualLink({ scheduler: "dwcs", rate: 1_000_000 });
+    const stream = link.open({ ipg: 10 });
+    for (const { bytes, at, ...options } of frame(0, 3, 0, { deadline: 3 })) {
+      stream.send(bytes, { deadline: options.deadline, frame: options.frame }, at);
+    }
+    assert.deepEqual(told(link.run(1) as Event[]), ["1 s0m0 sent"]);
+    link.change({ rate: 500_000 });
+    assert.deepEqual(told(link.run(9) as Event[]), ["1 s0m1 frame", "1 s0m2 frame"]);
     assert.equal(stream.info().frames.partial, 1);
   });
 });
