@@ -1,15 +1,14 @@
 // A link: a rate, one scheduler, and the sockets that share them.
 
 import { CALL, LIMIT } from "./abi.ts";
-import { warn } from "./admission.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
-import { attrFields } from "./attributes.ts";
+import { changeLink } from "./change.ts";
 import { arrangeClasses, type Classes } from "./classes.ts";
 import { failure } from "./error.ts";
 import { type LinkInfo, readInfo } from "./info.ts";
-import { Args, qchangeArgs, qsockinitArgs } from "./layout.ts";
+import { Args, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
-import { check, linkChanges, linkOptions } from "./options.ts";
+import { check, linkOptions } from "./options.ts";
 import type {
   Admission,
   AttachOptions,
@@ -21,7 +20,6 @@ import type {
 import { closeHandle, openSocket, type QSocket } from "./socket.ts";
 
 const initArgs = new Args(qsockinitArgs);
-const changeArgs = new Args(qchangeArgs);
 
 /**
  * A link of a given rate that its sockets share, and the scheduler that shares it out.
@@ -129,13 +127,7 @@ export class Link implements Disposable {
    * where its streams now need more than it has, a warning says so, but with `admission: "off"`.
    */
   change(changes: LinkChanges): void {
-    const doing = "change the link";
-    const { rate } = check(linkChanges, changes, doing);
-    const args = changeArgs.fill({ handle: this.#handle, rate, attr: attrFields({}) });
-    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    if (result < 0) throw failure("qchange", result, doing);
-    this.#rate = rate;
-    warn(changeArgs.read().admission, { call: "qchange", doing, link: this });
+    this.#rate = changeLink(this.#handle, this, changes, "change the link");
   }
 
   /** The counters of all its sockets together. Throws a QError EBADF once the link is closed. */

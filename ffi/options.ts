@@ -44,7 +44,8 @@ export function parseRate(rate: number | string): number {
   return Math.ceil(bytes);
 }
 
-const rate = z.union([z.number(), z.nan(), z.string()], {
+/** A rate as callers write it, in bytes per second once it is checked. */
+export const rate = z.union([z.number(), z.nan(), z.string()], {
   error: 'must be bytes per second, or a string such as "10mbit"',
 }).transform((value, context) => {
   try {

@@ -9,15 +9,16 @@
 import { constants } from "node:os";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { admissionOf, type AdmissionRule, refusal, warn } from "./admission.ts";
-import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
+import { attrFields, attributesOf } from "./attributes.ts";
+import { changeLink, changeStream } from "./change.ts";
 import { arrangeClasses, type Classes, classNumber } from "./classes.ts";
 import { errorName, failure } from "./error.ts";
 import { type DropReason, type LinkInfo, readInfo, REASONS, type SocketInfo } from "./info.ts";
-import { Args, qchangeArgs, qrunArgs, qsendArgs } from "./layout.ts";
+import { Args, qrunArgs, qsendArgs } from "./layout.ts";
 import { qsocketArgs, qsocketEvent, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { checkBytes, deadlineUs, messageFlags } from "./message.ts";
-import { check, linkChanges, show, streamAttributes, virtualLinkOptions } from "./options.ts";
+import { check, show, streamAttributes, virtualLinkOptions } from "./options.ts";
 import type {
   Admission,
   LinkChanges,
@@ -63,7 +64,6 @@ const EVENTS_MAX = 4096;
 
 const initArgs = new Args(qsockinitArgs);
 const openArgs = new Args(qsocketArgs);
-const changeArgs = new Args(qchangeArgs);
 const sendArgs = new Args(qsendArgs);
 const runArgs = new Args(qrunArgs, qsocketEvent, Math.min(EVENTS_MAX, LIMIT.QSOCKET_EVENTS_MAX));
 
@@ -167,13 +167,7 @@ export class VirtualLink implements Disposable {
 
   /** Changes the rate from the link's time on; what is on the wire leaves as it would have. */
   change(changes: LinkChanges): void {
-    const doing = "change the virtual link";
-    const { rate } = check(linkChanges, changes, doing);
-    const args = changeArgs.fill({ handle: this.#handle, rate });
-    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    if (result < 0) throw failure("qchange", result, doing);
-    this.#rate = rate;
-    warn(changeArgs.read().admission, { call: "qchange", doing, link: this });
+    this.#rate = changeLink(this.#handle, this, changes, "change the virtual link");
   }
 
   /**
@@ -326,16 +320,8 @@ export class VirtualStream {
   /** Changes the attributes that are given, from the link's time on; the others stay. */
   change(attributes: StreamAttributes): void {
     const doing = "change the virtual stream";
-    const next = changedAttributes(this.#attributes, attributes, doing);
-    const classId = classNumber(this.#link.classes, next.class, doing);
-    const attr = attrFields(next, classId, admissionOf(this.#link, next));
-    const args = changeArgs.fill({ handle: this.handle, attr });
-    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    const judged = { call: "qchange", doing, link: this.#link, attributes: next };
-    const told = changeArgs.read().admission;
-    if (result < 0) throw refusal(result, told, judged) ?? failure("qchange", result, doing);
-    this.#attributes = next;
-    warn(told, judged);
+    const now = this.#attributes;
+    this.#attributes = changeStream(this.handle, this.#link, now, attributes, doing);
   }
 
   /** The counters as they are at the link's time. */

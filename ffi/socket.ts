@@ -3,13 +3,14 @@
 
 import { constants } from "node:os";
 import { addressFields, peerStruct } from "./address.ts";
-import { attrFields, attributesOf, changedAttributes } from "./attributes.ts";
+import { attrFields, attributesOf } from "./attributes.ts";
 import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { admissionOf, type AdmissionRule, refusal, warn } from "./admission.ts";
+import { changeStream } from "./change.ts";
 import { type Classes, classNumber } from "./classes.ts";
 import { failure, type QError } from "./error.ts";
 import { readInfo, type SocketInfo } from "./info.ts";
-import { Args, qchangeArgs, qcloseArgs, qsocketArgs } from "./layout.ts";
+import { Args, qcloseArgs, qsocketArgs } from "./layout.ts";
 import { library } from "./library.ts";
 import { checkData, deadlineUs, messageFlags, PLAIN_FLAGS } from "./message.ts";
 import { check, show, socketOptions, statsInterval } from "./options.ts";
@@ -25,7 +26,6 @@ import { statsStream, writableQueue } from "./stream.ts";
 const FRAME_TOO_LONG =
   `the frame has no end after ${LIMIT.QSOCKET_FRAME_MESSAGES_MAX} messages, and was dropped`;
 const openArgs = new Args(qsocketArgs);
-const changeArgs = new Args(qchangeArgs);
 const closeArgs = new Args(qcloseArgs);
 
 /** What a socket knows of its link. */
@@ -124,16 +124,8 @@ export class QSocket implements Disposable {
    */
   change(attributes: StreamAttributes): void {
     const doing = "change the socket";
-    const next = changedAttributes(this.#attributes, attributes, doing);
-    const classId = classNumber(this.#link.classes, next.class, doing);
-    const attr = attrFields(next, classId, admissionOf(this.#link, next));
-    const args = changeArgs.fill({ handle: this.#handle, attr });
-    const result = library().qsocketcall(CALL.QCHANGE, args, args.byteLength);
-    const judged = { call: "qchange", doing, link: this.#link, attributes: next };
-    const told = changeArgs.read().admission;
-    if (result < 0) throw refusal(result, told, judged) ?? failure("qchange", result, doing);
-    this.#attributes = next;
-    warn(told, judged);
+    const now = this.#attributes;
+    this.#attributes = changeStream(this.#handle, this.#link, now, attributes, doing);
   }
 
   /** The counters as they are now. Throws a QError EBADF once the socket is closed. */

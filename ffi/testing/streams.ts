@@ -3,10 +3,10 @@
 import type { Arbitrary } from "fast-check";
 import * as z from "zod";
 import { LIMIT } from "../abi.ts";
-import { check, type StreamAttributes, streamAttributes } from "../options.ts";
+import { check, rate, type StreamAttributes, streamAttributes } from "../options.ts";
 import { evenly, microseconds, moments, patternFields } from "./arrivals.ts";
 import { fc } from "./fastcheck.ts";
-import { deadline, drop, FRAMES_MAX, ms, packet, range, rate, whole, within } from "./traffic.ts";
+import { deadline, drop, FRAMES_MAX, ms, packet, range, whole, within } from "./traffic.ts";
 import { PACKET_BYTES_DEFAULT, type TrafficStream } from "./traffic.ts";
 import { video } from "./video.ts";
 

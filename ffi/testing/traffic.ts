@@ -4,7 +4,7 @@
 
 import * as z from "zod";
 import { LIMIT } from "../abi.ts";
-import { check, parseRate, streamAttributes } from "../options.ts";
+import { check, streamAttributes } from "../options.ts";
 import type { DropPriority, FrameMark, StreamAttributes } from "../options.ts";
 
 /** Most frames of one stream, repeated ones counted. */
@@ -36,18 +36,6 @@ export function range(min: number, max: number, unit: string, least = min) {
       typeof value === "number" ? { min: value, max: value } : { min: least, ...value }
     ).refine(({ min, max }) => min <= max, { error: "must have min at most max" });
 }
-
-/** A rate as links take it, in bytes per second. */
-export const rate = z.union([z.number(), z.string()], {
-  error: 'must be bytes per second, or a string such as "10mbit"',
-}).transform((value, context) => {
-  try {
-    return parseRate(value);
-  } catch (error) {
-    context.issues.push({ code: "custom", message: (error as Error).message, input: value });
-    return z.NEVER;
-  }
-});
 
 /** A length of time, in milliseconds. */
 export const ms = within(0, TIME_MS_MAX, "ms");

@@ -5,7 +5,7 @@ import type { Arbitrary } from "fast-check";
 import * as z from "zod";
 import { gopPolicy, type GroupPlace, type QosPolicy } from "../../media/qos.ts";
 import { LIMIT } from "../abi.ts";
-import { check, streamAttributes } from "../options.ts";
+import { check, rate, streamAttributes } from "../options.ts";
 import { evenly, microseconds, moments, noise, patternOptions } from "./arrivals.ts";
 import { fc } from "./fastcheck.ts";
 import { type GopShape, type Picture, pictures } from "./pictures.ts";
@@ -15,7 +15,6 @@ import {
   packet,
   PACKET_BYTES_DEFAULT,
   range,
-  rate,
   whole,
   within,
 } from "./traffic.ts";
