@@ -7,7 +7,7 @@
  *	   from the link: what is guaranteed goes before what is left.
  *	2. Of those, the lowest priority number.
  *	3. Of those, the share served least: start-time fair queueing (see
- *	   sfq.c), a class weighing what it is guaranteed, but at least a
+ *	   fair.c), a class weighing what it is guaranteed, but at least a
  *	   256th of the link's rate. A class has a tag for each of the three
  *	   ways to send, so that what it was guaranteed is not held against it
  *	   when the rest is shared.
@@ -96,7 +96,7 @@ static uint64_t next_ns(const struct qs_link *link)
 	return next_ns;
 }
 
-/* Another class's turn leaves the virtual time where it is: see sfq.c. */
+/* Another class's turn leaves the virtual time where it is: see fair.c. */
 static void charge_share(struct qs_classes *classes, uint32_t leaf, uint32_t bytes, uint64_t now_ns)
 {
 	struct qs_class *class = &classes->all[leaf];

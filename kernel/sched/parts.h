@@ -105,6 +105,16 @@ static inline uint64_t qs_done_ns(const struct qs_link *link, uint64_t now_ns, u
 	return ns > link->lag_ns ? now_ns + ns - link->lag_ns : now_ns;
 }
 
+/* The heap order of a treap: no sequence of keys makes it deep. */
+static inline uint32_t qs_tree_weight(uint32_t id)
+{
+	id ^= id >> 16;
+	id *= 0x7feb352du;
+	id ^= id >> 15;
+	id *= 0x846ca68bu;
+	return id ^ id >> 16;
+}
+
 /* Due earlier, or of equal ones come first. */
 static inline int qs_due_before(const struct qs_unit *a, const struct qs_unit *b)
 {
@@ -122,7 +132,7 @@ static inline struct qs_ledger *qs_ledger(struct qs_link *link, uint32_t stream)
 	return &link->ledgers[stream];
 }
 
-/* sfq.c: streams that share by weight */
+/* fair.c: streams that share by weight */
 struct qs_fair {
 	uint64_t vtime;	  /* start tag of the packet in service */
 	uint64_t finish;  /* the highest finish tag served */

@@ -15,11 +15,9 @@
 #define QS_SCHED_H
 
 #include "../qsocket.h"
+#include "queue.h"
 
-#define QS_NONE UINT32_MAX    /* no index */
-#define QS_FOREVER UINT64_MAX /* no deadline; never */
 #define QS_LEVELS 4
-#define QS_PRIORITIES 8
 #define QS_WORTHS (QS_PRIORITIES * QS_LEVELS)
 
 /* Where a stream stands after a referenced frame was lost. */
@@ -41,13 +39,6 @@ enum qs_unit_flag {
 	QS_NEWEST = 256,   /* of its worth in its stream */
 	QS_DISTANT = 512,  /* watched, in the ring */
 	QS_COVERED = 1024, /* watched through the unit before it, which is due no later */
-};
-
-/* Where something stands in a queue of ready streams, or among the units that
- * can expire: in a ring (chunk, index, QS_IN_RING | bucket), or in the exact
- * part (-, -, place in the heap; or the left, right and upper node of a tree). */
-struct qs_place {
-	uint32_t a, b, c;
 };
 
 #define QS_BYTES_BITS 18
@@ -152,12 +143,6 @@ _Static_assert(sizeof(struct qs_stream) == 192, "three cache lines");
 
 struct qs_link;
 
-/* Where a ready stream stands: the lowest is served first, compared part by
- * part. It is kept in the heap, so that comparing touches no stream. */
-struct qs_key {
-	uint64_t first, second, third;
-};
-
 /* A policy: which head unit is served next, and which rules hold. */
 struct qs_policy {
 	const char *name;
@@ -193,67 +178,6 @@ struct qs_order {
 
 /* All there are, by name; NULL if there is none such. */
 const struct qs_policy *qs_policy_find(const char *name);
-
-struct qs_heap_entry {
-	struct qs_key key;
-	uint32_t stream;
-	uint32_t zero;
-};
-
-struct qs_heap {
-	struct qs_heap_entry *entries;
-	struct qs_place *places; /* by stream: c is where it is in entries */
-	uint32_t len;
-};
-
-#define QS_BUCKET_MAX 1024u    /* in one bucket: the most that is put in order at once */
-#define QS_IN_RING 0x80000000u /* place.c: a slot of the ring */
-
-#define QS_CHUNK_IDS 16u /* a cache line */
-
-struct qs_chunk {
-	uint32_t ids[QS_CHUNK_IDS];
-};
-
-struct qs_bucket {
-	uint32_t chunk, len;
-};
-
-/* Buckets of keys, each 2^shift wide, numbered by key >> shift: those from
- * base to base + mask are in reach. */
-struct qs_ring {
-	struct qs_chunk *chunks;
-	uint32_t *chunks_next;		   /* of the same bucket, all full; or on the free list */
-	uint32_t chunks_free, chunks_used; /* free list, and how many were ever used */
-	struct qs_bucket *buckets;
-	struct qs_place *places; /* by id */
-	uint32_t *taken;	 /* QS_BUCKET_MAX ids */
-	uint32_t mask;
-	uint32_t len;
-	uint64_t base;
-	uint64_t first; /* none before this one has anything in it; QS_FOREVER */
-	/* what is not empty: a bit for each bucket, for each of these words, and
-	 * for each of those */
-	uint64_t *bits, words[64], groups;
-	uint8_t shift;
-};
-
-/* Ready streams in the order of a key. */
-struct qs_queue {
-	void (*key)(const struct qs_stream *s, struct qs_key *key);
-	struct qs_heap heap;
-	struct qs_ring ring;
-};
-
-/* Units that can expire. */
-struct qs_watch {
-	struct qs_place *places;	 /* by unit */
-	uint32_t root, first;		 /* of the tree */
-	uint64_t bytes;			 /* of all of them */
-	uint32_t by_drop[QS_PRIORITIES]; /* how many there are of a drop priority */
-	uint32_t drops;			 /* and a bit where there are any */
-	struct qs_ring ring;
-};
 
 /* What streams ask for: bytes per second, and parts of 2^-32 of one. */
 struct qs_demand {

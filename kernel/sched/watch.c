@@ -19,15 +19,6 @@
 #define RIGHT(unit) watch->places[unit].b
 #define UP(unit) watch->places[unit].c
 
-static uint32_t weight(uint32_t unit)
-{
-	unit ^= unit >> 16;
-	unit *= 0x7feb352du;
-	unit ^= unit >> 15;
-	unit *= 0x846ca68bu;
-	return unit ^ unit >> 16;
-}
-
 static void replace(struct qs_watch *watch, uint32_t parent, uint32_t old, uint32_t new)
 {
 	if (parent == QS_NONE)
@@ -71,7 +62,7 @@ static void insert(struct qs_watch *watch, const struct qs_unit *units, uint32_t
 	*slot = unit;
 	LEFT(unit) = RIGHT(unit) = QS_NONE;
 	UP(unit) = parent;
-	while (UP(unit) != QS_NONE && weight(UP(unit)) > weight(unit))
+	while (UP(unit) != QS_NONE && qs_tree_weight(UP(unit)) > qs_tree_weight(unit))
 		rotate(watch, unit);
 	if (watch->first == QS_NONE || qs_due_before(&units[unit], &units[watch->first]))
 		watch->first = unit;
@@ -96,7 +87,9 @@ static void erase(struct qs_watch *watch, uint32_t unit)
 	if (watch->first == unit)
 		watch->first = successor(watch, unit);
 	while (LEFT(unit) != QS_NONE && RIGHT(unit) != QS_NONE)
-		rotate(watch, weight(LEFT(unit)) < weight(RIGHT(unit)) ? LEFT(unit) : RIGHT(unit));
+		rotate(watch, qs_tree_weight(LEFT(unit)) < qs_tree_weight(RIGHT(unit))
+				      ? LEFT(unit)
+				      : RIGHT(unit));
 	replace(watch, UP(unit), unit, LEFT(unit) != QS_NONE ? LEFT(unit) : RIGHT(unit));
 }
 

@@ -4,7 +4,7 @@
 // and shows whole units of it, rounded down. A stream's finish tag, a class's clocks and a class's
 // share of what is left are such meters. Tags count 2^-20 of a byte at weight 1, clocks nanoseconds.
 //
-// The rules are at the top of kernel/sched/sfq.c, cbq.c and class.c. Papers: Goyal, Vin, Cheng,
+// The rules are at the top of kernel/sched/fair.c, cbq.c and class.c. Papers: Goyal, Vin, Cheng,
 // "Start-Time Fair Queuing", SIGCOMM 1996; Floyd, Van Jacobson, "Link-sharing and Resource
 // Management Models for Packet Networks", IEEE/ACM Trans. Networking 3(4), 1995.
 

@@ -73,7 +73,7 @@ export const order = [
     ["fifo: message by message", '.name = "fifo",', '.name = "fifo",\n\t.frames = 1,'],
   ]),
   ...precedence(
-    "sfq.c",
+    "fair.c",
     [
       [
         "sfq 1: the lowest start tag goes first",

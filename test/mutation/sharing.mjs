@@ -3,7 +3,7 @@
 import { mutations } from "./table.mjs";
 
 const rest = (file, list) => mutations("best effort", file, list);
-const fair = (list) => mutations("sfq", "sfq.c", list, "sfq");
+const fair = (list) => mutations("sfq", "fair.c", list, "sfq");
 const cbq = (file, list, first = "cbq") => mutations("cbq", file, list, first);
 
 export const sharing = [
