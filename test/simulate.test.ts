@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { MessageOptions, Scheduler } from "../ffi/options.ts";
+import { type MessageOptions, type Scheduler, virtualLinkOptions } from "../ffi/options.ts";
 import { type VirtualEvent, VirtualLink } from "../ffi/simulate.ts";
 
-const SCHEDULERS: Scheduler[] = ["dwcs", "edf", "edf-lossless", "fifo"];
+const SCHEDULERS = virtualLinkOptions.shape.scheduler.unwrap().options;
 
 /** A link on which a message of 1250 bytes takes 1 ms. */
 function open(scheduler: Scheduler = "dwcs", queueMessages?: number): VirtualLink {
@@ -231,4 +231,15 @@ test("VirtualStream.info has the stream's attributes, scheduler and host", () =>
   assert.equal(info.rate, 1_250_000);
   assert.deepEqual(info.window, { lost: 1, left: 4 });
   assert.equal(link.info().streams, 1);
+});
+
+test("VirtualStream.info has the mean and the longest time from arrival to the end of sending", () => {
+  for (const scheduler of SCHEDULERS) {
+    using link = open(scheduler);
+    const stream = link.open({ ipg: 1 });
+    assert.deepEqual(stream.info().delay, { mean: 0, max: 0 });
+    for (const at of [0, 0, 0, 10]) stream.send(1250, {}, at); // they end at 1, 2, 3 and 11
+    link.run(20);
+    assert.deepEqual(stream.info().delay, { mean: 7 / 4, max: 3 }, scheduler);
+  }
 });
