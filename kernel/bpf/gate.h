@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * How a program without privileges talks to the scheduler below the stack: by
+ * options of its own socket, which BPF programs on the root cgroup answer
+ * (gate.bpf.h). Whoever has a socket open may say what its traffic needs, and
+ * nobody else; the answer to a device that has no such scheduler is the
+ * kernel's own, ENOPROTOOPT.
+ *
+ *	setsockopt(fd, QS_GATE_STREAM, ifindex, struct qsocket_attr)
+ *		registers the socket as a stream of the device, or changes the
+ *		stream it is. The socket's cookie must exist: ask for SO_COOKIE
+ *		first (ENXIO). EACCES: not in the group that may; ENOSPC: no
+ *		more streams; EDQUOT: no more of this user's; EBUSY: QSOCKET_ADMIT
+ *		was asked for, and it does not fit; EINVAL.
+ *	setsockopt(fd, QS_GATE_LEAVE, ifindex, one byte or more)
+ *		it is no stream any more: what is queued is dropped. ENOENT.
+ *	getsockopt(fd, QS_GATE_STREAM, ifindex, struct qs_gate_stream)
+ *	getsockopt(fd, QS_GATE_LINK, ifindex, struct qs_gate_link)
+ *
+ * With each message travels one SCM_TXTIME (CLOCK_MONOTONIC): its deadline in
+ * nanoseconds, the low QS_GATE_FLAG_BITS of which are its flags as qsocket.h
+ * has them (a deadline is rounded down to about a microsecond). Without
+ * QSOCKET_DEADLINE the time is that of sending, and says nothing.
+ */
+#ifndef QS_GATE_H
+#define QS_GATE_H
+
+#include "../sched/sched.h"
+
+#define QS_GATE_ABI 1
+#define QS_GATE_STREAM 0x51530001
+#define QS_GATE_LINK 0x51530002
+#define QS_GATE_LEAVE 0x51530003
+
+#define QS_GATE_FLAG_BITS 10
+#define QS_GATE_FLAGS ((1u << QS_GATE_FLAG_BITS) - 1)
+
+/* As it was found; where `before` and `after` differ, or are odd, the scheduler
+ * was at work meanwhile: ask again. */
+struct qs_gate_stream {
+	uint32_t abi;
+	uint32_t stream;  /* its number; QS_NONE before its first packet */
+	uint64_t before;  /* the link's turn */
+	uint64_t arrived; /* packets of it that reached the device */
+	struct qsocket_attr attr;
+	struct qsocket_admission admission; /* what its last setsockopt found, refused or not */
+	struct qs_stream state;
+	struct qs_ledger ledger;
+	uint64_t after;
+};
+
+struct qs_gate_link {
+	uint32_t abi;
+	uint32_t attached; /* it is the device's root qdisc */
+	char scheduler[QSOCKET_NAME_BYTES];
+	uint64_t rate;
+	uint32_t streams, streams_max;
+	uint32_t uid, gid, mode; /* who may register, as of a file's write permission */
+	uint32_t messages_max;
+	struct qsocket_admission admission;
+	/* all of the device's traffic, in packets of it */
+	uint64_t sent, late, sent_bytes;
+	uint64_t dropped[QSOCKET_REASONS];
+	uint64_t dropped_by_priority[QS_PRIORITIES];
+	uint64_t dropped_bytes;
+	uint64_t queued, queued_bytes;
+	uint64_t rest_sent, rest_sent_bytes, rest_dropped; /* of that, best effort */
+	uint64_t delay_ns_sum, delay_ns_max;
+};
+
+#endif
