@@ -26,7 +26,7 @@
 
 /* The most bytes that, sent from now on, are over by `expiry_ns`: no division,
  * as qs_done_ns() needs one. */
-static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t expiry_ns)
+static int64_t capacity(const struct qs_link QS_MEM *link, uint64_t now_ns, uint64_t expiry_ns)
 {
 	uint64_t ns = expiry_ns - now_ns + link->lag_ns + 1;
 
@@ -37,27 +37,28 @@ static int64_t capacity(const struct qs_link *link, uint64_t now_ns, uint64_t ex
 	return (int64_t)((ns * link->rate - 1) / 1000000000u);
 }
 
-static int in_time(const struct qs_link *link, uint64_t now_ns, uint64_t bytes, uint64_t expiry_ns)
+static int in_time(const struct qs_link QS_MEM *link, uint64_t now_ns, uint64_t bytes,
+		   uint64_t expiry_ns)
 {
 	return (int64_t)bytes <= capacity(link, now_ns, expiry_ns);
 }
 
 /* A host's clock is late by a little: ask for that much more, but never for
  * more than an eighth of the lifetime that the sender gave. */
-static uint64_t guard_ns(const struct qs_link *link, const struct qs_unit *u)
+static uint64_t guard_ns(const struct qs_link QS_MEM *link, const struct qs_unit QS_MEM *u)
 {
 	uint64_t eighth = (u->due_ns - u->arrival_ns) / 8;
 
 	return link->guard_ns < eighth ? link->guard_ns : eighth;
 }
 
-int qs_doomed(const struct qs_link *link, uint32_t unit, uint64_t now_ns)
+int qs_doomed(const struct qs_link QS_MEM *link, uint32_t unit, uint64_t now_ns)
 {
-	const struct qs_unit *u = &link->units[unit];
+	const struct qs_unit QS_MEM *u = &link->units[unit];
 	uint64_t bytes = u->bytes;
 
-	for (uint32_t i = 0; i < link->promised_len; i++) {
-		const struct qs_unit *p = &link->units[link->promised[i]];
+	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++) {
+		const struct qs_unit QS_MEM *p = &link->units[link->promised[i]];
 
 		if (!qs_due_before(p, u))
 			break;
@@ -66,15 +67,16 @@ int qs_doomed(const struct qs_link *link, uint32_t unit, uint64_t now_ns)
 	return !in_time(link, now_ns + guard_ns(link, u), bytes, u->due_ns);
 }
 
-int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, uint64_t now_ns)
+int qs_fits(const struct qs_link QS_MEM *link, uint32_t unit, uint32_t packet_bytes,
+	    uint64_t now_ns)
 {
-	const struct qs_unit *u = &link->units[unit];
+	const struct qs_unit QS_MEM *u = &link->units[unit];
 	int listed = !(u->flags & QS_MORTAL);
 	uint64_t bytes = packet_bytes;
 
-	for (uint32_t i = 0; i < link->promised_len; i++) {
+	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++) {
 		uint32_t other = link->promised[i];
-		const struct qs_unit *p = &link->units[other];
+		const struct qs_unit QS_MEM *p = &link->units[other];
 
 		if (other == unit || (!listed && qs_due_before(u, p))) {
 			bytes += u->bytes - packet_bytes;
@@ -92,30 +94,29 @@ int qs_fits(const struct qs_link *link, uint32_t unit, uint32_t packet_bytes, ui
 }
 
 /* Whether a waiting unit counts as more valuable, in qs_endangers(). */
-static int outranks(const struct qs_link *link, uint32_t other, uint32_t unit, uint8_t drop)
+static int outranks(const struct qs_link QS_MEM *link, uint32_t other, uint32_t unit, uint8_t drop)
 {
-	const struct qs_unit *v = &link->units[other];
+	const struct qs_unit QS_MEM *v = &link->units[other];
 
 	return other != unit && v->drop > drop &&
-	       qs_manages(link->policy, link->streams[v->stream].period_ns, v->due_ns);
+	       qs_manages(QS_POLICY(link), link->streams[v->stream].period_ns, v->due_ns);
 }
 
 /* `bytes` of `unit`, of the value `drop`, would go first. */
-int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t drop, uint64_t now_ns)
+int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uint8_t drop,
+		 uint64_t now_ns)
 {
-	const struct qs_unit *units = link->units;
+	const struct qs_unit QS_MEM *units = link->units;
 	uint32_t other, promised = 0;
-	/* by threshold: bytes of the units that are in time without this one */
-	int64_t counted[QSOCKET_DROP_NEVER + 1] = {0};
-	/* by promised unit: what may yet come before it and those behind it */
-	int64_t room[QSOCKET_BEGUN_MAX + 1];
+	int64_t QS_MEM *counted = link->counted;
+	int64_t QS_MEM *room = link->room;
 	int64_t before = 0; /* bytes promised before the unit looked at */
 	uint64_t promised_bytes = 0, first_ns;
 
 	if (link->watch.drops >> (drop + 1) == 0)
 		return 0; /* nothing waits that is worth more */
 	first_ns = qs_watch_bound_ns(link);
-	for (uint32_t i = 0; i < link->promised_len; i++)
+	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++)
 		promised_bytes += units[link->promised[i]].bytes;
 	if (link->promised_len > 0 && units[link->promised[0]].due_ns < first_ns)
 		first_ns = units[link->promised[0]].due_ns;
@@ -124,30 +125,32 @@ int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t dr
 		return 0; /* no overload: everything that waits is in time */
 
 	other = qs_watch_first(link);
+	for (uint32_t i = 0; i < QS_PRIORITIES; i++)
+		counted[i] = 0;
 	room[link->promised_len] = INT64_MAX;
-	for (uint32_t i = link->promised_len; i-- > 0;) {
-		const struct qs_unit *p = &units[link->promised[i]];
+	for (uint32_t i = link->promised_len; QS_LOOP && i-- > 0;) {
+		const struct qs_unit QS_MEM *p = &units[link->promised[i]];
 
 		room[i] = capacity(link, now_ns, p->due_ns) - (int64_t)promised_bytes;
 		if (room[i + 1] < room[i])
 			room[i] = room[i + 1];
 		promised_bytes -= p->bytes;
 	}
-	for (uint32_t visited = 0; other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
+	for (uint32_t visited = 0; QS_LOOP && other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
 	     visited++, other = qs_watch_next(link, other)) {
-		const struct qs_unit *v = &units[other];
+		const struct qs_unit QS_MEM *v = &units[other];
 		int64_t most;
 
 		if (!outranks(link, other, unit, drop))
 			continue;
-		while (promised < link->promised_len &&
+		while (QS_LOOP && promised < link->promised_len &&
 		       qs_due_before(&units[link->promised[promised]], v))
 			before += units[link->promised[promised++]].bytes;
 		/* what is planned for here must not be doomed by a host's small delays */
 		most = capacity(link, now_ns, v->due_ns - 2 * guard_ns(link, v)) - before;
 		if (room[promised] < most)
 			most = room[promised];
-		for (unsigned least = drop + 1u; least <= v->drop; least++) {
+		for (unsigned least = drop + 1u; QS_LOOP && least <= v->drop; least++) {
 			int64_t all = counted[least] + v->bytes;
 
 			if (all > most)
@@ -161,11 +164,11 @@ int qs_endangers(struct qs_link *link, uint32_t unit, uint64_t bytes, uint8_t dr
 }
 
 /* The promised set is small and kept in the order of expiries. */
-void qs_promise(struct qs_link *link, uint32_t unit)
+void qs_promise(struct qs_link QS_MEM *link, uint32_t unit)
 {
 	uint32_t i = link->promised_len++;
 
-	for (; i > 0; i--) {
+	for (; QS_LOOP && i > 0; i--) {
 		uint32_t other = link->promised[i - 1];
 
 		if (!qs_due_before(&link->units[unit], &link->units[other]))
@@ -175,20 +178,20 @@ void qs_promise(struct qs_link *link, uint32_t unit)
 	link->promised[i] = unit;
 }
 
-void qs_unpromise(struct qs_link *link, uint32_t unit)
+void qs_unpromise(struct qs_link QS_MEM *link, uint32_t unit)
 {
 	uint32_t i = 0;
 
-	while (i < link->promised_len && link->promised[i] != unit)
+	while (QS_LOOP && i < link->promised_len && link->promised[i] != unit)
 		i++;
 	if (i == link->promised_len)
 		return;
 	link->promised_len--;
-	for (; i < link->promised_len; i++)
+	for (; QS_LOOP && i < link->promised_len; i++)
 		link->promised[i] = link->promised[i + 1];
 }
 
-uint32_t qs_promised_first(const struct qs_link *link)
+uint32_t qs_promised_first(const struct qs_link QS_MEM *link)
 {
 	return link->promised_len ? link->promised[0] : QS_NONE;
 }

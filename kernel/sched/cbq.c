@@ -31,8 +31,8 @@
 
 _Static_assert(QSOCKET_UNIT_BYTES_MAX * 1000000000ull <= LEAD_MAX, "a frame's lead");
 
-static uint64_t start_tag(const struct qs_classes *classes, const struct qs_class *class,
-			  enum qs_source source)
+static uint64_t start_tag(const struct qs_classes QS_MEM *classes,
+			  const struct qs_class QS_MEM *class, enum qs_source source)
 {
 	uint64_t vtime = classes->vtime[source][class->priority], tag = class->shares[source].ns;
 
@@ -40,14 +40,14 @@ static uint64_t start_tag(const struct qs_classes *classes, const struct qs_clas
 }
 
 /* The leaf whose turn it is, or QS_NONE. */
-static uint32_t choose(const struct qs_link *link, uint64_t now_ns)
+static uint32_t choose(const struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 	uint32_t best = QS_NONE, best_rank = UINT32_MAX;
 	uint64_t best_tag = 0;
 
 	for (uint32_t i = 0; i <= classes->len; i++) {
-		const struct qs_class *class = &classes->all[i];
+		const struct qs_class QS_MEM *class = &classes->all[i];
 		enum qs_source source;
 		uint64_t tag;
 		uint32_t rank;
@@ -68,9 +68,9 @@ static uint32_t choose(const struct qs_link *link, uint64_t now_ns)
 	return best;
 }
 
-static uint32_t first(struct qs_link *link, uint64_t now_ns)
+static uint32_t first(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 	uint32_t unit;
 
 	classes->turn = choose(link, now_ns);
@@ -80,9 +80,9 @@ static uint32_t first(struct qs_link *link, uint64_t now_ns)
 	return unit == QS_NONE ? QS_NONE : link->units[unit].stream;
 }
 
-static uint64_t next_ns(const struct qs_link *link)
+static uint64_t next_ns(const struct qs_link QS_MEM *link)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 	uint64_t next_ns = QS_FOREVER;
 
 	for (uint32_t i = 0; i <= classes->len; i++) {
@@ -97,11 +97,12 @@ static uint64_t next_ns(const struct qs_link *link)
 }
 
 /* Another class's turn leaves the virtual time where it is: see fair.c. */
-static void charge_share(struct qs_classes *classes, uint32_t leaf, uint32_t bytes, uint64_t now_ns)
+static void charge_share(struct qs_classes QS_MEM *classes, uint32_t leaf, uint32_t bytes,
+			 uint64_t now_ns)
 {
-	struct qs_class *class = &classes->all[leaf];
+	struct qs_class QS_MEM *class = &classes->all[leaf];
 	enum qs_source source = qs_class_source(classes, leaf, now_ns);
-	struct qs_clock *share = &class->shares[source];
+	struct qs_clock QS_MEM *share = &class->shares[source];
 
 	if (source == QS_NO_SOURCE)
 		return;
@@ -111,9 +112,9 @@ static void charge_share(struct qs_classes *classes, uint32_t leaf, uint32_t byt
 	qs_clock_advance(share, class->weight, bytes);
 }
 
-static void charge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
+static void charge(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 	uint32_t leaf = link->streams[stream].leaf;
 
 	charge_share(classes, leaf, bytes, now_ns);
@@ -121,11 +122,11 @@ static void charge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64
 	qs_fair_charge(link, &classes->all[leaf].streams, stream, bytes, now_ns);
 }
 
-static void push(struct qs_link *link, uint32_t stream)
+static void push(struct qs_link QS_MEM *link, uint32_t stream)
 {
-	struct qs_classes *classes = link->own;
-	struct qs_stream *s = &link->streams[stream];
-	struct qs_class *class = &classes->all[s->class_id];
+	struct qs_classes QS_MEM *classes = link->own;
+	struct qs_stream QS_MEM *s = &link->streams[stream];
+	struct qs_class QS_MEM *class = &classes->all[s->class_id];
 	int idle = class->streams.root == QS_NONE;
 
 	if (s->leaf != s->class_id) { /* it joins: no debts, no credit */
@@ -138,9 +139,9 @@ static void push(struct qs_link *link, uint32_t stream)
 		qs_class_wake(classes, s->leaf, qs_whole_ns(link, stream));
 }
 
-static void remove(struct qs_link *link, uint32_t stream)
+static void remove(struct qs_link QS_MEM *link, uint32_t stream)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 	uint32_t leaf = link->streams[stream].leaf;
 
 	qs_fair_remove(link, &classes->all[leaf].streams, stream);

@@ -40,7 +40,7 @@ static uint64_t burst_ns(uint64_t rate)
 	return ns > BURST_NS ? ns : BURST_NS;
 }
 
-void qs_clock_advance(struct qs_clock *clock, uint64_t rate, uint32_t bytes)
+void qs_clock_advance(struct qs_clock QS_MEM *clock, uint64_t rate, uint32_t bytes)
 {
 	uint64_t product = bytes * 1000000000ull + clock->carry;
 
@@ -49,29 +49,29 @@ void qs_clock_advance(struct qs_clock *clock, uint64_t rate, uint32_t bytes)
 }
 
 /* Credit from before this time is forgotten. */
-static void forget(struct qs_clock *clock, uint64_t time_ns)
+static void forget(struct qs_clock QS_MEM *clock, uint64_t time_ns)
 {
 	if (clock->ns < time_ns)
 		clock->ns = time_ns;
 }
 
-static int within_rate(const struct qs_class *class, uint64_t now_ns)
+static int within_rate(const struct qs_class QS_MEM *class, uint64_t now_ns)
 {
 	return class->rate && class->rated.ns <= now_ns;
 }
 
 /* A ceiling at the link's rate or above binds nobody: the link itself does. */
-static int has_ceil(const struct qs_link *link, const struct qs_class *class)
+static int has_ceil(const struct qs_link QS_MEM *link, const struct qs_class QS_MEM *class)
 {
 	return class->ceil && class->ceil < link->rate;
 }
 
-int qs_class_open(const struct qs_link *link, uint32_t leaf, uint64_t now_ns)
+int qs_class_open(const struct qs_link QS_MEM *link, uint32_t leaf, uint64_t now_ns)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 
 	for (uint32_t i = leaf;; i = classes->all[i].parent) {
-		const struct qs_class *class = &classes->all[i];
+		const struct qs_class QS_MEM *class = &classes->all[i];
 
 		if (has_ceil(link, class) && class->ceiled.ns > now_ns)
 			return 0;
@@ -80,9 +80,10 @@ int qs_class_open(const struct qs_link *link, uint32_t leaf, uint64_t now_ns)
 	}
 }
 
-enum qs_source qs_class_source(const struct qs_classes *classes, uint32_t leaf, uint64_t now_ns)
+enum qs_source qs_class_source(const struct qs_classes QS_MEM *classes, uint32_t leaf,
+			       uint64_t now_ns)
 {
-	const struct qs_class *class = &classes->all[leaf];
+	const struct qs_class QS_MEM *class = &classes->all[leaf];
 
 	if (within_rate(class, now_ns))
 		return QS_OWN;
@@ -96,14 +97,14 @@ enum qs_source qs_class_source(const struct qs_classes *classes, uint32_t leaf, 
 	return QS_NO_SOURCE;
 }
 
-uint64_t qs_class_next_ns(const struct qs_link *link, uint32_t leaf)
+uint64_t qs_class_next_ns(const struct qs_link QS_MEM *link, uint32_t leaf)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 	uint64_t open_ns = 0, source_ns = QS_FOREVER;
 	int borrows = 1;
 
 	for (uint32_t i = leaf;; i = classes->all[i].parent) {
-		const struct qs_class *class = &classes->all[i];
+		const struct qs_class QS_MEM *class = &classes->all[i];
 
 		if (has_ceil(link, class) && class->ceiled.ns > open_ns)
 			open_ns = class->ceiled.ns;
@@ -118,10 +119,10 @@ uint64_t qs_class_next_ns(const struct qs_link *link, uint32_t leaf)
 	}
 }
 
-void qs_class_wake(struct qs_classes *classes, uint32_t leaf, uint64_t time_ns)
+void qs_class_wake(struct qs_classes QS_MEM *classes, uint32_t leaf, uint64_t time_ns)
 {
 	for (uint32_t i = leaf;; i = classes->all[i].parent) {
-		struct qs_class *class = &classes->all[i];
+		struct qs_class QS_MEM *class = &classes->all[i];
 
 		if (class->busy++ == 0 && class->rate && time_ns > class->free_ns)
 			forget(&class->rated, later_by(time_ns, burst_ns(class->rate)));
@@ -130,7 +131,7 @@ void qs_class_wake(struct qs_classes *classes, uint32_t leaf, uint64_t time_ns)
 	}
 }
 
-void qs_class_rest(struct qs_classes *classes, uint32_t leaf)
+void qs_class_rest(struct qs_classes QS_MEM *classes, uint32_t leaf)
 {
 	for (uint32_t i = leaf;; i = classes->all[i].parent) {
 		classes->all[i].busy--;
@@ -139,14 +140,14 @@ void qs_class_rest(struct qs_classes *classes, uint32_t leaf)
 	}
 }
 
-void qs_class_charge(struct qs_link *link, uint32_t leaf, uint32_t bytes, uint64_t now_ns)
+void qs_class_charge(struct qs_link QS_MEM *link, uint32_t leaf, uint32_t bytes, uint64_t now_ns)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 	uint64_t held_bytes = (classes->len + 1ull) * QSOCKET_PACKET_BYTES_MAX;
 	uint64_t held_ns = later_by(now_ns, qs_duration_ns(link, held_bytes));
 
 	for (uint32_t i = leaf;; i = classes->all[i].parent) {
-		struct qs_class *class = &classes->all[i];
+		struct qs_class QS_MEM *class = &classes->all[i];
 
 		class->free_ns = qs_done_ns(link, now_ns, bytes);
 		if (class->rate) {
@@ -163,16 +164,16 @@ void qs_class_charge(struct qs_link *link, uint32_t leaf, uint32_t bytes, uint64
 }
 
 /* Class 0 stands for the leaf of streams that name no class. */
-void qs_classes_init(struct qs_link *link)
+void qs_classes_init(struct qs_link QS_MEM *link)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 	uint64_t least = link->rate / LEFT_SHARE;
 
 	classes->turn = QS_NONE;
 	classes->all[0].priority = QSOCKET_CLASS_PRIORITIES - 1;
 	classes->all[0].borrows = classes->all[0].leaf = 1;
 	for (uint32_t i = 0; i <= classes->len; i++) {
-		struct qs_class *class = &classes->all[i];
+		struct qs_class QS_MEM *class = &classes->all[i];
 
 		class->weight = class->rate > least ? class->rate : least;
 		if (class->weight == 0)
@@ -182,9 +183,9 @@ void qs_classes_init(struct qs_link *link)
 }
 
 /* Whether a leaf can ever send: by a rate of its own, or of one it borrows of. */
-static int has_source(const struct qs_classes *classes, uint32_t leaf)
+static int has_source(const struct qs_classes QS_MEM *classes, uint32_t leaf)
 {
-	const struct qs_class *class = &classes->all[leaf];
+	const struct qs_class QS_MEM *class = &classes->all[leaf];
 
 	while (!class->rate && class->borrows) {
 		if (!class->parent)
@@ -202,13 +203,13 @@ static int is_sound(const struct qsocket_class *class, uint32_t number)
 	       (!class->ceil || class->rate <= class->ceil);
 }
 
-int32_t qs_classes(struct qs_link *link, const struct qsocket_class *given, uint32_t len)
+int32_t qs_classes(struct qs_link QS_MEM *link, const struct qsocket_class *given, uint32_t len)
 {
-	struct qs_classes *classes = link->own;
+	struct qs_classes QS_MEM *classes = link->own;
 
 	if (len == 0)
 		return 0;
-	if (link->policy != &qs_cbq || len > QSOCKET_CLASSES_MAX)
+	if (QS_POLICY(link) != &qs_cbq || len > QSOCKET_CLASSES_MAX)
 		return -QS_EINVAL;
 	for (uint32_t i = 1; i <= len; i++) {
 		const struct qsocket_class *g = &given[i - 1];
@@ -239,16 +240,17 @@ int32_t qs_classes(struct qs_link *link, const struct qsocket_class *given, uint
 	return 0;
 }
 
-int qs_classes_same(const struct qs_link *link, const struct qsocket_class *given, uint32_t len)
+int qs_classes_same(const struct qs_link QS_MEM *link, const struct qsocket_class *given,
+		    uint32_t len)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 
-	if (link->policy != &qs_cbq)
+	if (QS_POLICY(link) != &qs_cbq)
 		return len == 0;
 	if (classes->len != len)
 		return 0;
 	for (uint32_t i = 1; i <= len; i++) {
-		const struct qs_class *class = &classes->all[i];
+		const struct qs_class QS_MEM *class = &classes->all[i];
 		const struct qsocket_class *g = &given[i - 1];
 
 		if (class->rate != g->rate || class->ceil != g->ceil ||
@@ -259,11 +261,12 @@ int qs_classes_same(const struct qs_link *link, const struct qsocket_class *give
 	return 1;
 }
 
-int qs_class_ok(const struct qs_link *link, uint32_t class_id)
+int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 
 	if (class_id == 0)
 		return 1;
-	return link->policy == &qs_cbq && class_id <= classes->len && classes->all[class_id].leaf;
+	return QS_POLICY(link) == &qs_cbq && class_id <= classes->len &&
+	       classes->all[class_id].leaf;
 }

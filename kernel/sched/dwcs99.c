@@ -20,7 +20,7 @@
  */
 #include "parts.h"
 
-static void key(const struct qs_stream *s, struct qs_key *key)
+static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 {
 	/* no window: everything may be lost, W' = 1/1 */
 	uint64_t x_left = s->y ? s->x_left : 1, y_left = s->y ? s->y_left : 1;

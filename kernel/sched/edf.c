@@ -9,7 +9,7 @@
  */
 #include "parts.h"
 
-static void key(const struct qs_stream *s, struct qs_key *key)
+static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 {
 	*key = (struct qs_key){s->rank_ns, s->seq, 0};
 }

@@ -34,26 +34,29 @@
 
 _Static_assert((uint64_t)QSOCKET_UNIT_BYTES_MAX << TAG_SHIFT <= LEAD_MAX / 2, "a frame's lead");
 
-static int before(const struct qs_stream *a, const struct qs_stream *b)
+static int tag_before(const struct qs_stream QS_MEM *a, const struct qs_stream QS_MEM *b)
 {
 	int64_t ahead = (int64_t)(a->tag - b->tag);
 
 	return ahead != 0 ? ahead < 0 : a->seq < b->seq;
 }
 
-static void insert(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+static void insert(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream)
 {
-	struct qs_stream *streams = link->streams, *s = &streams[stream];
-	uint32_t *slot = &fair->root, *lower = &s->before, *higher = &s->after, rest;
+	struct qs_stream QS_MEM *streams = link->streams, *s = &streams[stream];
+	uint32_t QS_MEM *slot = &fair->root;
+	uint32_t QS_MEM *lower = &s->before;
+	uint32_t QS_MEM *higher = &s->after;
+	uint32_t rest;
 
-	while (*slot != QS_NONE && qs_tree_weight(*slot) >= qs_tree_weight(stream))
-		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
-	if (fair->first != QS_NONE && before(s, &streams[fair->first]))
+	while (QS_LOOP && *slot != QS_NONE && qs_tree_weight(*slot) >= qs_tree_weight(stream))
+		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+	if (fair->first != QS_NONE && tag_before(s, &streams[fair->first]))
 		fair->first = stream;
 	rest = *slot;
 	*slot = stream;
-	while (rest != QS_NONE) {
-		if (before(&streams[rest], s)) {
+	while (QS_LOOP && rest != QS_NONE) {
+		if (tag_before(&streams[rest], s)) {
 			*lower = rest;
 			lower = &streams[rest].after;
 			rest = *lower;
@@ -66,18 +69,19 @@ static void insert(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	*lower = *higher = QS_NONE;
 }
 
-void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+void qs_fair_remove(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream)
 {
-	struct qs_stream *streams = link->streams, *s = &streams[stream];
-	uint32_t *slot = &fair->root, lower = s->before, higher = s->after;
+	struct qs_stream QS_MEM *streams = link->streams, *s = &streams[stream];
+	uint32_t QS_MEM *slot = &fair->root;
+	uint32_t lower = s->before, higher = s->after;
 
 	if (fair->first == stream)
 		fair->first = QS_NONE;
 	if (fair->served == stream)
 		fair->served = QS_NONE;
-	while (*slot != stream)
-		slot = before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
-	while (lower != QS_NONE && higher != QS_NONE) {
+	while (QS_LOOP && *slot != stream)
+		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+	while (QS_LOOP && lower != QS_NONE && higher != QS_NONE) {
 		if (qs_tree_weight(lower) >= qs_tree_weight(higher)) {
 			*slot = lower;
 			slot = &streams[lower].after;
@@ -91,7 +95,7 @@ void qs_fair_remove(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	*slot = lower != QS_NONE ? lower : higher;
 }
 
-uint32_t qs_fair_first(struct qs_link *link, struct qs_fair *fair)
+uint32_t qs_fair_first(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair)
 {
 	uint32_t served = fair->served, first;
 
@@ -102,26 +106,26 @@ uint32_t qs_fair_first(struct qs_link *link, struct qs_fair *fair)
 	}
 	if (fair->first == QS_NONE) {
 		first = fair->root;
-		while (first != QS_NONE && link->streams[first].before != QS_NONE)
+		while (QS_LOOP && first != QS_NONE && link->streams[first].before != QS_NONE)
 			first = link->streams[first].before;
 		fair->first = first;
 	}
 	return fair->first;
 }
 
-uint64_t qs_whole_ns(const struct qs_link *link, uint32_t stream)
+uint64_t qs_whole_ns(const struct qs_link QS_MEM *link, uint32_t stream)
 {
 	return link->messages[link->units[link->streams[stream].head].last].arrival_ns;
 }
 
-void qs_fair_init(struct qs_fair *fair)
+void qs_fair_init(struct qs_fair QS_MEM *fair)
 {
 	*fair = (struct qs_fair){.root = QS_NONE, .first = QS_NONE, .served = QS_NONE};
 }
 
-void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
+void qs_fair_push(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 
 	/* all was served, and had left, when this came */
 	if (fair->root == QS_NONE && qs_whole_ns(link, stream) > fair->free_ns)
@@ -130,10 +134,10 @@ void qs_fair_push(struct qs_link *link, struct qs_fair *fair, uint32_t stream)
 	insert(link, fair, stream);
 }
 
-void qs_fair_charge(struct qs_link *link, struct qs_fair *fair, uint32_t stream, uint32_t bytes,
-		    uint64_t now_ns)
+void qs_fair_charge(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream,
+		    uint32_t bytes, uint64_t now_ns)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint64_t cost = ((uint64_t)bytes << TAG_SHIFT) + s->carry;
 
 	fair->vtime = link->streams[qs_fair_first(link, fair)].tag;

@@ -87,22 +87,22 @@ static struct ask ask_of(const struct qs_policy *policy, const struct qsocket_at
 	return ask;
 }
 
-static struct ask ask_of_stream(const struct qs_link *link, const struct qs_stream *s)
+static struct ask ask_of_stream(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
 {
-	return ask_of(link->policy, &(struct qsocket_attr){
-					    .ipg_ns = s->period_ns,
-					    .oln = s->x,
-					    .old = s->y,
-					    .flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
-					    .unit_bytes = s->unit_bytes,
-					    .class_id = s->class_id,
-				    });
+	return ask_of(QS_POLICY(link), &(struct qsocket_attr){
+					       .ipg_ns = s->period_ns,
+					       .oln = s->x,
+					       .old = s->y,
+					       .flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
+					       .unit_bytes = s->unit_bytes,
+					       .class_id = s->class_id,
+				       });
 }
 
 /* Periods are told apart by sums that any stream can leave again: n numbers
  * are all equal exactly when n sum d^2 = (sum d)^2 (Cauchy, Schwarz), here
  * digit by digit, for the squares to fit. */
-static void count_period(struct qs_booked *booked, uint64_t period_ns, uint64_t times)
+static void count_period(struct qs_booked QS_MEM *booked, uint64_t period_ns, uint64_t times)
 {
 	if (!period_ns)
 		return;
@@ -115,7 +115,7 @@ static void count_period(struct qs_booked *booked, uint64_t period_ns, uint64_t 
 	}
 }
 
-static int periods_differ(const struct qs_booked *booked)
+static int periods_differ(const struct qs_booked QS_MEM *booked)
 {
 	for (int i = 0; i < QS_PERIOD_DIGITS; i++)
 		if (booked->periods * booked->squares[i] != booked->sums[i] * booked->sums[i])
@@ -124,7 +124,7 @@ static int periods_differ(const struct qs_booked *booked)
 }
 
 /* `times`: 1, or -1 to take it out again; unsigned sums turn round as one. */
-static void count(struct qs_booked *booked, const struct ask *ask, uint64_t times)
+static void count(struct qs_booked QS_MEM *booked, const struct ask *ask, uint64_t times)
 {
 	booked->all.bytes += times * ask->demand.bytes;
 	booked->all.parts += times * ask->demand.parts;
@@ -133,34 +133,34 @@ static void count(struct qs_booked *booked, const struct ask *ask, uint64_t time
 	count_period(booked, ask->period_ns, times);
 }
 
-void qs_book(struct qs_link *link, const struct qs_stream *s)
+void qs_book(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
 {
 	struct ask ask = ask_of_stream(link, s);
 
 	count(&link->booked, &ask, 1);
 }
 
-void qs_unbook(struct qs_link *link, const struct qs_stream *s)
+void qs_unbook(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
 {
 	struct ask ask = ask_of_stream(link, s);
 
 	count(&link->booked, &ask, (uint64_t)-1);
 }
 
-static uint64_t guaranteed(const struct qs_link *link, uint32_t class_id)
+static uint64_t guaranteed(const struct qs_link QS_MEM *link, uint32_t class_id)
 {
-	const struct qs_classes *classes = link->own;
+	const struct qs_classes QS_MEM *classes = link->own;
 
-	if (link->policy != &qs_cbq || classes->len == 0)
+	if (QS_POLICY(link) != &qs_cbq || classes->len == 0)
 		return link->rate;
 	return classes->all[class_id].rate;
 }
 
 /* Of a rate, in millionths, rounded up: above PPM exactly when it exceeds it. */
-static uint64_t ppm_of(const struct qs_demand *demand, uint64_t rate)
+static uint64_t ppm_of(struct qs_demand demand, uint64_t rate)
 {
-	uint64_t bytes = demand->bytes + (demand->parts >> 32);
-	uint64_t parts = (demand->parts & UINT32_MAX) * PPM, left;
+	uint64_t bytes = demand.bytes + (demand.parts >> 32);
+	uint64_t parts = (demand.parts & UINT32_MAX) * PPM, left;
 
 	if (!bytes && !parts)
 		return 0;
@@ -170,16 +170,16 @@ static uint64_t ppm_of(const struct qs_demand *demand, uint64_t rate)
 	return bytes / rate * PPM + left / rate + (left % rate || (parts & UINT32_MAX));
 }
 
-static uint64_t class_ppm(const struct qs_link *link, const struct qs_booked *booked,
+static uint64_t class_ppm(const struct qs_link QS_MEM *link, const struct qs_booked QS_MEM *booked,
 			  uint32_t class_id)
 {
-	return ppm_of(&booked->classes[class_id], guaranteed(link, class_id));
+	return ppm_of(booked->classes[class_id], guaranteed(link, class_id));
 }
 
-static void tell(const struct qs_link *link, const struct qs_booked *booked,
+static void tell(const struct qs_link QS_MEM *link, const struct qs_booked QS_MEM *booked,
 		 uint64_t class_most_ppm, struct qsocket_admission *admission)
 {
-	uint64_t ppm = ppm_of(&booked->all, link->rate);
+	uint64_t ppm = ppm_of(booked->all, link->rate);
 
 	*admission = (struct qsocket_admission){
 		.utilisation_ppm = ppm > class_most_ppm ? ppm : class_most_ppm,
@@ -190,10 +190,10 @@ static void tell(const struct qs_link *link, const struct qs_booked *booked,
 		admission->flags |= QSOCKET_UNEQUAL;
 }
 
-void qs_booked(const struct qs_link *link, struct qsocket_admission *admission)
+void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admission)
 {
-	const struct qs_classes *classes = link->own;
-	uint32_t len = link->policy == &qs_cbq ? classes->len : 0;
+	const struct qs_classes QS_MEM *classes = link->own;
+	uint32_t len = QS_POLICY(link) == &qs_cbq ? classes->len : 0;
 	uint64_t most_ppm = 0;
 
 	for (uint32_t i = 0; i <= len; i++) {
@@ -204,11 +204,11 @@ void qs_booked(const struct qs_link *link, struct qsocket_admission *admission)
 	tell(link, &link->booked, most_ppm, admission);
 }
 
-uint64_t qs_share_ppm(const struct qs_link *link, uint32_t stream)
+uint64_t qs_share_ppm(const struct qs_link QS_MEM *link, uint32_t stream)
 {
 	struct ask ask = ask_of_stream(link, &link->streams[stream]);
 
-	return ppm_of(&ask.demand, guaranteed(link, ask.class_id));
+	return ppm_of(ask.demand, guaranteed(link, ask.class_id));
 }
 
 static int asks_more(const struct ask *before, const struct ask *after)
@@ -220,11 +220,11 @@ static int asks_more(const struct ask *before, const struct ask *after)
 	return a->bytes != b->bytes ? a->bytes > b->bytes : a->parts > b->parts;
 }
 
-int32_t qs_feasible(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
+int32_t qs_feasible(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission)
 {
-	struct qs_booked *booked = &link->booked;
-	struct ask before = {.class_id = attr->class_id}, after = ask_of(link->policy, attr);
+	struct qs_booked QS_MEM *booked = &link->booked;
+	struct ask before = {.class_id = attr->class_id}, after = ask_of(QS_POLICY(link), attr);
 
 	*admission = (struct qsocket_admission){0};
 	if (!qs_class_ok(link, attr->class_id))

@@ -10,7 +10,7 @@
  */
 #include "parts.h"
 
-enum verdict { ACCEPTED, DISCARDED, NO_ROOM };
+enum room { ACCEPTED, DISCARDED, NO_ROOM };
 
 static uint8_t drop_of(uint32_t flags)
 {
@@ -33,17 +33,18 @@ static int starts_frame(uint32_t flags)
 }
 
 /* A message that ends here and now, without having been queued. */
-void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *a, uint8_t reason)
+void qs_refuse(struct qs_link QS_MEM *link, uint32_t stream, const struct qs_arrival *a,
+	       uint8_t reason)
 {
 	qs_count_lost(link, stream, drop_of(a->flags), a->bytes, reason);
 }
 
 /* Loses the frame of a message that was itself just refused: the part that is
  * queued, and the part that is still to come. */
-static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
+static void lose_frame(struct qs_link QS_MEM *link, uint32_t stream, const struct qs_arrival *a,
 		       uint8_t reason)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint8_t level = level_of(a->flags);
 
 	if (continues(a->flags)) {
@@ -51,7 +52,7 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 			qs_lose(link, s->open, QSOCKET_INCOMPLETE);
 	} else {
 		if (starts_frame(a->flags)) {
-			struct qs_ledger *ledger = qs_ledger(link, stream);
+			struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 			ledger->frames_offered[level]++;
 			ledger->frames_dropped[level][reason]++;
@@ -65,14 +66,14 @@ static void lose_frame(struct qs_link *link, uint32_t stream, const struct qs_ar
 		s->discarding = reason == QSOCKET_DEPENDENCY ? reason : QSOCKET_INCOMPLETE;
 }
 
-static int best_effort(const struct qs_link *link, const struct qs_stream *s,
+static int best_effort(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
 		       const struct qs_arrival *a)
 {
-	return !qs_manages(link->policy, s->period_ns, a->deadline_ns);
+	return !qs_manages(QS_POLICY(link), s->period_ns, a->deadline_ns);
 }
 
 /* Half of the link's messages are out of best effort's reach. */
-static int has_room(const struct qs_link *link, const struct qs_stream *s,
+static int has_room(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
 		    const struct qs_arrival *a)
 {
 	if (best_effort(link, s, a) && link->rest_len >= link->messages_max / 2)
@@ -82,8 +83,8 @@ static int has_room(const struct qs_link *link, const struct qs_stream *s,
 	       (link->messages_free != QS_NONE || link->messages_used < link->messages_held);
 }
 
-static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_t now_ns,
-			      const struct qs_arrival *a)
+static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s,
+			      uint64_t now_ns, const struct qs_arrival *a)
 {
 	uint8_t drop = drop_of(a->flags), level = level_of(a->flags);
 	int cont = continues(a->flags);
@@ -92,9 +93,9 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 		return ACCEPTED;
 	if (a->bytes > s->bytes_max)
 		return NO_ROOM;
-	if (link->policy->lossy)
+	if (QS_POLICY(link)->lossy)
 		qs_expire(link, now_ns);
-	for (;;) {
+	while (QS_LOOP) {
 		uint32_t victim;
 
 		if (cont && s->open == QS_NONE)
@@ -113,10 +114,11 @@ static enum verdict make_room(struct qs_link *link, struct qs_stream *s, uint64_
 			return NO_ROOM;
 		qs_lose(link, victim, QSOCKET_OVERFLOW);
 	}
+	return NO_ROOM;
 }
 
 /* Whether a new unit needs something that was lost before it. */
-static int leans_on_loss(const struct qs_stream *s, const struct qs_arrival *a)
+static int leans_on_loss(const struct qs_stream QS_MEM *s, const struct qs_arrival *a)
 {
 	uint8_t level = level_of(a->flags);
 
@@ -126,18 +128,18 @@ static int leans_on_loss(const struct qs_stream *s, const struct qs_arrival *a)
 }
 
 /* A unit that leans on no loss has been let in: the chain mends. */
-static void mend_chain(struct qs_stream *s, const struct qs_arrival *a)
+static void mend_chain(struct qs_stream QS_MEM *s, const struct qs_arrival *a)
 {
 	if (level_of(a->flags) != QSOCKET_LEVEL_NONE)
 		s->chain = s->chain == QS_BROKEN ? QS_RECOVERING : QS_SOUND;
 }
 
-static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+static uint32_t new_unit(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
 			 const struct qs_arrival *a)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint32_t unit = link->units_free == QS_NONE ? link->units_used++ : link->units_free;
-	struct qs_unit *u = &link->units[unit];
+	struct qs_unit QS_MEM *u = &link->units[unit];
 
 	if (unit == link->units_free)
 		link->units_free = u->next;
@@ -149,9 +151,9 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	u->next = u->first = u->last = QS_NONE;
 	u->bytes = 0;
 	u->drop = drop_of(a->flags);
-	u->level = link->policy->frames ? level_of(a->flags) : s->fifo_level;
+	u->level = QS_POLICY(link)->frames ? level_of(a->flags) : s->fifo_level;
 	u->flags = a->flags & QSOCKET_LEADING ? QS_LEADS : 0;
-	if (link->policy->frames)
+	if (QS_POLICY(link)->frames)
 		qs_worth_add(link, unit);
 	else
 		u->frame_seq = s->fifo_open ? link->ledgers[stream].fifo_seq : u->seq;
@@ -164,14 +166,14 @@ static uint32_t new_unit(struct qs_link *link, uint32_t stream, uint64_t now_ns,
 	return unit;
 }
 
-static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
+static uint32_t append(struct qs_link QS_MEM *link, uint32_t unit, uint64_t now_ns,
 		       const struct qs_arrival *a)
 {
-	struct qs_unit *u = &link->units[unit];
-	struct qs_stream *s = &link->streams[u->stream];
+	struct qs_unit QS_MEM *u = &link->units[unit];
+	struct qs_stream QS_MEM *s = &link->streams[u->stream];
 	uint32_t message =
 		link->messages_free == QS_NONE ? link->messages_used++ : link->messages_free;
-	struct qs_message *m = &link->messages[message];
+	struct qs_message QS_MEM *m = &link->messages[message];
 	uint8_t rest = (uint8_t)best_effort(link, s, a);
 
 	if (message == link->messages_free)
@@ -218,10 +220,10 @@ static uint32_t append(struct qs_link *link, uint32_t unit, uint64_t now_ns,
 
 /* Under a policy without frames: a message is a unit, and of frames there is
  * only the count of what the tail drop left of them. */
-static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+static int32_t enqueue_message(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
 			       const struct qs_arrival *a, struct qs_queued *queued)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint32_t flags = a->flags;
 	uint8_t reason = 0;
 
@@ -257,7 +259,7 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 	if ((flags & QSOCKET_FRAME) && (flags & QSOCKET_END)) {
 		s->fifo_open = 0;
 		if (s->fifo_lost) {
-			struct qs_ledger *ledger = qs_ledger(link, stream);
+			struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 			ledger->frames_dropped[s->fifo_level][s->fifo_lost]++;
 			ledger->frames_partial += s->fifo_kept;
@@ -267,10 +269,10 @@ static int32_t enqueue_message(struct qs_link *link, uint32_t stream, uint64_t n
 }
 
 /* A message that was let in and dropped at once; the call does not fail. */
-static int32_t accept_and_drop(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
-			       struct qs_queued *queued)
+static int32_t accept_and_drop(struct qs_link QS_MEM *link, uint32_t stream,
+			       const struct qs_arrival *a, struct qs_queued *queued)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 
 	queued->reason = s->discarding;
 	qs_refuse(link, stream, a, s->discarding);
@@ -279,8 +281,8 @@ static int32_t accept_and_drop(struct qs_link *link, uint32_t stream, const stru
 	return 0;
 }
 
-static int32_t drop_dependent(struct qs_link *link, uint32_t stream, const struct qs_arrival *a,
-			      struct qs_queued *queued)
+static int32_t drop_dependent(struct qs_link QS_MEM *link, uint32_t stream,
+			      const struct qs_arrival *a, struct qs_queued *queued)
 {
 	queued->reason = QSOCKET_DEPENDENCY;
 	qs_refuse(link, stream, a, QSOCKET_DEPENDENCY);
@@ -288,15 +290,15 @@ static int32_t drop_dependent(struct qs_link *link, uint32_t stream, const struc
 	return 0;
 }
 
-int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+int32_t qs_enqueue(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
 		   const struct qs_arrival *a, struct qs_queued *queued)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	int cont = continues(a->flags);
 	uint32_t unit;
 
 	*queued = (struct qs_queued){.message = QS_NONE};
-	if (!link->policy->frames)
+	if (!QS_POLICY(link)->frames)
 		return enqueue_message(link, stream, now_ns, a, queued);
 
 	if (cont ? s->open == QS_NONE && !s->discarding : s->open != QS_NONE)

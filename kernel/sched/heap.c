@@ -19,49 +19,58 @@ static int before(const struct qs_key *a, const struct qs_key *b)
 	return a->third < b->third;
 }
 
-static void put(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
+static void put(struct qs_heap QS_MEM *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
 	heap->entries[place] = *entry;
 	heap->places[entry->stream].c = place;
 }
 
-static uint32_t rise(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
+static uint32_t rise(struct qs_heap QS_MEM *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
-	while (place > 0) {
-		uint32_t parent = (place - 1) / ARITY;
+	while (QS_LOOP && place > 0) {
+		uint32_t upper = (place - 1) / ARITY;
+		const struct qs_heap_entry parent = heap->entries[upper];
 
-		if (!before(&entry->key, &heap->entries[parent].key))
+		if (!before(&entry->key, &parent.key))
 			break;
-		put(heap, place, &heap->entries[parent]);
-		place = parent;
+		put(heap, place, &parent);
+		place = upper;
 	}
 	return place;
 }
 
-static uint32_t sink(struct qs_heap *heap, uint32_t place, const struct qs_heap_entry *entry)
+static uint32_t sink(struct qs_heap QS_MEM *heap, uint32_t place, const struct qs_heap_entry *entry)
 {
-	for (;;) {
-		uint32_t child = place * ARITY + 1, first = child;
+	while (QS_LOOP) {
+		uint32_t child = place * ARITY + 1, upper = child;
 		uint32_t end = child + ARITY < heap->len ? child + ARITY : heap->len;
+		struct qs_heap_entry first;
 
 		if (child >= heap->len)
-			return place;
-		while (++child < end)
-			if (before(&heap->entries[child].key, &heap->entries[first].key))
-				first = child;
-		if (!before(&heap->entries[first].key, &entry->key))
-			return place;
-		put(heap, place, &heap->entries[first]);
-		place = first;
+			break;
+		first = heap->entries[child];
+		while (QS_LOOP && ++child < end) {
+			const struct qs_heap_entry other = heap->entries[child];
+
+			if (before(&other.key, &first.key)) {
+				first = other;
+				upper = child;
+			}
+		}
+		if (!before(&first.key, &entry->key))
+			break;
+		put(heap, place, &first);
+		place = upper;
 	}
+	return place;
 }
 
-void qs_heap_push(struct qs_heap *heap, const struct qs_heap_entry *entry)
+void qs_heap_push(struct qs_heap QS_MEM *heap, const struct qs_heap_entry *entry)
 {
 	put(heap, rise(heap, heap->len++, entry), entry);
 }
 
-void qs_heap_remove(struct qs_heap *heap, uint32_t place)
+void qs_heap_remove(struct qs_heap QS_MEM *heap, uint32_t place)
 {
 	struct qs_heap_entry last = heap->entries[--heap->len];
 

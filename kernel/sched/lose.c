@@ -10,10 +10,10 @@
 #include "parts.h"
 
 /* One message more that will not be sent. */
-void qs_count_lost(struct qs_link *link, uint32_t stream, uint8_t drop, uint32_t bytes,
+void qs_count_lost(struct qs_link QS_MEM *link, uint32_t stream, uint8_t drop, uint32_t bytes,
 		   uint8_t reason)
 {
-	struct qs_ledger *ledger = qs_ledger(link, stream);
+	struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 	ledger->dropped[reason]++;
 	ledger->dropped_by_priority[drop]++;
@@ -21,10 +21,11 @@ void qs_count_lost(struct qs_link *link, uint32_t stream, uint8_t drop, uint32_t
 }
 
 /* A unit's messages join the list of the dead, for the host to reap. */
-static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit *u, uint8_t reason)
+static void bury(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s,
+		 const struct qs_unit QS_MEM *u, uint8_t reason)
 {
-	for (uint32_t i = u->first; i != QS_NONE;) {
-		struct qs_message *m = &link->messages[i];
+	for (uint32_t i = u->first; QS_LOOP && i != QS_NONE;) {
+		struct qs_message QS_MEM *m = &link->messages[i];
 		uint32_t next = m->next;
 
 		m->reason = reason;
@@ -43,9 +44,9 @@ static void bury(struct qs_link *link, struct qs_stream *s, const struct qs_unit
 	}
 }
 
-void qs_missed(struct qs_link *link, uint32_t stream)
+void qs_missed(struct qs_link QS_MEM *link, uint32_t stream)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 
 	qs_window_missed(s, 1);
 	if (s->competes)
@@ -53,12 +54,12 @@ void qs_missed(struct qs_link *link, uint32_t stream)
 }
 
 /* Takes one unit out, with all that is counted; the chain is qs_lose()'s. */
-void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
+void qs_drop(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason)
 {
-	struct qs_unit *u = &link->units[unit];
+	struct qs_unit QS_MEM *u = &link->units[unit];
 	uint32_t stream = u->stream;
-	struct qs_stream *s = &link->streams[stream];
-	struct qs_ledger *ledger = qs_ledger(link, stream);
+	struct qs_stream QS_MEM *s = &link->streams[stream];
+	struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
@@ -66,7 +67,7 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 		qs_unpromise(link, unit);
 		ledger->failed_frame = qs_frame_seq(link, u) + 1;
 		ledger->failed_reason = reason;
-	} else if (link->policy->frames) {
+	} else if (QS_POLICY(link)->frames) {
 		qs_worth_remove(link, unit);
 	}
 	if (u->flags & (QS_MARKED | QS_LAST))
@@ -85,12 +86,12 @@ void qs_drop(struct qs_link *link, uint32_t unit, uint8_t reason)
 }
 
 /* Drops what follows a lost frame and needs it, from `unit` on. */
-void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
+void qs_break_chain(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s, uint32_t unit)
 {
 	enum qs_tail chain = QS_BROKEN;
 
-	while (unit != QS_NONE) {
-		const struct qs_unit *v = &link->units[unit];
+	while (QS_LOOP && unit != QS_NONE) {
+		const struct qs_unit QS_MEM *v = &link->units[unit];
 		uint32_t next = v->next;
 
 		if (v->level != QSOCKET_LEVEL_NONE) {
@@ -109,11 +110,11 @@ void qs_break_chain(struct qs_link *link, struct qs_stream *s, uint32_t unit)
 		s->chain = (uint8_t)chain;
 }
 
-void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason)
+void qs_lose(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason)
 {
-	const struct qs_unit *u = &link->units[unit];
+	const struct qs_unit QS_MEM *u = &link->units[unit];
 	uint32_t stream = u->stream, next = u->next;
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	int referenced = s->lossy && u->level < 2;
 
 	qs_drop(link, unit, reason);
@@ -124,17 +125,17 @@ void qs_lose(struct qs_link *link, uint32_t unit, uint8_t reason)
 
 /* Loses what has expired, begun frames that cannot end in time included: those
  * only where the link was slower than it said. */
-void qs_expire(struct qs_link *link, uint64_t now_ns)
+void qs_expire(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < link->promised_len;) {
-		const struct qs_unit *p = &link->units[link->promised[i]];
+	for (uint32_t i = 0; QS_LOOP && i < link->promised_len;) {
+		const struct qs_unit QS_MEM *p = &link->units[link->promised[i]];
 
 		if (qs_done_ns(link, now_ns, p->bytes) > p->due_ns)
 			qs_lose(link, link->promised[i], QSOCKET_INCOMPLETE);
 		else
 			i++;
 	}
-	while (qs_watch_bound_ns(link) <= now_ns) {
+	while (QS_LOOP && qs_watch_bound_ns(link) <= now_ns) {
 		uint32_t unit = qs_watch_first(link);
 
 		if (unit == QS_NONE || link->units[unit].due_ns > now_ns)

@@ -7,7 +7,7 @@
  */
 #include "parts.h"
 
-static void count_partial(struct qs_ledger *ledger, uint64_t frame)
+static void count_partial(struct qs_ledger QS_MEM *ledger, uint64_t frame)
 {
 	if (ledger->left_frame != frame || ledger->partial_frame == frame)
 		return;
@@ -16,7 +16,7 @@ static void count_partial(struct qs_ledger *ledger, uint64_t frame)
 }
 
 /* The last packet of a frame has had its outcome. */
-static void end_frame(struct qs_ledger *ledger, uint64_t frame, uint8_t level)
+static void end_frame(struct qs_ledger QS_MEM *ledger, uint64_t frame, uint8_t level)
 {
 	if (ledger->failed_frame == frame) {
 		ledger->frames_dropped[level][ledger->failed_reason]++;
@@ -27,12 +27,12 @@ static void end_frame(struct qs_ledger *ledger, uint64_t frame, uint8_t level)
 	ledger->frames_late[level] += ledger->late_frame == frame;
 }
 
-void qs_sent(struct qs_link *link, const struct qs_packet *packet)
+void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet)
 {
-	struct qs_stream *s = &link->streams[packet->stream];
-	const struct qs_message *m = &link->messages[packet->message];
+	struct qs_stream QS_MEM *s = &link->streams[packet->stream];
+	const struct qs_message QS_MEM *m = &link->messages[packet->message];
 	uint64_t frame = packet->frame_seq + 1, delay_ns = packet->done_ns - m->arrival_ns;
-	struct qs_ledger *ledger;
+	struct qs_ledger QS_MEM *ledger;
 
 	if (packet->done) {
 		s->delay_ns_sum += delay_ns;
@@ -55,12 +55,12 @@ void qs_sent(struct qs_link *link, const struct qs_packet *packet)
 
 /* Gives up the rest of a frame that is still queued, or, when all of it has
  * been handed out, what leans on it. */
-static void give_up(struct qs_link *link, const struct qs_packet *packet, uint8_t level,
+static void give_up(struct qs_link QS_MEM *link, const struct qs_packet *packet, uint8_t level,
 		    uint8_t reason)
 {
-	struct qs_stream *s = &link->streams[packet->stream];
+	struct qs_stream QS_MEM *s = &link->streams[packet->stream];
 	uint32_t unit = s->head;
-	struct qs_ledger *ledger = qs_ledger(link, packet->stream);
+	struct qs_ledger QS_MEM *ledger = qs_ledger(link, packet->stream);
 	uint64_t partial = ledger->frames_partial, frame = packet->frame_seq + 1;
 
 	if (unit != QS_NONE && link->units[unit].seq == packet->unit_seq) {
@@ -79,11 +79,12 @@ static void give_up(struct qs_link *link, const struct qs_packet *packet, uint8_
 	qs_settle(link, packet->stream);
 }
 
-void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason, int partly)
+void qs_unsend(struct qs_link QS_MEM *link, const struct qs_packet *packet, uint8_t reason,
+	       int partly)
 {
-	struct qs_stream *s = &link->streams[packet->stream];
-	const struct qs_message *m = &link->messages[packet->message];
-	struct qs_ledger *ledger = qs_ledger(link, packet->stream);
+	struct qs_stream QS_MEM *s = &link->streams[packet->stream];
+	const struct qs_message QS_MEM *m = &link->messages[packet->message];
+	struct qs_ledger QS_MEM *ledger = qs_ledger(link, packet->stream);
 	uint64_t frame = packet->frame_seq + 1;
 	uint8_t level = m->level;
 
@@ -106,9 +107,9 @@ void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t rea
 		end_frame(ledger, frame, level);
 }
 
-void qs_late(struct qs_link *link, struct qs_packet *packet)
+void qs_late(struct qs_link QS_MEM *link, struct qs_packet *packet)
 {
-	struct qs_stream *s = &link->streams[packet->stream];
+	struct qs_stream QS_MEM *s = &link->streams[packet->stream];
 
 	if (!packet->done || packet->outcome == QSOCKET_LATE)
 		return;

@@ -9,6 +9,28 @@
 
 #include <stdint.h>
 
+/* What a host may define before, if it cannot have it as it stands here:
+ *
+ *	QS_MEM		qualifies a pointer into a link's memory, for compilers to
+ *			whom that is another address space (a BPF arena)
+ *	QS_LOOP		said by every loop that is not set-up: 0 once a program has
+ *			gone round so often that a verifier would not have it
+ *	QS_POLICY(link)	the link's policy, where only one is compiled in
+ *	QS_FETCH(p)	asks for memory that will be needed soon
+ */
+#ifndef QS_MEM
+#define QS_MEM
+#endif
+#ifndef QS_LOOP
+#define QS_LOOP 1
+#endif
+#ifndef QS_POLICY
+#define QS_POLICY(link) ((link)->policy)
+#endif
+#ifndef QS_FETCH
+#define QS_FETCH(p) __builtin_prefetch(p)
+#endif
+
 #define QS_NONE UINT32_MAX    /* no index */
 #define QS_FOREVER UINT64_MAX /* no deadline; never */
 #define QS_PRIORITIES 8
@@ -35,8 +57,8 @@ struct qs_heap_entry {
 };
 
 struct qs_heap {
-	struct qs_heap_entry *entries;
-	struct qs_place *places; /* by stream: c is where it is in entries */
+	struct qs_heap_entry QS_MEM *entries;
+	struct qs_place QS_MEM *places; /* by stream: c is where it is in entries */
 	uint32_t len;
 };
 
@@ -55,32 +77,35 @@ struct qs_bucket {
 /* Buckets of keys, each 2^shift wide, numbered by key >> shift: those from
  * base to base + mask are in reach. */
 struct qs_ring {
-	struct qs_chunk *chunks;
-	uint32_t *chunks_next;		   /* of the same bucket, all full; or on the free list */
+	struct qs_chunk QS_MEM *chunks;
+	uint32_t QS_MEM *chunks_next;	   /* of the same bucket, all full; or on the free list */
 	uint32_t chunks_free, chunks_used; /* free list, and how many were ever used */
-	struct qs_bucket *buckets;
-	struct qs_place *places; /* by id */
-	uint32_t *taken;	 /* QS_BUCKET_MAX ids */
+	struct qs_bucket QS_MEM *buckets;
+	struct qs_place QS_MEM *places; /* by id */
+	uint32_t QS_MEM *taken;		/* QS_BUCKET_MAX ids */
 	uint32_t mask;
 	uint32_t len;
 	uint64_t base;
 	uint64_t first; /* none before this one has anything in it; QS_FOREVER */
 	/* what is not empty: a bit for each bucket, for each of these words, and
 	 * for each of those */
-	uint64_t *bits, words[64], groups;
+	uint64_t QS_MEM *bits;
+	uint64_t words[64], groups;
 	uint8_t shift;
 };
 
+enum qs_key_kind { QS_KEY_POLICY, QS_KEY_TAG, QS_KEY_RANK };
+
 /* Ready streams in the order of a key. */
 struct qs_queue {
-	void (*key)(const struct qs_stream *s, struct qs_key *key);
+	uint32_t kind; /* enum qs_key_kind */
 	struct qs_heap heap;
 	struct qs_ring ring;
 };
 
 /* Units that can expire. */
 struct qs_watch {
-	struct qs_place *places;	 /* by unit */
+	struct qs_place QS_MEM *places;	 /* by unit */
 	uint32_t root, first;		 /* of the tree */
 	uint64_t bytes;			 /* of all of them */
 	uint32_t by_drop[QS_PRIORITIES]; /* how many there are of a drop priority */

@@ -46,14 +46,14 @@ size_t qs_ring_bytes(uint32_t ids_max)
 	       (QS_BUCKET_MAX + (size_t)ids_max) * sizeof(uint32_t);
 }
 
-void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, uint32_t ids_max,
-		  uint8_t span_log)
+void qs_ring_init(struct qs_ring QS_MEM *ring, void QS_MEM *memory, struct qs_place QS_MEM *places,
+		  uint32_t ids_max, uint8_t span_log)
 {
 	uint8_t log = buckets_log(ids_max);
-	struct qs_chunk *chunks = memory;
-	struct qs_bucket *buckets = (struct qs_bucket *)(chunks + ids_max);
-	uint64_t *bits = (uint64_t *)(buckets + ((size_t)1 << log));
-	uint32_t *rest = (uint32_t *)(bits + ((size_t)1 << log) / WORD_BITS);
+	struct qs_chunk QS_MEM *chunks = memory;
+	struct qs_bucket QS_MEM *buckets = (struct qs_bucket QS_MEM *)(chunks + ids_max);
+	uint64_t QS_MEM *bits = (uint64_t QS_MEM *)(buckets + ((size_t)1 << log));
+	uint32_t QS_MEM *rest = (uint32_t QS_MEM *)(bits + ((size_t)1 << log) / WORD_BITS);
 
 	*ring = (struct qs_ring){
 		.chunks = chunks,
@@ -69,7 +69,7 @@ void qs_ring_init(struct qs_ring *ring, void *memory, struct qs_place *places, u
 	};
 }
 
-static void mark(struct qs_ring *ring, uint32_t slot)
+static void mark(struct qs_ring QS_MEM *ring, uint32_t slot)
 {
 	uint32_t word = slot / WORD_BITS;
 
@@ -78,7 +78,7 @@ static void mark(struct qs_ring *ring, uint32_t slot)
 	ring->groups |= 1ull << word / WORD_BITS;
 }
 
-static void unmark(struct qs_ring *ring, uint32_t slot)
+static void unmark(struct qs_ring QS_MEM *ring, uint32_t slot)
 {
 	uint32_t word = slot / WORD_BITS, group = word / WORD_BITS;
 
@@ -112,7 +112,7 @@ static uint64_t after(uint64_t bits, uint32_t bit)
 }
 
 /* The first slot with a bit, from `slot` on, round the ring. There is one. */
-static uint32_t search(const struct qs_ring *ring, uint32_t slot)
+static uint32_t search(const struct qs_ring QS_MEM *ring, uint32_t slot)
 {
 	uint32_t word = slot / WORD_BITS, group = word / WORD_BITS;
 	uint64_t bits = ring->bits[word] & ~0ull << slot % WORD_BITS;
@@ -129,7 +129,7 @@ static uint32_t search(const struct qs_ring *ring, uint32_t slot)
 	return word * WORD_BITS + lowest(ring->bits[word]);
 }
 
-static void find_first(struct qs_ring *ring)
+static void find_first(struct qs_ring QS_MEM *ring)
 {
 	uint32_t slot = (uint32_t)ring->base & ring->mask;
 
@@ -139,12 +139,12 @@ static void find_first(struct qs_ring *ring)
 }
 
 /* Where the last id of a bucket is in its first chunk. */
-static uint32_t last_index(const struct qs_bucket *bucket)
+static uint32_t last_index(const struct qs_bucket QS_MEM *bucket)
 {
 	return (bucket->len - 1) % QS_CHUNK_IDS;
 }
 
-static uint32_t new_chunk(struct qs_ring *ring, uint32_t next)
+static uint32_t new_chunk(struct qs_ring QS_MEM *ring, uint32_t next)
 {
 	uint32_t chunk = ring->chunks_free;
 
@@ -156,17 +156,17 @@ static uint32_t new_chunk(struct qs_ring *ring, uint32_t next)
 	return chunk;
 }
 
-static void free_chunk(struct qs_ring *ring, uint32_t chunk)
+static void free_chunk(struct qs_ring QS_MEM *ring, uint32_t chunk)
 {
 	ring->chunks_next[chunk] = ring->chunks_free;
 	ring->chunks_free = chunk;
 }
 
-int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
+int qs_ring_add(struct qs_ring QS_MEM *ring, uint32_t id, uint64_t key)
 {
 	uint64_t number = key >> ring->shift;
 	uint32_t slot = (uint32_t)number & ring->mask, index;
-	struct qs_bucket *bucket = &ring->buckets[slot];
+	struct qs_bucket QS_MEM *bucket = &ring->buckets[slot];
 
 	if (number >= NUMBER_MAX)
 		return 0;
@@ -192,11 +192,11 @@ int qs_ring_add(struct qs_ring *ring, uint32_t id, uint64_t key)
 }
 
 /* The last of the bucket takes its place. */
-void qs_ring_remove(struct qs_ring *ring, uint32_t id)
+void qs_ring_remove(struct qs_ring QS_MEM *ring, uint32_t id)
 {
-	const struct qs_place *place = &ring->places[id];
+	const struct qs_place QS_MEM *place = &ring->places[id];
 	uint32_t slot = place->c & ~QS_IN_RING;
-	struct qs_bucket *bucket = &ring->buckets[slot];
+	struct qs_bucket QS_MEM *bucket = &ring->buckets[slot];
 	uint32_t index = last_index(bucket), last = ring->chunks[bucket->chunk].ids[index];
 
 	ring->chunks[place->a].ids[place->b] = last;
@@ -212,20 +212,20 @@ void qs_ring_remove(struct qs_ring *ring, uint32_t id)
 		unmark(ring, slot);
 }
 
-uint32_t qs_ring_take(struct qs_ring *ring)
+uint32_t qs_ring_take(struct qs_ring QS_MEM *ring)
 {
 	uint32_t slot = (uint32_t)ring->first & ring->mask, len = 0;
-	struct qs_bucket *bucket = &ring->buckets[slot];
+	struct qs_bucket QS_MEM *bucket = &ring->buckets[slot];
 
 	if (bucket->len == 0) {
 		find_first(ring);
 		return 0;
 	}
-	while (bucket->len > 0) {
-		const struct qs_chunk *chunk = &ring->chunks[bucket->chunk];
+	while (QS_LOOP && bucket->len > 0) {
+		const struct qs_chunk QS_MEM *chunk = &ring->chunks[bucket->chunk];
 		uint32_t next = ring->chunks_next[bucket->chunk];
 
-		for (uint32_t i = last_index(bucket) + 1; i-- > 0; bucket->len--)
+		for (uint32_t i = last_index(bucket) + 1; QS_LOOP && i-- > 0; bucket->len--)
 			ring->taken[len++] = chunk->ids[i];
 		free_chunk(ring, bucket->chunk);
 		bucket->chunk = next;

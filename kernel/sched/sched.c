@@ -24,11 +24,11 @@
 enum verdict { SERVE, LOST, WAIT };
 
 /* Ranks a stream's head unit, once it is complete, and lets it compete. */
-void qs_settle(struct qs_link *link, uint32_t stream)
+void qs_settle(struct qs_link QS_MEM *link, uint32_t stream)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint64_t earliest_ns;
-	struct qs_unit *u;
+	struct qs_unit QS_MEM *u;
 
 	if (s->head == QS_NONE || s->blocked)
 		return;
@@ -37,7 +37,7 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 		return;
 	if (!(u->flags & QS_READY)) {
 		u->flags |= QS_READY;
-		__builtin_prefetch(&link->messages[u->first]); /* served soon */
+		QS_FETCH(&link->messages[u->first]); /* served soon */
 		s->seq = u->seq;
 		earliest_ns = s->released ? s->release_ns + s->period_ns : 0;
 		s->release_ns = u->arrival_ns > earliest_ns ? u->arrival_ns : earliest_ns;
@@ -45,7 +45,7 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 			s->rank_ns = u->due_ns > s->release_ns ? u->due_ns : s->release_ns;
 		else
 			s->rank_ns = s->period_ns ? s->release_ns + s->period_ns : QS_FOREVER;
-		s->managed = qs_manages(link->policy, s->period_ns, u->due_ns);
+		s->managed = qs_manages(QS_POLICY(link), s->period_ns, u->due_ns);
 		if (!s->managed)
 			qs_tag(link, stream);
 	}
@@ -53,10 +53,10 @@ void qs_settle(struct qs_link *link, uint32_t stream)
 }
 
 /* Takes a unit out of its stream and frees it; the next head is not ranked. */
-void qs_unit_unlink(struct qs_link *link, uint32_t unit)
+void qs_unit_unlink(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
-	struct qs_stream *s = &link->streams[u->stream];
+	struct qs_unit QS_MEM *u = &link->units[unit];
+	struct qs_stream QS_MEM *s = &link->streams[u->stream];
 
 	if (u->flags & QS_READY) {
 		if (s->competes)
@@ -75,15 +75,15 @@ void qs_unit_unlink(struct qs_link *link, uint32_t unit)
 	link->units_free = unit;
 }
 
-static int promises(const struct qs_link *link, const struct qs_unit *u)
+static int promises(const struct qs_link QS_MEM *link, const struct qs_unit QS_MEM *u)
 {
 	return u->flags & QS_MORTAL && link->promised_len < QSOCKET_BEGUN_MAX;
 }
 
-static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32_t bytes_max)
+static uint32_t packet_bytes(const struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes_max)
 {
-	const struct qs_unit *u = &link->units[link->streams[stream].head];
-	const struct qs_message *m = &link->messages[u->first];
+	const struct qs_unit QS_MEM *u = &link->units[link->streams[stream].head];
+	const struct qs_message QS_MEM *m = &link->messages[u->first];
 	uint32_t cut;
 
 	if (m->segment == 0 || bytes_max == 0 || m->left <= bytes_max)
@@ -95,13 +95,14 @@ static uint32_t packet_bytes(const struct qs_link *link, uint32_t stream, uint32
 }
 
 /* DWCS: missed rank deadlines, as many as have passed. */
-static void slide(struct qs_link *link, uint64_t now_ns)
+static void slide(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	struct qs_queue *ranks = link->policy->ranks_apart ? &link->ranks : &link->managed;
+	struct qs_queue QS_MEM *ranks =
+		QS_POLICY(link)->ranks_apart ? &link->ranks : &link->managed;
 	uint32_t stream;
 
-	while ((stream = qs_queue_first(ranks, link)) != QS_NONE) {
-		struct qs_stream *s = &link->streams[stream];
+	while (QS_LOOP && (stream = qs_queue_first(ranks, link)) != QS_NONE) {
+		struct qs_stream QS_MEM *s = &link->streams[stream];
 		uint64_t periods;
 
 		if (s->rank_ns > now_ns)
@@ -115,15 +116,15 @@ static void slide(struct qs_link *link, uint64_t now_ns)
 }
 
 /* Step 3 and 4 for one head. `turn`: best effort, ahead of managed streams. */
-static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
-			  int turn)
+static enum verdict judge(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes,
+			  uint64_t now_ns, int turn)
 {
-	const struct qs_stream *s = &link->streams[stream];
+	const struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint32_t unit = s->head;
-	const struct qs_unit *u = &link->units[unit];
+	const struct qs_unit QS_MEM *u = &link->units[unit];
 	int mortal = u->flags & QS_MORTAL;
 
-	if (!link->policy->frames)
+	if (!QS_POLICY(link)->frames)
 		return SERVE;
 	if (!(u->flags & QS_BEGUN) && mortal && qs_doomed(link, unit, now_ns)) {
 		qs_lose(link, unit, QSOCKET_EXPIRED);
@@ -150,9 +151,9 @@ static enum verdict judge(struct qs_link *link, uint32_t stream, uint32_t bytes,
 }
 
 /* A served unit is over: its window and its release. */
-static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint64_t done_ns)
+static void complete(struct qs_link QS_MEM *link, uint32_t stream, uint32_t unit, uint64_t done_ns)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 
 	qs_unpromise(link, unit);
 	qs_unit_unlink(link, unit);
@@ -163,14 +164,14 @@ static void complete(struct qs_link *link, uint32_t stream, uint32_t unit, uint6
 	qs_settle(link, stream);
 }
 
-static void account(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
+static void account(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
-	const struct qs_stream *s = &link->streams[stream];
+	const struct qs_stream QS_MEM *s = &link->streams[stream];
 	const uint64_t most = (uint64_t)QSOCKET_BEST_EFFORT_SHARE * QSOCKET_PACKET_BYTES_MAX;
 
 	if (s->managed) {
-		if (link->policy->charge)
-			link->policy->charge(link, stream, bytes, now_ns);
+		if (QS_POLICY(link)->charge)
+			QS_POLICY(link)->charge(link, stream, bytes, now_ns);
 		if (link->rest_streams == 0)
 			link->credit = 0;
 		else
@@ -184,8 +185,9 @@ static void account(struct qs_link *link, uint32_t stream, uint32_t bytes, uint6
 }
 
 /* All of a message is handed out. */
-static void end_message(struct qs_link *link, struct qs_stream *s, struct qs_unit *u,
-			struct qs_message *m, struct qs_packet *packet)
+static void end_message(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s,
+			struct qs_unit QS_MEM *u, struct qs_message QS_MEM *m,
+			struct qs_packet *packet)
 {
 	packet->outcome = packet->done_ns > m->deadline_ns ? QSOCKET_LATE : QSOCKET_SENT;
 	if (packet->outcome == QSOCKET_LATE)
@@ -200,13 +202,13 @@ static void end_message(struct qs_link *link, struct qs_stream *s, struct qs_uni
 	m->next = QS_NONE;
 }
 
-static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
+static int serve(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes, uint64_t now_ns,
 		 struct qs_packet *packet)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint32_t unit = s->head, message = link->units[unit].first;
-	struct qs_unit *u = &link->units[unit];
-	struct qs_message *m = &link->messages[message];
+	struct qs_unit QS_MEM *u = &link->units[unit];
+	struct qs_message QS_MEM *m = &link->messages[message];
 	uint64_t done_ns = qs_done_ns(link, now_ns, bytes);
 
 	if (u->flags & QS_WATCHED)
@@ -218,7 +220,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	packet->offset = m->bytes - m->left;
 	packet->unit_seq = u->seq;
 	packet->frame_seq = qs_frame_seq(link, u);
-	packet->framed = !link->policy->frames || u->flags & QS_MARKED;
+	packet->framed = !QS_POLICY(link)->frames || u->flags & QS_MARKED;
 	packet->marked = (u->flags & (QS_MARKED | QS_LAST)) != 0;
 	packet->done = m->left == bytes;
 	packet->frame_done = u->bytes == bytes && u->first == u->last;
@@ -230,7 +232,7 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 	account(link, stream, bytes, now_ns);
 	if (!(u->flags & QS_BEGUN)) {
 		u->flags |= QS_BEGUN;
-		if (link->policy->frames)
+		if (QS_POLICY(link)->frames)
 			qs_worth_remove(link, unit);
 		if (!packet->frame_done && promises(link, u))
 			qs_promise(link, unit);
@@ -239,29 +241,30 @@ static int serve(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t
 		end_message(link, s, u, m, packet);
 	if (packet->frame_done)
 		complete(link, stream, unit, done_ns);
-	else if (link->policy->charge && s->managed)
+	else if (QS_POLICY(link)->charge && s->managed)
 		qs_reorder(link, stream);
 	return 1;
 }
 
-static uint32_t first_managed(struct qs_link *link, uint64_t now_ns)
+static uint32_t first_managed(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	const struct qs_order *order = link->policy->order;
+	const struct qs_order *order = QS_POLICY(link)->order;
 
 	if (order)
 		return link->managed_streams > 0 ? order->first(link, now_ns) : QS_NONE;
 	return qs_queue_first(&link->managed, link);
 }
 
-int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet)
+int qs_dequeue(struct qs_link QS_MEM *link, uint64_t now_ns, uint32_t bytes_max,
+	       struct qs_packet *packet)
 {
-	if (link->policy->lossy)
+	if (QS_POLICY(link)->lossy)
 		qs_expire(link, now_ns);
-	for (;;) {
+	while (QS_LOOP) {
 		uint32_t stream, bytes, promised, managed;
 		enum verdict verdict;
 
-		if (link->policy->slides)
+		if (QS_POLICY(link)->slides)
 			slide(link, now_ns);
 		managed = first_managed(link, now_ns);
 		if (managed != QS_NONE && link->rest_streams > 0) {
@@ -292,11 +295,12 @@ int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct
 		}
 		return serve(link, stream, bytes, now_ns, packet);
 	}
+	return 0;
 }
 
-uint64_t qs_next_ns(struct qs_link *link)
+uint64_t qs_next_ns(struct qs_link QS_MEM *link)
 {
-	const struct qs_order *order = link->policy->order;
+	const struct qs_order *order = QS_POLICY(link)->order;
 	uint32_t unit = qs_watch_first(link);
 	uint64_t next_ns = unit == QS_NONE ? QS_FOREVER : link->units[unit].due_ns;
 
@@ -308,14 +312,14 @@ uint64_t qs_next_ns(struct qs_link *link)
 	return next_ns;
 }
 
-int qs_idle(const struct qs_link *link)
+int qs_idle(const struct qs_link QS_MEM *link)
 {
 	return link->managed_streams == 0 && link->rest_streams == 0;
 }
 
-uint64_t qs_open_ns(const struct qs_link *link)
+uint64_t qs_open_ns(const struct qs_link QS_MEM *link)
 {
-	const struct qs_order *order = link->policy->order;
+	const struct qs_order *order = QS_POLICY(link)->order;
 
 	if (qs_idle(link))
 		return QS_FOREVER;
@@ -323,7 +327,7 @@ uint64_t qs_open_ns(const struct qs_link *link)
 	return order && !link->rest_streams && !link->promised_len ? order->next_ns(link) : 0;
 }
 
-uint32_t qs_reap(struct qs_link *link)
+uint32_t qs_reap(struct qs_link QS_MEM *link)
 {
 	uint32_t message = link->dead;
 
@@ -332,7 +336,7 @@ uint32_t qs_reap(struct qs_link *link)
 	return message;
 }
 
-void qs_free(struct qs_link *link, uint32_t message)
+void qs_free(struct qs_link QS_MEM *link, uint32_t message)
 {
 	link->messages[message].next = link->messages_free;
 	link->messages_free = message;
@@ -340,9 +344,9 @@ void qs_free(struct qs_link *link, uint32_t message)
 
 /* A stream whose socket is full competes no more, and nothing is promised to
  * the frame that it has begun. */
-void qs_block(struct qs_link *link, uint32_t stream, int blocked)
+void qs_block(struct qs_link QS_MEM *link, uint32_t stream, int blocked)
 {
-	struct qs_stream *s = &link->streams[stream];
+	struct qs_stream QS_MEM *s = &link->streams[stream];
 	uint32_t unit = s->head;
 
 	if (s->blocked == (blocked != 0))

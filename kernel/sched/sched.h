@@ -154,26 +154,27 @@ struct qs_policy {
 	uint8_t ranks_apart;  /* slides, though its order is not that of rank deadlines */
 	uint8_t key_span_log; /* 2^this of its key's first part are in a ring's reach (ring.c) */
 	/* Writes the order of a ready stream: rank, tag, window and seq are set. */
-	void (*key)(const struct qs_stream *s, struct qs_key *key);
+	void (*key)(const struct qs_stream QS_MEM *s, struct qs_key *key);
 	/* Optional: so many bytes of a managed stream leave. The order of the
 	 * stream is asked for again after that. */
-	void (*charge)(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns);
+	void (*charge)(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes,
+		       uint64_t now_ns);
 	/* Optional: an order of its own, in place of the keys' */
 	const struct qs_order *order;
 	/* Memory of its own on a link (link->own, zeroed), and its set-up. */
 	uint32_t own_bytes;
-	void (*own_init)(struct qs_link *link);
+	void (*own_init)(struct qs_link QS_MEM *link);
 	uint8_t equal_periods; /* keeps windows only where all have one period (feasible.c) */
 };
 
 /* An order of managed streams that no key can express. */
 struct qs_order {
-	void (*push)(struct qs_link *link, uint32_t stream);
-	void (*remove)(struct qs_link *link, uint32_t stream);
+	void (*push)(struct qs_link QS_MEM *link, uint32_t stream);
+	void (*remove)(struct qs_link QS_MEM *link, uint32_t stream);
 	/* The stream to serve at this time: QS_NONE while none may be. */
-	uint32_t (*first)(struct qs_link *link, uint64_t now_ns);
+	uint32_t (*first)(struct qs_link QS_MEM *link, uint64_t now_ns);
 	/* When one may be, none being served before: QS_FOREVER if none competes. */
-	uint64_t (*next_ns)(const struct qs_link *link);
+	uint64_t (*next_ns)(const struct qs_link QS_MEM *link);
 };
 
 /* All there are, by name; NULL if there is none such. */
@@ -201,10 +202,10 @@ struct qs_link {
 	uint64_t guard_ns;	 /* asked of a unit beyond its transmission time before it begins */
 	uint64_t lag_ns; /* what leaves now could have left so much earlier: the host overslept,
 			  * and will make that good */
-	struct qs_stream *streams;
-	struct qs_ledger *ledgers; /* by stream */
-	struct qs_unit *units;
-	struct qs_message *messages;
+	struct qs_stream QS_MEM *streams;
+	struct qs_ledger QS_MEM *ledgers; /* by stream */
+	struct qs_unit QS_MEM *units;
+	struct qs_message QS_MEM *messages;
 	uint32_t messages_max;
 	/* free lists; behind them what was never used, its memory untouched */
 	uint32_t streams_free, units_free, messages_free;
@@ -221,7 +222,11 @@ struct qs_link {
 	struct qs_watch watch;
 	uint32_t promised[QSOCKET_BEGUN_MAX];
 	uint32_t promised_len;
-	void *own; /* the policy's */
+	/* Of one look ahead (admit.c). By threshold of value: bytes of the units
+	 * that are in time; by promised unit: what may yet come before it and
+	 * those behind it. */
+	int64_t counted[QS_PRIORITIES], room[QSOCKET_BEGUN_MAX + 1];
+	void QS_MEM *own; /* the policy's */
 	struct qs_booked booked;
 };
 
@@ -253,43 +258,44 @@ struct qs_packet {
  * aligned to QS_ALIGNMENT). */
 uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max); /* indexes there are */
 size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max);
-void qs_init(struct qs_link *link, const struct qs_policy *policy, uint64_t rate, void *memory,
-	     uint32_t streams_max, uint32_t messages_max);
+void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64_t rate,
+	     void QS_MEM *memory, uint32_t streams_max, uint32_t messages_max);
 
 /* Whether nothing can be sent: no stream has a whole unit queued. */
-int qs_idle(const struct qs_link *link);
+int qs_idle(const struct qs_link QS_MEM *link);
 
 /* When something that is queued may be sent: 0 where nothing keeps it, QS_FOREVER
  * where nothing is. */
-uint64_t qs_open_ns(const struct qs_link *link);
+uint64_t qs_open_ns(const struct qs_link QS_MEM *link);
 
 /* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
  * queued (QSOCKET_CLOSED) and frees the index. */
-int32_t qs_add(struct qs_link *link, const struct qsocket_attr *attr);
-void qs_change(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr);
-void qs_remove(struct qs_link *link, uint32_t stream);
+int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr);
+void qs_change(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr);
+void qs_remove(struct qs_link QS_MEM *link, uint32_t stream);
 /* What all streams would ask for if this one (QS_NONE: one more) had these
  * attributes. -EBUSY where QSOCKET_ADMIT is among them, that is more than
  * there is, and the stream asks for more than before; -EINVAL where it may not
  * join its class: then it should not be added, or changed. */
-int32_t qs_feasible(struct qs_link *link, uint32_t stream, const struct qsocket_attr *attr,
+int32_t qs_feasible(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission);
 /* What they ask for as they are, and what one of them does. */
-void qs_booked(const struct qs_link *link, struct qsocket_admission *admission);
-uint64_t qs_share_ppm(const struct qs_link *link, uint32_t stream);
+void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admission);
+uint64_t qs_share_ppm(const struct qs_link QS_MEM *link, uint32_t stream);
 /* Drops a stream's queue with a reason. */
-void qs_flush(struct qs_link *link, uint32_t stream, uint8_t reason);
-void qs_rate(struct qs_link *link, uint64_t rate);
+void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason);
+void qs_rate(struct qs_link QS_MEM *link, uint64_t rate);
 
 /* Classes of cbq, once, before there are streams: 0, or -EINVAL where they
  * cannot be kept, or the policy knows none. */
-int32_t qs_classes(struct qs_link *link, const struct qsocket_class *classes, uint32_t len);
-int qs_classes_same(const struct qs_link *link, const struct qsocket_class *classes, uint32_t len);
+int32_t qs_classes(struct qs_link QS_MEM *link, const struct qsocket_class *classes, uint32_t len);
+int qs_classes_same(const struct qs_link QS_MEM *link, const struct qsocket_class *classes,
+		    uint32_t len);
 /* Whether a stream may join it: a leaf, or 0. */
-int qs_class_ok(const struct qs_link *link, uint32_t class_id);
+int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id);
 
 /* Adds a stream's counters to a struct that starts out zeroed. */
-void qs_info(const struct qs_link *link, uint32_t stream, struct qsocket_info *info);
+void qs_info(const struct qs_link QS_MEM *link, uint32_t stream, struct qsocket_info *info);
 
 /* What qs_enqueue() did with a message. */
 struct qs_queued {
@@ -299,42 +305,44 @@ struct qs_queued {
 
 /* Queues one message. Returns 0: queued, or accepted, dropped at once and
  * counted; or -ENOBUFS and -ETIME (counted), or -EPROTO and -EMSGSIZE. */
-int32_t qs_enqueue(struct qs_link *link, uint32_t stream, uint64_t now_ns,
+int32_t qs_enqueue(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
 		   const struct qs_arrival *arrival, struct qs_queued *queued);
 
 /* The next packet at this time, of at most bytes_max where a message can be
  * cut (0: no limit). 1, or 0 when nothing can be sent now. The host calls
  * qs_free() once it is through with a message that is done. */
-int qs_dequeue(struct qs_link *link, uint64_t now_ns, uint32_t bytes_max, struct qs_packet *packet);
-void qs_free(struct qs_link *link, uint32_t message);
+int qs_dequeue(struct qs_link QS_MEM *link, uint64_t now_ns, uint32_t bytes_max,
+	       struct qs_packet *packet);
+void qs_free(struct qs_link QS_MEM *link, uint32_t message);
 
 /* What became of a packet: the host says so once of each, in the order in
  * which it got them, before qs_free(). qs_dequeue() has counted its message as
  * sent; frames and delays are counted here. */
-void qs_sent(struct qs_link *link, const struct qs_packet *packet);
+void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet);
 /* The network refused it (`partly`: but took some of its segments): its
  * message is counted as dropped, and what is left of its frame given up. */
-void qs_unsend(struct qs_link *link, const struct qs_packet *packet, uint8_t reason, int partly);
+void qs_unsend(struct qs_link QS_MEM *link, const struct qs_packet *packet, uint8_t reason,
+	       int partly);
 /* The network kept it waiting beyond its deadline, and takes it now. */
-void qs_late(struct qs_link *link, struct qs_packet *packet);
+void qs_late(struct qs_link QS_MEM *link, struct qs_packet *packet);
 
 /* Counts a message that qs_enqueue() would not take (-EPROTO, -EMSGSIZE) as
  * offered and dropped, for hosts that owe an outcome for every message. */
-void qs_refuse(struct qs_link *link, uint32_t stream, const struct qs_arrival *arrival,
+void qs_refuse(struct qs_link QS_MEM *link, uint32_t stream, const struct qs_arrival *arrival,
 	       uint8_t reason);
 
 /* When qs_dequeue() found nothing: when to ask again, at the latest. */
-uint64_t qs_next_ns(struct qs_link *link);
+uint64_t qs_next_ns(struct qs_link QS_MEM *link);
 
 /* Takes one message from the list of the dead: its index, or QS_NONE. The
  * host then calls qs_free(). */
-uint32_t qs_reap(struct qs_link *link);
+uint32_t qs_reap(struct qs_link QS_MEM *link);
 
 /* A stream whose socket is full sits out. */
-void qs_block(struct qs_link *link, uint32_t stream, int blocked);
+void qs_block(struct qs_link QS_MEM *link, uint32_t stream, int blocked);
 
 /* Time that so many bytes take on the link. */
-static inline uint64_t qs_duration_ns(const struct qs_link *link, uint64_t bytes)
+static inline uint64_t qs_duration_ns(const struct qs_link QS_MEM *link, uint64_t bytes)
 {
 	return bytes * 1000000000ull / link->rate;
 }

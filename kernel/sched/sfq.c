@@ -5,34 +5,34 @@
  */
 #include "parts.h"
 
-static void init(struct qs_link *link)
+static void init(struct qs_link QS_MEM *link)
 {
 	qs_fair_init(link->own);
 }
 
-static void push(struct qs_link *link, uint32_t stream)
+static void push(struct qs_link QS_MEM *link, uint32_t stream)
 {
 	qs_fair_push(link, link->own, stream);
 }
 
-static void remove(struct qs_link *link, uint32_t stream)
+static void remove(struct qs_link QS_MEM *link, uint32_t stream)
 {
 	qs_fair_remove(link, link->own, stream);
 }
 
-static uint32_t first(struct qs_link *link, uint64_t now_ns)
+static uint32_t first(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
 	(void)now_ns;
 	return qs_fair_first(link, link->own);
 }
 
-static uint64_t next_ns(const struct qs_link *link)
+static uint64_t next_ns(const struct qs_link QS_MEM *link)
 {
 	(void)link;
 	return 0; /* whatever competes may go at once */
 }
 
-static void charge(struct qs_link *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
+static void charge(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes, uint64_t now_ns)
 {
 	qs_fair_charge(link, link->own, stream, bytes, now_ns);
 }

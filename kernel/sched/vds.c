@@ -31,7 +31,7 @@
 
 #define OWES_NOTHING (1ull << 63)
 
-static void key(const struct qs_stream *s, struct qs_key *key)
+static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 {
 	uint64_t owed = s->y ? s->y_left - s->x_left : 0, spread_ns;
 

@@ -19,7 +19,7 @@
 #define RIGHT(unit) watch->places[unit].b
 #define UP(unit) watch->places[unit].c
 
-static void replace(struct qs_watch *watch, uint32_t parent, uint32_t old, uint32_t new)
+static void replace(struct qs_watch QS_MEM *watch, uint32_t parent, uint32_t old, uint32_t new)
 {
 	if (parent == QS_NONE)
 		watch->root = new;
@@ -32,7 +32,7 @@ static void replace(struct qs_watch *watch, uint32_t parent, uint32_t old, uint3
 }
 
 /* Lifts a node over its parent. */
-static void rotate(struct qs_watch *watch, uint32_t unit)
+static void rotate(struct qs_watch QS_MEM *watch, uint32_t unit)
 {
 	uint32_t parent = UP(unit), middle;
 
@@ -51,51 +51,52 @@ static void rotate(struct qs_watch *watch, uint32_t unit)
 	UP(parent) = unit;
 }
 
-static void insert(struct qs_watch *watch, const struct qs_unit *units, uint32_t unit)
+static void insert(struct qs_watch QS_MEM *watch, const struct qs_unit QS_MEM *units, uint32_t unit)
 {
-	uint32_t parent = QS_NONE, *slot = &watch->root;
+	uint32_t QS_MEM *slot = &watch->root;
+	uint32_t parent = QS_NONE;
 
-	while (*slot != QS_NONE) {
+	while (QS_LOOP && *slot != QS_NONE) {
 		parent = *slot;
 		slot = qs_due_before(&units[unit], &units[parent]) ? &LEFT(parent) : &RIGHT(parent);
 	}
 	*slot = unit;
 	LEFT(unit) = RIGHT(unit) = QS_NONE;
 	UP(unit) = parent;
-	while (UP(unit) != QS_NONE && qs_tree_weight(UP(unit)) > qs_tree_weight(unit))
+	while (QS_LOOP && UP(unit) != QS_NONE && qs_tree_weight(UP(unit)) > qs_tree_weight(unit))
 		rotate(watch, unit);
 	if (watch->first == QS_NONE || qs_due_before(&units[unit], &units[watch->first]))
 		watch->first = unit;
 }
 
 /* The next in the tree. */
-static uint32_t successor(const struct qs_watch *watch, uint32_t unit)
+static uint32_t successor(const struct qs_watch QS_MEM *watch, uint32_t unit)
 {
 	if (RIGHT(unit) != QS_NONE) {
 		unit = RIGHT(unit);
-		while (LEFT(unit) != QS_NONE)
+		while (QS_LOOP && LEFT(unit) != QS_NONE)
 			unit = LEFT(unit);
 		return unit;
 	}
-	while (UP(unit) != QS_NONE && RIGHT(UP(unit)) == unit)
+	while (QS_LOOP && UP(unit) != QS_NONE && RIGHT(UP(unit)) == unit)
 		unit = UP(unit);
 	return UP(unit);
 }
 
-static void erase(struct qs_watch *watch, uint32_t unit)
+static void erase(struct qs_watch QS_MEM *watch, uint32_t unit)
 {
 	if (watch->first == unit)
 		watch->first = successor(watch, unit);
-	while (LEFT(unit) != QS_NONE && RIGHT(unit) != QS_NONE)
+	while (QS_LOOP && LEFT(unit) != QS_NONE && RIGHT(unit) != QS_NONE)
 		rotate(watch, qs_tree_weight(LEFT(unit)) < qs_tree_weight(RIGHT(unit))
 				      ? LEFT(unit)
 				      : RIGHT(unit));
 	replace(watch, UP(unit), unit, LEFT(unit) != QS_NONE ? LEFT(unit) : RIGHT(unit));
 }
 
-static void enter(struct qs_link *link, uint32_t unit)
+static void enter(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
+	struct qs_unit QS_MEM *u = &link->units[unit];
 
 	u->flags &= (uint16_t) ~(QS_DISTANT | QS_COVERED);
 	if (qs_ring_add(&link->watch.ring, unit, u->due_ns))
@@ -105,16 +106,16 @@ static void enter(struct qs_link *link, uint32_t unit)
 }
 
 /* A unit that nothing covers any more must be watched itself. */
-static void uncover(struct qs_link *link, uint32_t unit)
+static void uncover(struct qs_link QS_MEM *link, uint32_t unit)
 {
 	if (unit != QS_NONE && link->units[unit].flags & QS_COVERED)
 		enter(link, unit);
 }
 
-void qs_watch(struct qs_link *link, uint32_t unit)
+void qs_watch(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
-	const struct qs_unit *prev = u->prev == QS_NONE ? NULL : &link->units[u->prev];
+	struct qs_unit QS_MEM *u = &link->units[unit];
+	const struct qs_unit QS_MEM *prev = u->prev == QS_NONE ? NULL : &link->units[u->prev];
 
 	u->flags |= QS_WATCHED;
 	link->watch.bytes += u->bytes;
@@ -126,9 +127,9 @@ void qs_watch(struct qs_link *link, uint32_t unit)
 		enter(link, unit);
 }
 
-void qs_unwatch(struct qs_link *link, uint32_t unit)
+void qs_unwatch(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *u = &link->units[unit];
+	struct qs_unit QS_MEM *u = &link->units[unit];
 
 	if (u->flags & QS_DISTANT)
 		qs_ring_remove(&link->watch.ring, unit);
@@ -143,19 +144,19 @@ void qs_unwatch(struct qs_link *link, uint32_t unit)
 
 /* Puts the first bucket in order, unless it begins after a unit of the tree,
  * which is then before all that is in the ring. */
-static int bring_up(struct qs_link *link, uint32_t unit)
+static int order_bucket(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_ring *ring = &link->watch.ring;
-	const uint32_t *ids = ring->taken;
+	struct qs_ring QS_MEM *ring = &link->watch.ring;
+	const uint32_t QS_MEM *ids = ring->taken;
 	uint32_t len;
 
 	if (ring->len == 0 ||
 	    (unit != QS_NONE && link->units[unit].due_ns < ring->first << ring->shift))
 		return 0;
 	len = qs_ring_take(ring);
-	for (uint32_t i = 0; i < len; i++)
-		__builtin_prefetch(&link->units[ids[i]]);
-	for (uint32_t i = 0; i < len; i++) {
+	for (uint32_t i = 0; QS_LOOP && i < len; i++)
+		QS_FETCH(&link->units[ids[i]]);
+	for (uint32_t i = 0; QS_LOOP && i < len; i++) {
 		link->units[ids[i]].flags &= (uint16_t)~QS_DISTANT;
 		insert(&link->watch, link->units, ids[i]);
 	}
@@ -163,9 +164,9 @@ static int bring_up(struct qs_link *link, uint32_t unit)
 }
 
 /* No unit expires before this; exact enough to leave it at that. */
-uint64_t qs_watch_bound_ns(const struct qs_link *link)
+uint64_t qs_watch_bound_ns(const struct qs_link QS_MEM *link)
 {
-	const struct qs_ring *ring = &link->watch.ring;
+	const struct qs_ring QS_MEM *ring = &link->watch.ring;
 	uint64_t near_ns = QS_FOREVER, far_ns = QS_FOREVER;
 
 	if (link->watch.first != QS_NONE)
@@ -175,20 +176,20 @@ uint64_t qs_watch_bound_ns(const struct qs_link *link)
 	return near_ns < far_ns ? near_ns : far_ns;
 }
 
-uint32_t qs_watch_first(struct qs_link *link)
+uint32_t qs_watch_first(struct qs_link QS_MEM *link)
 {
-	while (bring_up(link, link->watch.first))
+	while (QS_LOOP && order_bucket(link, link->watch.first))
 		;
 	return link->watch.first;
 }
 
-uint32_t qs_watch_next(struct qs_link *link, uint32_t unit)
+uint32_t qs_watch_next(struct qs_link QS_MEM *link, uint32_t unit)
 {
 	uint32_t next;
 
 	uncover(link, link->units[unit].next);
 	do
 		next = successor(&link->watch, unit);
-	while (bring_up(link, next));
+	while (QS_LOOP && order_bucket(link, next));
 	return next;
 }

@@ -19,14 +19,14 @@
  */
 #include "parts.h"
 
-void qs_window_reset(struct qs_stream *s)
+void qs_window_reset(struct qs_stream QS_MEM *s)
 {
 	s->x_left = s->x;
 	s->y_left = s->y;
 	s->tagged = 0;
 }
 
-void qs_window_served(struct qs_stream *s)
+void qs_window_served(struct qs_stream QS_MEM *s)
 {
 	if (s->y == 0)
 		return;
@@ -41,7 +41,7 @@ void qs_window_served(struct qs_stream *s)
 }
 
 /* The same as that many single misses, in closed form. */
-void qs_window_missed(struct qs_stream *s, uint64_t times)
+void qs_window_missed(struct qs_stream QS_MEM *s, uint64_t times)
 {
 	uint64_t room;
 
@@ -54,7 +54,7 @@ void qs_window_missed(struct qs_stream *s, uint64_t times)
 		return;
 	}
 	/* what is left of this window, then at the most one whole window more */
-	for (int window = 0; window < 2 && times > 0 && s->x_left > 0; window++) {
+	for (int window = 0; QS_LOOP && window < 2 && times > 0 && s->x_left > 0; window++) {
 		uint32_t spent = times < s->x_left ? (uint32_t)times : s->x_left;
 
 		s->x_left = (uint16_t)(s->x_left - spent);
@@ -73,7 +73,7 @@ void qs_window_missed(struct qs_stream *s, uint64_t times)
 	s->violations += times;
 }
 
-int qs_window_allows_loss(const struct qs_stream *s)
+int qs_window_allows_loss(const struct qs_stream QS_MEM *s)
 {
 	return s->y == 0 || s->x_left > 0;
 }

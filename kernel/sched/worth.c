@@ -9,22 +9,24 @@
  */
 #include "parts.h"
 
-static uint32_t worth_of(const struct qs_unit *u)
+static uint32_t worth_of(const struct qs_unit QS_MEM *u)
 {
 	return (uint32_t)u->drop * QS_LEVELS + (QS_LEVELS - 1u - u->level);
 }
 
-void qs_worth_add(struct qs_link *link, uint32_t unit)
+void qs_worth_add(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *units = link->units, *u = &units[unit];
-	uint32_t *kind = &link->streams[u->stream].kinds, worth = worth_of(u);
+	struct qs_unit QS_MEM *units = link->units;
+	struct qs_unit QS_MEM *u = &units[unit];
+	uint32_t QS_MEM *kind = &link->streams[u->stream].kinds;
+	uint32_t worth = worth_of(u);
 
-	while (*kind != QS_NONE && worth_of(&units[*kind]) < worth)
+	while (QS_LOOP && *kind != QS_NONE && worth_of(&units[*kind]) < worth)
 		kind = &units[*kind].newer;
 	u->older = QS_NONE;
 	u->newer = *kind;
 	if (*kind != QS_NONE && worth_of(&units[*kind]) == worth) {
-		struct qs_unit *newest = &units[*kind];
+		struct qs_unit QS_MEM *newest = &units[*kind];
 
 		u->older = *kind;
 		u->newer = newest->newer;
@@ -35,10 +37,11 @@ void qs_worth_add(struct qs_link *link, uint32_t unit)
 	u->flags |= QS_NEWEST;
 }
 
-void qs_worth_remove(struct qs_link *link, uint32_t unit)
+void qs_worth_remove(struct qs_link QS_MEM *link, uint32_t unit)
 {
-	struct qs_unit *units = link->units, *u = &units[unit];
-	uint32_t *kind = &link->streams[u->stream].kinds;
+	struct qs_unit QS_MEM *units = link->units;
+	struct qs_unit QS_MEM *u = &units[unit];
+	uint32_t QS_MEM *kind = &link->streams[u->stream].kinds;
 
 	if (!(u->flags & QS_NEWEST)) {
 		units[u->newer].older = u->older;
@@ -46,7 +49,7 @@ void qs_worth_remove(struct qs_link *link, uint32_t unit)
 			units[u->older].newer = u->newer;
 		return;
 	}
-	while (*kind != unit)
+	while (QS_LOOP && *kind != unit)
 		kind = &units[*kind].newer;
 	*kind = u->newer;
 	if (u->older == QS_NONE)
@@ -57,9 +60,10 @@ void qs_worth_remove(struct qs_link *link, uint32_t unit)
 }
 
 /* QS_NONE if there is none but `except`. */
-uint32_t qs_least_valuable(const struct qs_link *link, const struct qs_stream *s, uint32_t except)
+uint32_t qs_least_valuable(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
+			   uint32_t except)
 {
-	for (uint32_t kind = s->kinds; kind != QS_NONE; kind = link->units[kind].newer) {
+	for (uint32_t kind = s->kinds; QS_LOOP && kind != QS_NONE; kind = link->units[kind].newer) {
 		uint32_t unit = kind == except ? link->units[kind].older : kind;
 
 		if (unit != QS_NONE)
