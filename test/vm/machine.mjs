@@ -1,0 +1,153 @@
+// A running guest: QEMU without virtualisation, its console, and the port over which commands go in
+// and their output comes back (guest/init.sh is the other end).
+
+import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import process from "node:process";
+
+const BOOT_SECONDS_MAX = 180;
+const GRACE_SECONDS = 30; // beyond a command's time, for the guest itself to end it
+const CONSOLE_CHARS_MAX = 1 << 20;
+const COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 random.trust_cpu=on log_buf_len=4M " +
+  "mitigations=off net.ifnames=0";
+
+/** Starts a guest, and resolves when it takes commands. `folder` is for the socket. */
+export async function start({ base, disks, folder, interactive = false, onConsole = () => {} }) {
+  const machine = new Machine(base, disks, folder, interactive, onConsole);
+  await machine.booted();
+  return machine;
+}
+
+class Machine {
+  #marker = randomBytes(16).toString("hex");
+  #console = "";
+  #pending = ""; // what came over the port and belongs to no finished command
+  #onOutput = () => {};
+  #finish = null; // takes the result of the command that runs
+  #port = null;
+  #child;
+  #server;
+  #ended;
+
+  constructor(base, disks, folder, interactive, onConsole) {
+    const path = join(folder, "port");
+    this.#server = createServer((socket) => this.#listen(socket)).listen(path);
+    const owner = process.getuid() === 0 ? "" : " owner=chown";
+    const args = [
+      ...["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"],
+      ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+      ...["-serial", interactive ? "mon:stdio" : "stdio"],
+      ...["-kernel", base.kernel, "-initrd", base.initrd],
+      ...["-append", `${COMMAND_LINE} marker=${this.#marker}${owner}`],
+      ...disks.flatMap((file) => [
+        "-drive",
+        `file=${file.replaceAll(",", ",,")},if=virtio,format=raw,snapshot=on,cache=unsafe`,
+      ]),
+      ...["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"],
+      ...["-chardev", `socket,id=port,path=${path.replaceAll(",", ",,")}`],
+      ...["-device", "virtserialport,chardev=port,name=qsockets"],
+    ];
+    // setpriv lets the machine die with this process, however that ends.
+    const [command, ...rest] = canTie()
+      ? ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", ...args]
+      : ["qemu-system-x86_64", ...args];
+    this.#child = spawn(command, rest, {
+      stdio: interactive ? ["inherit", "inherit", "pipe"] : ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text) => {
+        this.#console = (this.#console + text).slice(-CONSOLE_CHARS_MAX);
+        onConsole(text);
+      });
+    }
+    this.#ended = new Promise((resolve) => {
+      this.#child.on("error", (error) => resolve(error.message));
+      this.#child.on("close", (code, signal) => resolve(`it ended with ${signal ?? code}`));
+    });
+    this.#ended.then((why) => this.#finish?.({ status: null, why: `the guest is gone: ${why}` }));
+  }
+
+  /** What the kernel wrote to the console so far. */
+  get console() {
+    return this.#console;
+  }
+
+  async booted() {
+    const { status, why } = await this.#result(BOOT_SECONDS_MAX);
+    if (status === 0) return;
+    await this.stop();
+    throw new Error(`Cannot boot the guest: ${why}; its console:\n${this.#console.trimEnd()}`);
+  }
+
+  /**
+   * Runs a shell command as root in /project. `status` is null if the guest died or hangs, and `why`
+   * says so; a command that the guest had to end has status 143 or 137.
+   */
+  async run(command, { seconds, onOutput = () => {} }) {
+    let output = "";
+    this.#onOutput = (text) => {
+      output += text;
+      onOutput(text);
+    };
+    const started = performance.now();
+    const result = this.#result(seconds + GRACE_SECONDS);
+    this.#port?.write(`${seconds} ${Buffer.from(command).toString("base64")}\n`);
+    const { status, why } = await result;
+    return { status, why, output, seconds: (performance.now() - started) / 1000 };
+  }
+
+  /** Ends it at once: what it wrote is in no file of ours. */
+  async stop() {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+    this.#port?.destroy();
+    this.#server.close();
+  }
+
+  /** Resolves when the machine has ended by itself, with how it did. */
+  get ended() {
+    return this.#ended;
+  }
+
+  #result(seconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(
+        () => this.#finish({ status: null, why: `no answer within ${seconds} s` }),
+        seconds * 1000,
+      );
+      this.#finish = (result) => {
+        clearTimeout(timer);
+        this.#finish = null;
+        resolve(result);
+      };
+    });
+  }
+
+  #listen(socket) {
+    this.#port = socket.setEncoding("utf8");
+    socket.on("error", () => {}); // the machine's end says it all
+    socket.on("data", (text) => {
+      this.#pending += text;
+      const at = this.#pending.indexOf(`\n${this.#marker} `);
+      const end = at < 0 ? -1 : this.#pending.indexOf("\n", at + 1);
+      if (end < 0) {
+        // All but what may be the start of the marker.
+        const sure = at >= 0 ? at : Math.max(0, this.#pending.length - this.#marker.length - 2);
+        this.#onOutput(this.#pending.slice(0, sure));
+        this.#pending = this.#pending.slice(sure);
+        return;
+      }
+      this.#onOutput(this.#pending.slice(0, at));
+      const status = Number(this.#pending.slice(at + this.#marker.length + 2, end));
+      this.#pending = this.#pending.slice(end + 1);
+      this.#finish?.({ status });
+    });
+  }
+}
+
+function canTie() {
+  return spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0;
+}

@@ -1,0 +1,107 @@
+// Debian's packages for the guest, taken by apt from a suite of its own choice without touching the
+// machine's: apt's lists, cache and state lie in a folder given, its sources in a file there, and the
+// installed packages that it knows are none, so that it names all that the guest needs.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+
+const APT_MS_MAX = 5 * 60_000;
+const KERNEL_MAJOR_MIN = 7; // older ones of Debian lack CONFIG_NET_SCH_BPF
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/** What follows a kernel's version in its packages' names. Debian builds none with lockdep or KASAN. */
+export const KERNELS = { cloud: "-cloud-amd64", generic: "-amd64", rt: "-rt-amd64" };
+
+/** A Debian suite, read anew from its mirror; `folder` is for apt's own files. */
+export class Suite {
+  #folder;
+  #options;
+
+  constructor(folder) {
+    const suite = process.env.QSOCKETS_VM_SUITE || "sid";
+    const mirror = process.env.QSOCKETS_VM_MIRROR || machinesMirror();
+    this.#folder = folder;
+    for (const name of ["lists/partial", "archives/partial", "state"]) {
+      mkdirSync(join(folder, name), { recursive: true });
+    }
+    writeFileSync(join(folder, "sources.list"), `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`);
+    writeFileSync(join(folder, "status"), "");
+    this.#options = Object.entries({
+      "Dir::Etc::sourcelist": join(folder, "sources.list"),
+      "Dir::Etc::sourceparts": "/dev/null",
+      "Dir::Etc::preferences": "/dev/null",
+      "Dir::Etc::preferencesparts": "/dev/null",
+      "Dir::State": join(folder, "state"),
+      "Dir::State::lists": join(folder, "lists"),
+      "Dir::State::status": join(folder, "status"),
+      "Dir::Cache": folder,
+      "Dir::Cache::archives": join(folder, "archives"),
+      "Dir::Cache::pkgcache": "",
+      "Dir::Cache::srcpkgcache": "",
+      "APT::Architecture": "amd64",
+      "APT::Architectures": "amd64",
+      "APT::Sandbox::User": "", // the folder is not open to apt's own user
+      "Acquire::Languages": "none",
+      "Acquire::Retries": "3",
+      "Acquire::http::Timeout": "60",
+      "Debug::NoLocking": "1",
+    }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+    this.#run("apt-get", ["-qq", "update"], `Cannot read the package lists of ${mirror} ${suite}`);
+  }
+
+  /** The version of the newest kernel of a flavour, such as `7.2.13+deb14`. */
+  newestKernel(flavour) {
+    const suffix = KERNELS[flavour].replaceAll("-", "\\-");
+    const name = new RegExp(`^linux-binary-(([0-9]+)\\.[0-9.]+[0-9+a-z.~]*)${suffix}$`);
+    const names = this.#run("apt-cache", ["pkgnames", "linux-binary-"], "Cannot list kernels");
+    const versions = names.split("\n").map((line) => line.match(name)).filter((match) => match)
+      .filter((match) => Number(match[2]) >= KERNEL_MAJOR_MIN).map((match) => match[1]);
+    if (versions.length === 0) {
+      throw new Error(`Cannot find a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later in the suite`);
+    }
+    return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
+  }
+
+  /** Downloads packages, and the ones that they depend on unless told not to: paths of the files. */
+  download(packages, { dependencies = true } = {}) {
+    const folder = join(this.#folder, "archives");
+    const before = new Set(readdirSync(folder));
+    const why = `Cannot download ${packages.join(" ")}`;
+    if (dependencies) {
+      const options = ["-qq", "-y", "--download-only", "--no-install-recommends"];
+      this.#run("apt-get", [...options, "install", ...packages], why);
+    } else {
+      this.#run("apt-get", ["-qq", "download", ...packages], why, folder);
+    }
+    return readdirSync(folder).filter((name) => name.endsWith(".deb") && !before.has(name))
+      .map((name) => join(folder, name));
+  }
+
+  #run(command, args, why, cwd = this.#folder) {
+    const env = { ...process.env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
+    const done = spawnSync(command, [...this.#options, ...args], {
+      cwd,
+      env,
+      encoding: "utf8",
+      maxBuffer: 1 << 26,
+      timeout: APT_MS_MAX,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    if (done.status === 0) return done.stdout;
+    throw new Error(`${why}: ${done.error?.message ?? (done.stderr.trim() || done.signal)}`);
+  }
+}
+
+/** The mirror that this machine's own apt takes Debian from. */
+function machinesMirror() {
+  const args = ["indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"];
+  const { stdout } = spawnSync("apt-get", args, { encoding: "utf8" });
+  const mirror = (stdout ?? "").split("\n").find((line) => /^(http|https|mirror|file)/.test(line));
+  if (mirror) return mirror;
+  throw new Error(
+    "Cannot tell a Debian mirror: this machine's apt uses none (or `apt-get update` never ran " +
+      "here); name one with QSOCKETS_VM_MIRROR=http://HOST/debian",
+  );
+}
