@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { root, runtimes } from "../kernel/setup.mjs";
+import { outcome, testArguments } from "./outcome.mjs";
 
 const FILE_MS_MAX = 10 * 60_000; // a test file that runs longer is ended, and counts as failed
 
@@ -51,14 +52,10 @@ console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped
 process.exit(failed > 0 || passed === 0 ? 1 : 0);
 
 async function runFile(place, file) {
-  const command = place === "bun"
-    ? ["test", "--timeout", "60000", `./${file}`]
-    : ["test", "-A", "--no-check", `--junit-path=${junit}`, file];
   rmSync(junit, { force: true });
-  const { code, output, seconds } = await run(runtimes[place], command);
-  const counts = place === "bun" ? countBun(output) : countDeno();
-  if (code !== 0 && counts.failed === 0) counts.failed = 1; // it crashed, or could not be loaded
-  if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1; // it has no test
+  const { code, output, seconds } = await run(runtimes[place], testArguments(place, file, junit));
+  const written = existsSync(junit) ? readFileSync(junit, "utf8") : "";
+  const counts = outcome(place, code, place === "bun" ? output : written);
   report(place, file, counts, `${seconds} s${code === 0 ? "" : `, exit ${code}`}`, output);
 }
 
@@ -117,27 +114,6 @@ function run(command, args) {
     });
     child.on("close", (code, signal) => finish(code ?? signal));
   });
-}
-
-/** Bun closes with lines like ` 3 pass`, ` 2 skip`, ` 1 todo`, ` 1 fail`. */
-function countBun(output) {
-  const count = (word) => Number(output.match(new RegExp(`^ *(\\d+) ${word}$`, "m"))?.[1] ?? 0);
-  return { passed: count("pass"), failed: count("fail"), skipped: count("skip") + count("todo") };
-}
-
-/** Deno's closing line counts a suite as one test, so its JUnit report is read: all but the suites. */
-function countDeno() {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
-  if (!existsSync(junit)) return counts;
-  const cases = readFileSync(junit, "utf8")
-    .matchAll(/<testcase name="([^"]*)"[^>]*>([\s\S]*?)<\/testcase>/g);
-  const tests = [...cases].map(([, name, body]) => ({ name, body }));
-  for (const { name, body } of tests) {
-    if (tests.some((other) => other.name.startsWith(`${name} &gt; `))) continue;
-    const outcome = /<(failure|error)\b/.test(body) ? "failed" : "passed";
-    counts[body.includes("<skipped/>") ? "skipped" : outcome]++;
-  }
-  return counts;
 }
 
 function report(place, what, counts, note, output = "") {
