@@ -4,11 +4,8 @@
 
 import { spawnSync } from "node:child_process";
 import {
-  chmodSync,
-  cpSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -98,7 +95,7 @@ export async function base(flavour, { anew = false, say }) {
   };
 }
 
-async function make(folder, flavour, say) {
+function make(folder, flavour, say) {
   const suite = join(folder, "suite"), root = join(folder, "root");
   say("reading Debian's package lists");
   const debian = new Suite(suite);
@@ -127,7 +124,9 @@ async function make(folder, flavour, say) {
 
 /** What is there beside the packages' files: mount points, users, and busybox where no tool is. */
 function furnish(root) {
-  for (const name of UNUSED) rmSync(join(root, "usr/share", name), { recursive: true, force: true });
+  for (const name of UNUSED) {
+    rmSync(join(root, "usr/share", name), { recursive: true, force: true });
+  }
   const folders = "dev etc home mnt/work opt/runtimes proc project root run sys tmp var/tmp";
   for (const name of folders.split(" ")) mkdirSync(join(root, name), { recursive: true });
   for (const [name, text] of Object.entries(ETC)) {

@@ -3,7 +3,6 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,6 +10,7 @@ import process from "node:process";
 const BOOT_SECONDS_MAX = 180;
 const GRACE_SECONDS = 30; // beyond a command's time, for the guest itself to end it
 const CONSOLE_CHARS_MAX = 1 << 20;
+const CONSOLE_LINES_SHOWN = 60;
 const COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 random.trust_cpu=on log_buf_len=4M " +
   "mitigations=off net.ifnames=0";
 
@@ -31,6 +31,7 @@ class Machine {
   #child;
   #server;
   #ended;
+  #isGone = false;
 
   constructor(base, disks, folder, interactive, onConsole) {
     const path = join(folder, "port");
@@ -67,7 +68,11 @@ class Machine {
       this.#child.on("error", (error) => resolve(error.message));
       this.#child.on("close", (code, signal) => resolve(`it ended with ${signal ?? code}`));
     });
-    this.#ended.then((why) => this.#finish?.({ status: null, why: `the guest is gone: ${why}` }));
+    this.#ended.then((why) => {
+      this.#isGone = true;
+      this.#finish?.({ status: null, why: `the guest is gone: ${why}` });
+    });
+    process.on("exit", () => this.#child.kill("SIGKILL"));
   }
 
   /** What the kernel wrote to the console so far. */
@@ -75,11 +80,21 @@ class Machine {
     return this.#console;
   }
 
+  /** The console's last lines. */
+  get tail() {
+    return this.#console.trimEnd().split("\n").slice(-CONSOLE_LINES_SHOWN).join("\n");
+  }
+
+  /** Whether it can run nothing more. */
+  get isGone() {
+    return this.#isGone;
+  }
+
   async booted() {
     const { status, why } = await this.#result(BOOT_SECONDS_MAX);
     if (status === 0) return;
     await this.stop();
-    throw new Error(`Cannot boot the guest: ${why}; its console:\n${this.#console.trimEnd()}`);
+    throw new Error(`Cannot boot the guest: ${why}; its console ended with\n${this.tail}`);
   }
 
   /**
@@ -107,15 +122,13 @@ class Machine {
     this.#server.close();
   }
 
-  /** Resolves when the machine has ended by itself, with how it did. */
-  get ended() {
-    return this.#ended;
-  }
-
   #result(seconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(
-        () => this.#finish({ status: null, why: `no answer within ${seconds} s` }),
+        () => {
+          this.#isGone = true; // it may answer yet, but no longer to what is asked next
+          this.#finish({ status: null, why: `the guest hangs: no answer within ${seconds} s` });
+        },
         seconds * 1000,
       );
       this.#finish = (result) => {

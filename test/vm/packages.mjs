@@ -9,7 +9,7 @@ import process from "node:process";
 
 const APT_MS_MAX = 5 * 60_000;
 const KERNEL_MAJOR_MIN = 7; // older ones of Debian lack CONFIG_NET_SCH_BPF
-const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+export const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** What follows a kernel's version in its packages' names. Debian builds none with lockdep or KASAN. */
 export const KERNELS = { cloud: "-cloud-amd64", generic: "-amd64", rt: "-rt-amd64" };
@@ -26,7 +26,10 @@ export class Suite {
     for (const name of ["lists/partial", "archives/partial", "state"]) {
       mkdirSync(join(folder, name), { recursive: true });
     }
-    writeFileSync(join(folder, "sources.list"), `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`);
+    writeFileSync(
+      join(folder, "sources.list"),
+      `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`,
+    );
     writeFileSync(join(folder, "status"), "");
     this.#options = Object.entries({
       "Dir::Etc::sourcelist": join(folder, "sources.list"),
@@ -59,7 +62,9 @@ export class Suite {
     const versions = names.split("\n").map((line) => line.match(name)).filter((match) => match)
       .filter((match) => Number(match[2]) >= KERNEL_MAJOR_MIN).map((match) => match[1]);
     if (versions.length === 0) {
-      throw new Error(`Cannot find a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later in the suite`);
+      throw new Error(
+        `Cannot find a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later in the suite`,
+      );
     }
     return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
   }
@@ -96,7 +101,13 @@ export class Suite {
 
 /** The mirror that this machine's own apt takes Debian from. */
 function machinesMirror() {
-  const args = ["indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Created-By: Packages"];
+  const args = [
+    "indextargets",
+    "--format",
+    "$(REPO_URI)",
+    "Origin: Debian",
+    "Created-By: Packages",
+  ];
   const { stdout } = spawnSync("apt-get", args, { encoding: "utf8" });
   const mirror = (stdout ?? "").split("\n").find((line) => /^(http|https|mirror|file)/.test(line));
   if (mirror) return mirror;

@@ -13,10 +13,12 @@ import {
   statSync,
   symlinkSync,
 } from "node:fs";
-import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { root, runtimes } from "../../kernel/setup.mjs";
 import { cached } from "./cache.mjs";
 import { makeDisk } from "./disk.mjs";
+
+export { runtimes };
 
 const RECIPE = 1; // counts the changes of this file after which cached runtimes are of no use
 const NOT_TESTED = /^(test\/fuzz\/corpus|\.ci)\//;
@@ -77,7 +79,7 @@ export function workDisk(folder, added) {
   const tree = join(folder, "work"), project = join(tree, "project");
   for (const path of projectFiles()) place(join(root, path), join(project, path));
   mkdirSync(join(project, "node_modules"), { recursive: true });
-  for (const { file, path } of added) place(resolve(file), join(tree, "add", path));
+  for (const { file, path } of added) place(file, join(tree, "add", path));
   makeDisk(tree, join(folder, "work.ext4"), { spareBytes: 64 << 20 });
   return join(folder, "work.ext4");
 }
@@ -94,17 +96,6 @@ function projectFiles() {
   ).filter((path) => BUILT.test(path));
   return [...new Set([...stdout.split("\0").filter(Boolean), ...built])]
     .filter((path) => !NOT_TESTED.test(path) && existsSync(join(root, path)));
-}
-
-/** `FILE=/guest/path`, as given on the command line. */
-export function parseAdded(text) {
-  const [, file, path] = text.match(/^(.+)=(\/[^=]+)$/) ?? [];
-  if (!path) throw new Error(`Cannot add ${text}: it is not of the form FILE=/guest/path`);
-  if (!existsSync(file)) throw new Error(`Cannot add ${file}: there is no such file`);
-  if (relative("/", resolve(path)).startsWith("proc") || !isAbsolute(path)) {
-    throw new Error(`Cannot add ${file} as ${path}: no file can be put there`);
-  }
-  return { file, path: resolve(path) };
 }
 
 function place(from, to) {

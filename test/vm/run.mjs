@@ -1,33 +1,137 @@
+// Tests in a guest: boots a stock Debian kernel (7.x, with CONFIG_NET_SCH_BPF) under QEMU, without
+// virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun, then under Deno.
+//
+//   npm run test:vm                              all of it, in ten minutes at most
+//   npm run test:vm -- --only host               only files whose name contains the word; repeatable
+//   npm run test:vm -- --runtime bun             only there: bun or deno
+//   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt
+//   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
+//   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
+//                                                output and ends with its status
+//   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
+//   npm run test:vm -- --keep                    a shell on the guest's console in the end
+//   npm run test:vm -- --refresh                 makes the cached guest anew, of the newest packages
+//   npm run test:vm -- --verbose                 all that the tests and the kernel's console print
+//
+// The guest is Debian sid's kernel, iproute2, bpftool, libbpf, util-linux and coreutils, with the
+// users root, alice (1000, also of the group video) and bob (1001). The project lies in /project: all
+// files that git would commit, the built library, and the packages it imports. What the guest
+// writes is forgotten with it.
+//
+// Debian's packages are downloaded once. The guest made of them is kept in $XDG_CACHE_HOME/qsockets/vm
+// (by default in ~/.cache), and with it the kernel's version, until --refresh. Other places to
+// download from: QSOCKETS_VM_MIRROR=http://HOST/debian and QSOCKETS_VM_SUITE=sid.
+//
+// After each file the kernel's log is read: a warning in it is a failure of its own. A machine that
+// lacks QEMU or another tool is told what to install, and the tests count as skipped. The last line
+// is `N passed, N failed`, with `, N skipped` if any were.
+
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
 import { base } from "./base.mjs";
 import { start } from "./machine.mjs";
-import { spawnSync } from "node:child_process";
+import { parse, whatIsMissing } from "./options.mjs";
+import { guestTests, runTests } from "./tests.mjs";
 
-const { values } = parseArgs({ options: {
-  shell: { type: "string" }, add: { type: "string", multiple: true, default: [] },
-  kernel: { type: "string", default: "cloud" }, verbose: { type: "boolean", default: false },
-  refresh: { type: "boolean", default: false }, "time-limit": { type: "string", default: "540" },
-}});
-if (values.shell) { // a library that does not build must not keep anyone from the guest
-  if (spawnSync("make", ["-s", "-C", join(import.meta.dirname, "../../kernel")], { stdio: "ignore" }).status !== 0) process.stderr.write("vm: the library does not build: goes on with the one there\n");
-  process.env.MAKE = "true";
+const LINES_SHOWN = 300; // of what a file that fails printed
+const SHELL_SECONDS_MAX = 24 * 3600;
+const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
+
+process.umask(0o022); // what is made here is for all users of the guest
+const options = parse(process.argv.slice(2));
+const isTest = options.shell === undefined;
+const files = isTest ? guestTests(options.only) : [];
+if (isTest && files.length === 0) {
+  end({ passed: 0, failed: 0, skipped: 0 }, "no test file has such a name");
 }
-const { parseAdded, runtimesDisk, workDisk } = await import("./project.mjs");
-const say = (text) => process.stderr.write(`vm: ${text}\n`);
+const missing = whatIsMissing();
+if (missing) end({ passed: 0, failed: 0, skipped: 1 }, `skipped  tests in a guest: ${missing}`);
+
 const folder = mkdtempSync(join(tmpdir(), "qsockets-vm-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(130));
-const it = await base(values.kernel, { anew: values.refresh, say });
-const runtimes = await runtimesDisk({ anew: values.refresh, say });
-const work = workDisk(folder, values.add.map(parseAdded));
-const machine = await start({ base: it, disks: [it.disk, runtimes, work], folder,
-  onConsole: values.verbose ? (text) => process.stderr.write(text) : undefined });
-const { status, why } = await machine.run(values.shell, {
-  seconds: Number(values["time-limit"]), onOutput: (text) => process.stdout.write(text) });
-if (why) say(why);
-await machine.stop();
-process.exit(status ?? 1);
+for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
+  process.on(signal, () => process.exit(128 + number)); // and the machine ends with this process
+}
+if (!isTest) makeOrGoOn();
+try {
+  const machine = await boot();
+  const result = isTest ? await test(machine) : await shell(machine);
+  if (options.keep && !machine.isGone) await keep(machine);
+  await machine.stop();
+  if (!isTest) process.exit(result);
+  end(result);
+} catch (error) {
+  say(error.message);
+  if (!isTest) process.exit(1);
+  end({ passed: 0, failed: 1, skipped: 0 });
+}
+
+async function boot() {
+  // Imported late: it builds the library, and ends the process if it cannot.
+  const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
+  options.places = options.places.filter((place) => isTest && runtimes[place]);
+  const anew = options.refresh;
+  const guest = await base(options.kernel, { anew, say });
+  const disks = [guest.disk, await runtimesDisk({ anew, say }), workDisk(folder, options.added)];
+  const onConsole = options.verbose ? (text) => process.stderr.write(text) : undefined;
+  const started = performance.now();
+  const machine = await start({ base: guest, disks, folder, interactive: options.keep, onConsole });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (isTest) say(`Linux ${guest.version} is up after ${seconds} s`);
+  return machine;
+}
+
+function test(machine) {
+  const { places, seconds, verbose } = options;
+  const onOutput = verbose ? (text) => process.stdout.write(text) : undefined;
+  return runTests(machine, { files, places, seconds, report, onOutput });
+}
+
+async function shell(machine) {
+  const { status, why } = await machine.run(options.shell, {
+    seconds: options.seconds,
+    onOutput: (text) => process.stdout.write(text),
+  });
+  if (why) say(`${why}; its console ended with\n${machine.tail}`);
+  return status ?? 1;
+}
+
+/** Only the console is a terminal: the shell there is a session of its own with it. */
+async function keep(machine) {
+  say("a shell on the guest's console; `exit` ends it, Ctrl-A X the whole machine");
+  const command = "TERM=vt100 exec setsid -c -w sh -i < /dev/ttyS0 > /dev/ttyS0 2>&1";
+  await machine.run(command, { seconds: SHELL_SECONDS_MAX });
+}
+
+/** A library that does not build must keep nobody from the guest: the one there is used. */
+function makeOrGoOn() {
+  const { status } = spawnSync("make", ["-s", "-C", kernel], { stdio: "ignore" });
+  if (status !== 0) say("the C library does not build: going on with the one there is");
+  process.env.MAKE = "true"; // kernel/setup.mjs need not try again
+}
+
+function report(place, what, counts, note, output) {
+  const parts = [`${counts.passed} passed`];
+  if (counts.failed) parts.push(`${counts.failed} FAILED`);
+  if (counts.skipped) parts.push(`${counts.skipped} skipped`);
+  if (counts.failed && output && !options.verbose) {
+    const lines = output.trimEnd().split("\n");
+    if (lines.length > LINES_SHOWN) console.log(`... after ${lines.length - LINES_SHOWN} lines`);
+    console.log(lines.slice(-LINES_SHOWN).join("\n"));
+  }
+  console.log(`${place.padEnd(5)} ${what.padEnd(32)} ${parts.join(", ")} (${note})`);
+}
+
+function say(text) {
+  process.stderr.write(`vm: ${text}\n`);
+}
+
+function end({ passed, failed, skipped }, why) {
+  if (why) console.log(why);
+  console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
+  process.exit(failed > 0 || passed + skipped === 0 || (!isTest && skipped) ? 1 : 0);
+}

@@ -4,6 +4,7 @@
 # command line's `marker=`.
 
 export PATH=/opt/runtimes/bin:/usr/sbin:/usr/bin HOME=/root USER=root LANG=C.UTF-8 NO_COLOR=1
+export QSOCKETS_GUEST=1 # test/vm/guest/guest.ts looks for it
 
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o nosuid,nodev,noexec sys /sys
@@ -23,6 +24,7 @@ for user in alice bob; do
 	mkdir -p "/home/$user"
 	chown "$user:$user" "/home/$user"
 done
+chmod -R go+rX /mnt/work # the checkout may be its owner's alone
 [ ! -d /mnt/work/add ] || cp -a /mnt/work/add/. /
 
 marker=$(sed -E 's/.*\bmarker=([0-9a-f]+).*/\1/' /proc/cmdline)

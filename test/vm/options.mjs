@@ -1,0 +1,105 @@
+// The command line of run.mjs, and what must be on this machine for it.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { isAbsolute, normalize } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { KERNELS, KEYRING } from "./packages.mjs";
+
+const SECONDS = 540; // with the boot and the disks, all is done within ten minutes
+const SECONDS_MAX = 24 * 3600;
+
+/** What is run, by the Debian and Ubuntu package that has it. */
+const TOOLS = {
+  "qemu-system-x86_64": "qemu-system-x86",
+  "mkfs.ext4": "e2fsprogs",
+  "apt-get": "apt",
+  "dpkg-deb": "dpkg",
+  "tar": "tar",
+  "xz": "xz-utils",
+  "git": "git",
+};
+
+/** The options, checked; ends the process for `--help` and for what cannot be done. */
+export function parse(args) {
+  let values;
+  try {
+    values = parseArgs({
+      args,
+      options: {
+        shell: { type: "string" },
+        add: { type: "string", multiple: true, default: [] },
+        kernel: { type: "string", default: "cloud" },
+        runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
+        only: { type: "string", multiple: true, default: [] },
+        "time-limit": { type: "string", default: `${SECONDS}` },
+        keep: { type: "boolean", default: false },
+        refresh: { type: "boolean", default: false },
+        verbose: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    fail(`${error.message.split("\n")[0]} (--help names the options)`);
+  }
+  if (values.help) {
+    const text = readFileSync(fileURLToPath(new URL("run.mjs", import.meta.url)), "utf8");
+    console.log(text.slice(0, text.indexOf("\n\n")).replace(/^\/\/ ?/gm, ""));
+    process.exit(0);
+  }
+  const { shell, keep, refresh, verbose } = values;
+  const seconds = Number(values["time-limit"]);
+  if (!(Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX)) {
+    fail(
+      `Cannot run a guest: --time-limit must be whole seconds from 1 to ${SECONDS_MAX}, got ` +
+        `"${values["time-limit"]}"`,
+    );
+  }
+  if (!Object.hasOwn(KERNELS, values.kernel)) {
+    fail(`Cannot boot a kernel "${values.kernel}": there are ${Object.keys(KERNELS).join(", ")}`);
+  }
+  const unknown = values.runtime.find((name) => !["bun", "deno"].includes(name));
+  if (unknown !== undefined) fail(`Cannot test under "${unknown}": there are bun and deno`);
+  if (shell !== undefined && values.only.length > 0) {
+    fail("Cannot choose tests by --only: with --shell none are run");
+  }
+  const added = values.add.map(parseAdded);
+  const { kernel, runtime, only } = values;
+  return { shell, added, kernel, places: runtime, only, seconds, keep, refresh, verbose };
+}
+
+/** `FILE=/guest/path` as `{ file, path }`. */
+function parseAdded(text) {
+  const at = text.lastIndexOf("=/");
+  const file = text.slice(0, at), path = normalize(text.slice(at + 1));
+  if (at < 1) fail(`Cannot add "${text}": it is not of the form FILE=/guest/path`);
+  if (!existsSync(file)) fail(`Cannot add ${file}: there is no such file`);
+  if (!isAbsolute(path) || path.endsWith("/") || /^\/(proc|sys)\//.test(path)) {
+    fail(`Cannot add ${file} as ${path}: no file can be put there`);
+  }
+  return { file, path };
+}
+
+/** Why no guest can be run on this machine, or null. */
+export function whatIsMissing() {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    return `the guest runs this machine's Bun and Deno and must be x86-64 Linux, this is ` +
+      `${process.platform} ${process.arch}`;
+  }
+  // The machine's own tools may lie where only root's PATH leads.
+  process.env.PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
+  const missing = Object.entries(TOOLS).filter(([tool]) =>
+    spawnSync(tool, ["--version"], { stdio: "ignore" }).error
+  );
+  if (!existsSync(KEYRING)) missing.push([KEYRING, "debian-archive-keyring"]);
+  if (missing.length === 0) return null;
+  return `no ${missing.map(([tool]) => tool).join(", ")} here. Debian, Ubuntu: apt install ` +
+    missing.map(([, name]) => name).join(" ");
+}
+
+function fail(text) {
+  process.stderr.write(`${text}\n`);
+  process.exit(2);
+}

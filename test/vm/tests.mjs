@@ -1,0 +1,85 @@
+// Runs the guest's tests, test/vm/guest/*.test.ts, under one runtime after the other, each file in a
+// process of its own, and reads the kernel's log after each.
+
+import { readdirSync } from "node:fs";
+import { outcome, testArguments } from "../outcome.mjs";
+import { complaints } from "./kernellog.mjs";
+
+const FILE_SECONDS_MAX = 240; // a test file that runs longer is ended, and counts as failed
+const LOG_SECONDS_MAX = 30;
+const JUNIT = "/run/junit.xml";
+
+/** The files whose names contain one of the words, or all. */
+export function guestTests(words) {
+  return readdirSync(new URL("guest", import.meta.url))
+    .filter((file) => file.endsWith(".test.ts"))
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .sort();
+}
+
+/** Counts of `{ passed, failed, skipped }`; the kernel's log, over all files, counts as one test. */
+export async function runTests(machine, { files, places, seconds, report, onOutput }) {
+  const end = performance.now() + seconds * 1000;
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const told = (place, what, counts, note, output) => {
+    for (const key of Object.keys(total)) total[key] += counts[key];
+    report(place, what, counts, note, output);
+  };
+  let faults = 0;
+  const readLog = async (when) => {
+    const found = await newFaults(machine);
+    faults += found.length;
+    for (const { text } of found) console.log(`the kernel, ${when}:\n${text}`);
+  };
+  await readLog("at its start");
+  for (const place of places) {
+    for (const file of files) {
+      const left = Math.floor((end - performance.now()) / 1000);
+      if (left < 1 || machine.isGone) {
+        const why = machine.isGone ? "the guest is gone" : `no time left of ${seconds} s`;
+        told(place, file, { passed: 0, failed: 1, skipped: 0 }, why, "");
+        continue;
+      }
+      const limit = Math.min(left, FILE_SECONDS_MAX);
+      const result = await runFile(machine, place, file, limit, onOutput);
+      told(place, file, result.counts, result.note, result.output);
+      await readLog(`in ${file} under ${place}`);
+    }
+  }
+  const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
+  told("vm", "the kernel's log is free of faults", counts, `${faults} found`, "");
+  return total;
+}
+
+async function runFile(machine, place, file, seconds, onOutput) {
+  const words = [place, ...testArguments(place, `test/vm/guest/${file}`, JUNIT)];
+  const result = await machine.run(`exec ${words.map(quoted).join(" ")}`, { seconds, onOutput });
+  let { output, status, why } = result;
+  if (status === 124 || status === 137) why = `ended after ${seconds} s`;
+  if (why) output += `\n${why}\n`;
+  const written = place === "deno" && !machine.isGone
+    ? (await machine.run(`cat ${JUNIT} && rm ${JUNIT}`, { seconds: LOG_SECONDS_MAX })).output
+    : output;
+  const counts = outcome(place, status, written);
+  const note = `${result.seconds.toFixed(1)} s${
+    status === 0 ? "" : `, ${why ?? `exit ${status}`}`
+  }`;
+  return { counts, output, note };
+}
+
+/** What the kernel complained of since the last call; of a dead guest, what its console says. */
+async function newFaults(machine) {
+  if (!machine.isGone) {
+    const { status, output } = await machine.run("dmesg --read-clear", {
+      seconds: LOG_SECONDS_MAX,
+    });
+    if (status === 0) return complaints(output);
+  }
+  const found = complaints(machine.console);
+  const gone = { line: "gone", text: `the guest is gone; its console ended with\n${machine.tail}` };
+  return found.length > 0 ? found : [gone];
+}
+
+function quoted(word) {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
