@@ -72,15 +72,15 @@ for module in /modules/*; do $bb insmod "$module" || echo "init: cannot load $mo
 tries=0
 until [ -b /dev/vdc ] || [ $tries -ge 100 ]; do $bb sleep 0.1; tries=$((tries + 1)); done
 disk() { $bb mount -t ext4 -o noatime,noinit_itable "/dev/$1" "$2" || echo "init: cannot mount $1"; }
-disk vda /root
-disk vdb /root/opt/runtimes
-disk vdc /root/mnt/work
+disk vda /new
+disk vdb /new/opt/runtimes
+disk vdc /new/disk
 read -r line < /proc/cmdline
-case " $line " in *" owner=chown "*) $bb chown -R 0:0 /root ;; esac
-$bb mount --bind /root/mnt/work/project /root/project
-$bb mount --bind /root/opt/runtimes/node_modules /root/project/node_modules
+case " $line " in *" owner=chown "*) $bb chown -R 0:0 /new ;; esac
+$bb mount --bind /new/disk/project /new/project
+$bb mount --bind /new/opt/runtimes/node_modules /new/project/node_modules
 $bb umount /proc
-exec $bb switch_root /root /usr/bin/sh /project/test/vm/guest/init.sh
+exec $bb switch_root /new /usr/bin/sh /project/test/vm/guest/init.sh
 `;
 
 /** The base of a kernel flavour, from the cache unless it is wanted anew. */
@@ -127,7 +127,7 @@ function furnish(root) {
   for (const name of UNUSED) {
     rmSync(join(root, "usr/share", name), { recursive: true, force: true });
   }
-  const folders = "dev etc home mnt/work opt/runtimes proc project root run sys tmp var/tmp";
+  const folders = "dev disk etc home opt/runtimes proc project root run sys tmp var/tmp";
   for (const name of folders.split(" ")) mkdirSync(join(root, name), { recursive: true });
   for (const [name, text] of Object.entries(ETC)) {
     mkdirSync(dirname(join(root, "etc", name)), { recursive: true });
@@ -179,7 +179,7 @@ function initialDisk(root, version) {
       : readFileSync(join(folder, path));
     entries.push({ name: name.replace(/\.xz$/, ""), mode: 0o644, data });
   });
-  const folders = ["bin", "dev", "modules", "proc", "root"];
+  const folders = ["bin", "dev", "modules", "new", "proc"];
   return cpio([...folders.map((name) => ({ name, mode: 0o40755, data: "" })), ...entries]);
 }
 

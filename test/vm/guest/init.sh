@@ -24,8 +24,8 @@ for user in alice bob; do
 	mkdir -p "/home/$user"
 	chown "$user:$user" "/home/$user"
 done
-chmod -R go+rX /mnt/work # the checkout may be its owner's alone
-[ ! -d /mnt/work/add ] || cp -a /mnt/work/add/. /
+chmod -R go+rX /disk # the checkout may be its owner's alone
+[ ! -d /disk/add ] || cp -a /disk/add/. /
 
 marker=$(sed -E 's/.*\bmarker=([0-9a-f]+).*/\1/' /proc/cmdline)
 for entry in /sys/class/virtio-ports/*; do
