@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { complaints, EXCUSED } from "./vm/kernellog.mjs";
+import { complaints, EXCUSED, isEmulators } from "./vm/kernellog.mjs";
 
 const BOOT = `[    0.000000] Linux version 7.2.13+deb14-cloud-amd64 (debian-kernel@lists.debian.org)
 [    0.000000] tsc: Unable to calibrate against PIT
@@ -96,4 +96,18 @@ test("complaints leaves out what is excused, and nothing beside it", () => {
 
 test("each line that is excused has a reason", () => {
   for (const { why } of EXCUSED) assert.ok(why.length > 20);
+});
+
+test("isEmulators tells a breakpoint that nobody knows from a fault of the kernel", () => {
+  const int3 = `[   42.667065] Oops: int3: 0000 [#1] SMP NOPTI
+[   42.667815] RIP: 0010:enqueue_task_fair+0x1bb/0xed0
+[   42.669614]  enqueue_task+0x88/0x1a0
+[   42.670945] ---[ end trace 0000000000000000 ]---
+[   42.680000] Kernel panic - not syncing: Fatal exception
+`;
+  assert.equal(isEmulators(BOOT + int3), true);
+  assert.equal(isEmulators(WARNING + int3), false, "it complained before");
+  for (const log of [BOOT, WARNING, "Oops: Oops: 0002 [#1] SMP NOPTI\n", "bun[9]: int3 at 4\n"]) {
+    assert.equal(isEmulators(log), false);
+  }
 });

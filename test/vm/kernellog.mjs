@@ -59,6 +59,17 @@ function isFault(line) {
   return FAULTS.some((fault) => fault.test(line));
 }
 
+/**
+ * Whether a guest died of its emulator. A kernel changes its code under a breakpoint, which it removes
+ * when every processor has seen the change; QEMU 7.2 with a thread per processor can still run what it
+ * translated before, and then nobody knows the breakpoint. Seen about once in a thousand changes of
+ * static keys while other programs had the host's processors. Nothing of ours sets a breakpoint.
+ */
+export function isEmulators(log) {
+  const [first] = complaints(log);
+  return first !== undefined && /\bOops: int3: /.test(first.line);
+}
+
 /** Without `<4>[   12.345678][  T123] ` or parts of it. */
 function withoutTime(line) {
   return line.trimEnd().replace(/^(<\d+>)?(\[ *\d+\.\d+\] ?)?(\[ *[TC]\d+\] ?)?/, "");

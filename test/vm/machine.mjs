@@ -6,19 +6,29 @@ import { randomBytes } from "node:crypto";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
+import { isEmulators } from "./kernellog.mjs";
 
 const BOOT_SECONDS_MAX = 180;
 const GRACE_SECONDS = 30; // beyond a command's time, for the guest itself to end it
 const CONSOLE_CHARS_MAX = 1 << 20;
 const CONSOLE_LINES_SHOWN = 60;
-const COMMAND_LINE = "console=ttyS0 loglevel=5 panic=-1 random.trust_cpu=on log_buf_len=4M " +
-  "mitigations=off net.ifnames=0";
+const BOOTS_MAX = 3;
+const COMMAND_LINE = "console=ttyS0 loglevel=5 oops=panic panic=-1 random.trust_cpu=on " +
+  "log_buf_len=4M mitigations=off net.ifnames=0";
 
-/** Starts a guest, and resolves when it takes commands. `folder` is for the socket. */
+/**
+ * Starts a guest, and resolves when it takes commands. `folder` is for the socket. One that its
+ * emulator kills on the way is started again: that told nothing of the project.
+ */
 export async function start({ base, disks, folder, interactive = false, onConsole = () => {} }) {
-  const machine = new Machine(base, disks, folder, interactive, onConsole);
-  await machine.booted();
-  return machine;
+  for (let boots = 1;; boots++) {
+    const machine = new Machine(base, disks, folder, interactive, onConsole);
+    const { status, why } = await machine.booted();
+    if (status === 0) return machine;
+    await machine.stop();
+    if (boots < BOOTS_MAX && isEmulators(machine.console)) continue;
+    throw new Error(`Cannot boot the guest: ${why}; its console ended with\n${machine.tail}`);
+  }
 }
 
 class Machine {
@@ -90,11 +100,9 @@ class Machine {
     return this.#isGone;
   }
 
-  async booted() {
-    const { status, why } = await this.#result(BOOT_SECONDS_MAX);
-    if (status === 0) return;
-    await this.stop();
-    throw new Error(`Cannot boot the guest: ${why}; its console ended with\n${this.tail}`);
+  /** Resolves with status 0 when it takes commands, else with why it does not. */
+  booted() {
+    return this.#result(BOOT_SECONDS_MAX);
   }
 
   /**

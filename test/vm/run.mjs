@@ -58,8 +58,8 @@ for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 1
 }
 if (!isTest) makeOrGoOn();
 try {
-  const machine = await boot();
-  const result = isTest ? await test(machine) : await shell(machine);
+  const boot = await prepare();
+  const { machine, result } = isTest ? await test(boot) : await shell(boot);
   if (options.keep && !machine.isGone) await keep(machine);
   await machine.stop();
   if (!isTest) process.exit(result);
@@ -70,34 +70,39 @@ try {
   end({ passed: 0, failed: 1, skipped: 0 });
 }
 
-async function boot() {
+/** Makes the disks: a function that boots a guest with them. */
+async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
-  options.places = options.places.filter((place) => isTest && runtimes[place]);
-  const anew = options.refresh;
-  const guest = await base(options.kernel, { anew, say });
-  const disks = [guest.disk, await runtimesDisk({ anew, say }), workDisk(folder, options.added)];
-  const onConsole = options.verbose ? (text) => process.stderr.write(text) : undefined;
-  const started = performance.now();
-  const machine = await start({ base: guest, disks, folder, interactive: options.keep, onConsole });
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  if (isTest) say(`Linux ${guest.version} is up after ${seconds} s`);
-  return machine;
+  options.places = options.places.filter((place) => runtimes[place]);
+  const { added, keep, kernel, refresh, verbose } = options;
+  const guest = await base(kernel, { anew: refresh, say });
+  const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), workDisk(folder, added)];
+  const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
+  return async () => {
+    const started = performance.now();
+    const machine = await start({ base: guest, disks, folder, interactive: keep, onConsole });
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    if (isTest) say(`Linux ${guest.version} is up after ${seconds} s`);
+    return machine;
+  };
 }
 
-function test(machine) {
+async function test(boot) {
   const { places, seconds, verbose } = options;
   const onOutput = verbose ? (text) => process.stdout.write(text) : undefined;
-  return runTests(machine, { files, places, seconds, report, onOutput });
+  const { machine, total } = await runTests({ boot, files, places, seconds, report, onOutput });
+  return { machine, result: total };
 }
 
-async function shell(machine) {
+async function shell(boot) {
+  const machine = await boot();
   const { status, why } = await machine.run(options.shell, {
     seconds: options.seconds,
     onOutput: (text) => process.stdout.write(text),
   });
   if (why) say(`${why}; its console ended with\n${machine.tail}`);
-  return status ?? 1;
+  return { machine, result: status ?? 1 };
 }
 
 /** Only the console is a terminal: the shell there is a session of its own with it. */

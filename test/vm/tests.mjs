@@ -3,10 +3,11 @@
 
 import { readdirSync } from "node:fs";
 import { outcome, testArguments } from "../outcome.mjs";
-import { complaints } from "./kernellog.mjs";
+import { complaints, isEmulators } from "./kernellog.mjs";
 
 const FILE_SECONDS_MAX = 240; // a test file that runs longer is ended, and counts as failed
 const LOG_SECONDS_MAX = 30;
+const RESTARTS_MAX = 2; // of a guest that its emulator broke
 const JUNIT = "/run/junit.xml";
 
 /** The files whose names contain one of the words, or all. */
@@ -17,38 +18,48 @@ export function guestTests(words) {
     .sort();
 }
 
-/** Counts of `{ passed, failed, skipped }`; the kernel's log, over all files, counts as one test. */
-export async function runTests(machine, { files, places, seconds, report, onOutput }) {
+/**
+ * Counts of `{ passed, failed, skipped }`; the kernel's log, over all files, counts as one test.
+ * `boot` gives a guest; the last one is given back.
+ */
+export async function runTests({ boot, files, places, seconds, report, onOutput }) {
   const end = performance.now() + seconds * 1000;
   const total = { passed: 0, failed: 0, skipped: 0 };
   const told = (place, what, counts, note, output) => {
     for (const key of Object.keys(total)) total[key] += counts[key];
     report(place, what, counts, note, output);
   };
-  let faults = 0;
+  let machine = await boot(), faults = 0, restarts = 0;
   const readLog = async (when) => {
     const found = await newFaults(machine);
     faults += found.length;
     for (const { text } of found) console.log(`the kernel, ${when}:\n${text}`);
   };
   await readLog("at its start");
-  for (const place of places) {
-    for (const file of files) {
-      const left = Math.floor((end - performance.now()) / 1000);
-      if (left < 1 || machine.isGone) {
-        const why = machine.isGone ? "the guest is gone" : `no time left of ${seconds} s`;
-        told(place, file, { passed: 0, failed: 1, skipped: 0 }, why, "");
-        continue;
-      }
-      const limit = Math.min(left, FILE_SECONDS_MAX);
-      const result = await runFile(machine, place, file, limit, onOutput);
-      told(place, file, result.counts, result.note, result.output);
-      await readLog(`in ${file} under ${place}`);
+  const runs = places.flatMap((place) => files.map((file) => ({ place, file })));
+  for (let run = runs.shift(); run; run = runs.shift()) {
+    const { place, file } = run;
+    const left = Math.floor((end - performance.now()) / 1000);
+    if (left < 1 || machine.isGone) {
+      const why = machine.isGone ? "the guest is gone" : `no time left of ${seconds} s`;
+      told(place, file, { passed: 0, failed: 1, skipped: 0 }, why, "");
+      continue;
     }
+    const limit = Math.min(left, FILE_SECONDS_MAX);
+    const result = await runFile(machine, place, file, limit, onOutput);
+    if (machine.isGone && isEmulators(machine.console) && restarts++ < RESTARTS_MAX) {
+      console.log(`${place.padEnd(5)} ${file}: QEMU broke the guest; once more, in a new one`);
+      await machine.stop();
+      machine = await boot();
+      runs.unshift(run);
+      continue;
+    }
+    told(place, file, result.counts, result.note, result.output);
+    await readLog(`in ${file} under ${place}`);
   }
   const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
-  told("vm", "the kernel's log is free of faults", counts, `${faults} found`, "");
-  return total;
+  told("vm", "the kernel's log", counts, `complaints: ${faults}`, "");
+  return { machine, total };
 }
 
 async function runFile(machine, place, file, seconds, onOutput) {
