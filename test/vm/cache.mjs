@@ -50,15 +50,17 @@ export async function cached(kind, inputs, make, { anew = false } = {}) {
 
 /** Gives the finished folder its name. Another run that was faster keeps it: its content is as good. */
 function replace(unfinished, folder, anew) {
-  if (anew && existsSync(folder)) {
-    // A machine that still runs from the old one has its files open, and keeps them.
-    renameSync(folder, `${unfinished}.old.${process.pid}.tmp`);
-    rmSync(`${unfinished}.old.${process.pid}.tmp`, { recursive: true, force: true });
-  }
   try {
+    if (anew) {
+      // A machine that still runs from the old one has its files open, and keeps them.
+      const old = `${folder}.old.${process.pid}.tmp`;
+      rmSync(old, { recursive: true, force: true });
+      if (existsSync(folder)) renameSync(folder, old);
+      rmSync(old, { recursive: true, force: true });
+    }
     renameSync(unfinished, folder);
   } catch (error) {
-    if (!["ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
+    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
   }
 }
 

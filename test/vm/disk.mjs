@@ -1,5 +1,6 @@
 // Disk images: ext4 file systems filled from a folder. mkfs.ext4 needs no root rights for that, but
-// gives the files the numbers of their owners here; the guest's init makes them root's.
+// gives the files the numbers of their owners here; the guest's init makes them root's. Their modes too
+// are those that they have here.
 
 import { spawnSync } from "node:child_process";
 import { lstatSync, readdirSync } from "node:fs";
@@ -20,6 +21,12 @@ export function makeDisk(folder, image, { spareBytes }) {
   if (done.status !== 0) {
     throw new Error(`Cannot make the disk of ${folder}: ${done.error?.message ?? done.stderr}`);
   }
+}
+
+/** Lets all users read what may be only its owner's, as a checkout can be. */
+export function openToAll(folder) {
+  const done = spawnSync("chmod", ["-R", "go+rX", folder], { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(`Cannot open ${folder} to all users: ${done.stderr}`);
 }
 
 function bytesBelow(folder) {

@@ -18,11 +18,13 @@ export const KERNELS = { cloud: "-cloud-amd64", generic: "-amd64", rt: "-rt-amd6
 export class Suite {
   #folder;
   #options;
+  #name;
 
   constructor(folder) {
     const suite = process.env.QSOCKETS_VM_SUITE || "sid";
     const mirror = process.env.QSOCKETS_VM_MIRROR || machinesMirror();
     this.#folder = folder;
+    this.#name = `${mirror} ${suite}`;
     for (const name of ["lists/partial", "archives/partial", "state"]) {
       mkdirSync(join(folder, name), { recursive: true });
     }
@@ -45,13 +47,14 @@ export class Suite {
       "Dir::Cache::srcpkgcache": "",
       "APT::Architecture": "amd64",
       "APT::Architectures": "amd64",
+      "APT::Update::Error-Mode": "any", // a list that is not there is an error, not a warning
       "APT::Sandbox::User": "", // the folder is not open to apt's own user
       "Acquire::Languages": "none",
       "Acquire::Retries": "3",
       "Acquire::http::Timeout": "60",
       "Debug::NoLocking": "1",
     }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-    this.#run("apt-get", ["-qq", "update"], `Cannot read the package lists of ${mirror} ${suite}`);
+    this.#run("apt-get", ["-qq", "update"], `Cannot read the package lists of ${this.#name}`);
   }
 
   /** The version of the newest kernel of a flavour, such as `7.2.13+deb14`. */
@@ -62,9 +65,8 @@ export class Suite {
     const versions = names.split("\n").map((line) => line.match(name)).filter((match) => match)
       .filter((match) => Number(match[2]) >= KERNEL_MAJOR_MIN).map((match) => match[1]);
     if (versions.length === 0) {
-      throw new Error(
-        `Cannot find a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later in the suite`,
-      );
+      const wanted = `a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later`;
+      throw new Error(`Cannot find ${wanted} in ${this.#name}`);
     }
     return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
   }
@@ -99,20 +101,13 @@ export class Suite {
   }
 }
 
-/** The mirror that this machine's own apt takes Debian from. */
+/** The mirror that this machine's own apt takes Debian from, even if it never did. */
 function machinesMirror() {
-  const args = [
-    "indextargets",
-    "--format",
-    "$(REPO_URI)",
-    "Origin: Debian",
-    "Created-By: Packages",
-  ];
-  const { stdout } = spawnSync("apt-get", args, { encoding: "utf8" });
-  const mirror = (stdout ?? "").split("\n").find((line) => /^(http|https|mirror|file)/.test(line));
+  const { stdout } = spawnSync("apt-get", ["update", "--print-uris"], { encoding: "utf8" });
+  const mirror = (stdout ?? "").match(/^'(\S+\/debian)\/dists\//m)?.[1];
   if (mirror) return mirror;
   throw new Error(
-    "Cannot tell a Debian mirror: this machine's apt uses none (or `apt-get update` never ran " +
-      "here); name one with QSOCKETS_VM_MIRROR=http://HOST/debian",
+    "Cannot tell where to download Debian's packages: this machine's apt has no Debian among its " +
+      "sources; name a mirror with QSOCKETS_VM_MIRROR=http://HOST/debian",
   );
 }

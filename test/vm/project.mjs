@@ -16,11 +16,11 @@ import {
 import { dirname, join } from "node:path";
 import { root, runtimes } from "../../kernel/setup.mjs";
 import { cached } from "./cache.mjs";
-import { makeDisk } from "./disk.mjs";
+import { makeDisk, openToAll } from "./disk.mjs";
 
 export { runtimes };
 
-const RECIPE = 1; // counts the changes of this file after which cached runtimes are of no use
+const RECIPE = 2; // counts the changes of this file after which cached runtimes are of no use
 const NOT_TESTED = /^(test\/fuzz\/corpus|\.ci)\//;
 const BUILT = /\.(so|o|json)$/; // of kernel/build's own files, and of its folder bpf
 
@@ -38,6 +38,7 @@ export async function runtimesDisk({ anew = false, say }) {
       symlinkSync(`/opt/runtimes/bin/${name}`, join(modules, ".bin", name));
     }
     copyPackages(modules, JSON.parse(lock).packages);
+    openToAll(tree);
     makeDisk(tree, join(folder, "runtimes.ext4"), { spareBytes: 32 << 20 });
     rmSync(tree, { recursive: true });
   }, { anew });
@@ -80,6 +81,7 @@ export function workDisk(folder, added) {
   for (const path of projectFiles()) place(join(root, path), join(project, path));
   mkdirSync(join(project, "node_modules"), { recursive: true });
   for (const { file, path } of added) place(file, join(tree, "add", path));
+  openToAll(tree);
   makeDisk(tree, join(folder, "work.ext4"), { spareBytes: 64 << 20 });
   return join(folder, "work.ext4");
 }
