@@ -35,6 +35,7 @@ export function parse(args) {
         runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
         only: { type: "string", multiple: true, default: [] },
         "time-limit": { type: "string", default: `${SECONDS}` },
+        "count-instructions": { type: "boolean", default: false },
         keep: { type: "boolean", default: false },
         refresh: { type: "boolean", default: false },
         verbose: { type: "boolean", default: false },
@@ -67,7 +68,19 @@ export function parse(args) {
   }
   const added = values.add.map(parseAdded);
   const { kernel, runtime, only } = values;
-  return { shell, added, kernel, places: runtime, only, seconds, keep, refresh, verbose };
+  const countInstructions = values["count-instructions"];
+  return {
+    shell,
+    added,
+    kernel,
+    countInstructions,
+    places: runtime,
+    only,
+    seconds,
+    keep,
+    refresh,
+    verbose,
+  };
 }
 
 /** `FILE=/guest/path` as `{ file, path }`. */

@@ -9,6 +9,8 @@
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
 //   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
+//   npm run test:vm -- --count-instructions      the guest's clocks count its instructions, one a
+//                                                nanosecond, on one processor: for measuring
 //   npm run test:vm -- --keep                    a shell on the guest's console in the end
 //   npm run test:vm -- --refresh                 makes the cached guest anew, of the newest packages
 //   npm run test:vm -- --verbose                 all that the tests and the kernel's console print
@@ -75,13 +77,20 @@ async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
   options.places = options.places.filter((place) => runtimes[place]);
-  const { added, keep, kernel, refresh, verbose } = options;
+  const { added, countInstructions, keep, kernel, refresh, verbose } = options;
   const guest = await base(kernel, { anew: refresh, say });
   const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), workDisk(folder, added)];
   const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
   return async () => {
     const started = performance.now();
-    const machine = await start({ base: guest, disks, folder, interactive: keep, onConsole });
+    const machine = await start({
+      base: guest,
+      disks,
+      folder,
+      interactive: keep,
+      countInstructions,
+      onConsole,
+    });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     if (isTest) say(`Linux ${guest.version} is up after ${seconds} s`);
     return machine;

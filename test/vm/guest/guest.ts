@@ -11,6 +11,9 @@ const OUTPUT_CHARS_SHOWN = 4000;
 /** Whether this is the guest of `npm run test:vm`, which tests may turn upside down. */
 export const isGuest = process.env.QSOCKETS_GUEST === "1";
 
+/** Whether clocks count instructions there, a nanosecond each (`--count-instructions`). */
+export const countsInstructions = process.env.QSOCKETS_COUNTS_INSTRUCTIONS === "1";
+
 /** A test that runs in the guest alone, where it is root; elsewhere it counts as skipped. */
 export function guestTest(name: string, run: () => void | Promise<void>): void {
   test(name, { skip: !isGuest }, run);
