@@ -54,27 +54,11 @@ class Machine {
   #ended;
   #isGone = false;
 
-  constructor({ base, disks, folder, interactive, countInstructions, onConsole = () => {} }) {
+  constructor(options) {
+    const { folder, interactive, onConsole = () => {} } = options;
     const path = join(folder, "port");
     this.#server = createServer((socket) => this.#listen(socket)).listen(path);
-    const owner = process.getuid() === 0 ? "" : " owner=chown";
-    // What the kernel does not know becomes the environment of process 1, and so of all.
-    const counting = countInstructions ? " QSOCKETS_COUNTS_INSTRUCTIONS=1" : "";
-    const args = [
-      ...(countInstructions ? COUNTING : PARALLEL),
-      ...["-cpu", "max", "-m", "2048"],
-      ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
-      ...["-serial", interactive ? "mon:stdio" : "stdio"],
-      ...["-kernel", base.kernel, "-initrd", base.initrd],
-      ...["-append", `${COMMAND_LINE} marker=${this.#marker}${owner}${counting}`],
-      ...disks.flatMap((file) => [
-        "-drive",
-        `file=${file.replaceAll(",", ",,")},if=virtio,format=raw,snapshot=on,cache=unsafe`,
-      ]),
-      ...["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"],
-      ...["-chardev", `socket,id=port,path=${path.replaceAll(",", ",,")}`],
-      ...["-device", "virtserialport,chardev=port,name=qsockets"],
-    ];
+    const args = qemuArguments(options, path, this.#marker);
     // setpriv lets the machine die with this process, however that ends.
     const [command, ...rest] = canTie()
       ? ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", ...args]
@@ -155,6 +139,7 @@ class Machine {
       );
       this.#finish = (result) => {
         clearTimeout(timer);
+        if (result.status === null) this.#onOutput(this.#pending.replaceAll(this.#marker, ""));
         this.#finish = null;
         resolve(result);
       };
@@ -181,6 +166,28 @@ class Machine {
       this.#finish?.({ status });
     });
   }
+}
+
+function qemuArguments({ base, disks, interactive, countInstructions }, path, marker) {
+  const kernel = [COMMAND_LINE, `marker=${marker}`];
+  if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
+  // What the kernel does not know becomes the environment of process 1, and so of all.
+  if (countInstructions) kernel.push("QSOCKETS_COUNTS_INSTRUCTIONS=1");
+  const quoted = (name) => name.replaceAll(",", ",,");
+  return [
+    ...(countInstructions ? COUNTING : PARALLEL),
+    ...["-cpu", "max", "-m", "2048"],
+    ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+    ...["-serial", interactive ? "mon:stdio" : "stdio"],
+    ...["-kernel", base.kernel, "-initrd", base.initrd, "-append", kernel.join(" ")],
+    ...disks.flatMap((file) => [
+      "-drive",
+      `file=${quoted(file)},if=virtio,format=raw,snapshot=on,cache=unsafe`,
+    ]),
+    ...["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"],
+    ...["-chardev", `socket,id=port,path=${quoted(path)}`],
+    ...["-device", "virtserialport,chardev=port,name=qsockets"],
+  ];
 }
 
 function canTie() {
