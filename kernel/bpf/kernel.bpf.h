@@ -20,6 +20,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t s64;
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -36,6 +37,20 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+};
+
+struct group_info {
+	int ngroups;
+	u32 gid[];
+};
+
+struct cred {
+	u32 euid;
+	struct group_info *group_info;
+};
+
+struct task_struct {
+	const struct cred *cred;
 };
 
 struct sk_buff {
@@ -58,8 +73,18 @@ struct gnet_stats_queue {
 	u32 drops;
 };
 
+struct net_device {
+	int ifindex;
+};
+
+struct netdev_queue {
+	struct net_device *dev;
+};
+
 struct Qdisc {
 	u32 limit;
+	u32 handle;
+	struct netdev_queue *dev_queue;
 	struct qdisc_skb_head q;
 	struct gnet_stats_queue qstats;
 };
@@ -70,8 +95,6 @@ struct netlink_ext_ack;
 struct bpf_sk_buff_ptr {
 	struct sk_buff *skb;
 };
-
-struct cred_ids; /* only pointed at */
 
 #pragma clang attribute pop
 
@@ -94,6 +117,7 @@ void bpf_qdisc_skb_drop(struct sk_buff *skb, struct bpf_sk_buff_ptr *to_free) __
 void bpf_qdisc_watchdog_schedule(struct Qdisc *sch, u64 expire_ns, u64 delta_ns) __ksym;
 void bpf_qdisc_bstats_update(struct Qdisc *sch, const struct sk_buff *skb) __ksym;
 u32 bpf_skb_get_hash(struct sk_buff *skb) __ksym;
+void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 
 #ifndef __kptr
 #define __kptr __attribute__((btf_type_tag("kptr")))

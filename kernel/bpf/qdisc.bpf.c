@@ -1,49 +1,17 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-#include "kernel.bpf.h"
-#include "sched.bpf.h"
-#include "below.h"
+/* SPDX-License-Identifier: GPL-2.0-only
+ *
+ * The scheduler as a root qdisc: what net/sched asks of one, in the order in
+ * which a packet meets it. One object a policy (QS_ONLY), one load a device.
+ *
+ * A packet waits in `packets`, in the slot of the scheduler's number for its
+ * message; whatever the scheduler has lost it names by that number, and the
+ * packet is freed before the call returns.
+ */
+#include "arrive.bpf.h"
+#include "gate.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define BELOW ((struct qs_below QS_MEM *)QS_BELOW_ADDRESS)
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARENA);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__ulong(map_extra, QS_BELOW_ADDRESS);
-} memory SEC(".maps");
-
-struct slot {
-	struct sk_buff __kptr *skb;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, u32);
-	__type(value, struct slot);
-	__uint(max_entries, 1);
-} packets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__type(key, u64);
-	__type(value, struct qs_member);
-	__uint(max_entries, 1);
-} members SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
-	__type(value, u32);
-	__uint(max_entries, 1);
-} leaving SEC(".maps");
-
-static u32 wire_bytes(const struct sk_buff *skb)
-{
-	return ((const struct qdisc_skb_cb *)skb->cb)->pkt_len;
-}
-
-/* A message that the scheduler is through with, and its packet, if any. */
 static struct sk_buff *take(u32 message)
 {
 	struct slot *slot = bpf_map_lookup_elem(&packets, &message);
@@ -51,74 +19,231 @@ static struct sk_buff *take(u32 message)
 	return slot ? bpf_kptr_xchg(&slot->skb, NULL) : NULL;
 }
 
+static void count_lost(u32 reason, u32 drop, u32 bytes, u32 rest)
+{
+	struct qs_below QS_MEM *b = BELOW;
+
+	b->dropped[reason & (QSOCKET_REASONS - 1)]++;
+	b->dropped_by_priority[drop & (QS_PRIORITIES - 1)]++;
+	b->dropped_bytes += bytes;
+	b->rest_dropped += rest;
+}
+
+/* The packet of a message that was lost; NULL where there is no more. */
+static struct sk_buff *next_lost(struct Qdisc *sch)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	u32 message = qs_reap(&b->link);
+	struct qs_message QS_MEM *m;
+	struct sk_buff *skb;
+
+	if (message == QS_NONE)
+		return NULL;
+	m = &b->link.messages[message];
+	count_lost(m->reason, m->drop, m->bytes, m->rest);
+	skb = take(message);
+	qs_free(&b->link, message);
+	if (!skb) {
+		b->astray++;
+		return NULL;
+	}
+	sch->q.qlen--;
+	sch->qstats.backlog -= wire_bytes(skb);
+	sch->qstats.drops++;
+	b->queued_bytes -= m->bytes;
+	return skb;
+}
+
+/* 0: queued. */
+static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_ns,
+		 struct qs_queued *queued)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	int error = qs_enqueue(&b->link, stream, now_ns, a, queued);
+	u32 reason = queued->reason;
+
+	if (!error && queued->message != QS_NONE)
+		return 0;
+	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
+		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
+		qs_refuse(&b->link, stream, a, reason);
+	} else if (error) {
+		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
+	}
+	count_lost(reason, a->flags >> QSOCKET_DROP_SHIFT, a->bytes, stream < QS_BELOW_FLOWS);
+	return 1;
+}
+
 SEC("struct_ops/enqueue")
 int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff_ptr *to_free)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	struct qs_arrival a = {.deadline_ns = QS_FOREVER};
-	struct qs_queued q;
 	u64 now_ns = bpf_ktime_get_ns();
-	u32 stream = bpf_skb_get_hash(skb) % QS_BELOW_FLOWS;
-	u32 bytes = wire_bytes(skb);
+	struct qs_arrival a;
+	struct qs_queued queued;
 	struct slot *slot;
-	int error;
+	int result = NET_XMIT_DROP;
 
-	a.bytes = bytes;
-	error = qs_enqueue(&b->link, stream, now_ns, &a, &q);
-	if (error || q.message == QS_NONE) {
+	b->turn++;
+	take_leave();
+	if (b->free_ns < now_ns && qs_idle(&b->link))
+		b->free_ns = now_ns; /* a link with nothing to send saves nothing up */
+	if (admit(skb, &a, classify(skb, now_ns, &a), now_ns, &queued)) {
+		sch->qstats.drops++;
 		bpf_qdisc_skb_drop(skb, to_free);
-		return NET_XMIT_DROP;
+	} else {
+		sch->q.qlen++;
+		b->queued_bytes += a.bytes;
+		sch->qstats.backlog += wire_bytes(skb);
+		slot = bpf_map_lookup_elem(&packets, &queued.message);
+		if (slot)
+			skb = bpf_kptr_xchg(&slot->skb, skb);
+		if (skb) {
+			b->astray++;
+			bpf_qdisc_skb_drop(skb, to_free);
+		}
+		result = NET_XMIT_SUCCESS;
 	}
-	slot = bpf_map_lookup_elem(&packets, &q.message);
-	if (!slot) {
-		bpf_qdisc_skb_drop(skb, to_free);
-		return NET_XMIT_DROP;
+	while (may_go_on() && b->link.dead != QS_NONE) {
+		skb = next_lost(sch);
+		if (skb)
+			bpf_qdisc_skb_drop(skb, to_free);
 	}
-	skb = bpf_kptr_xchg(&slot->skb, skb);
-	if (skb)
-		bpf_qdisc_skb_drop(skb, to_free);
-	sch->q.qlen++;
-	sch->qstats.backlog += bytes;
-	return NET_XMIT_SUCCESS;
+	b->turn++;
+	return result;
+}
+
+/* What the link spends on a packet (engine/link.c does the same). */
+static void charge(u32 bytes, u64 now_ns)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	u64 product = bytes * 1000000000ull + b->remainder;
+
+	if (b->free_ns + QS_BELOW_CATCH_UP_NS < now_ns)
+		b->free_ns = now_ns - QS_BELOW_CATCH_UP_NS;
+	b->free_ns += product / b->link.rate;
+	b->remainder = product % b->link.rate;
+}
+
+static void count_sent(const struct qs_packet *p)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	const struct qs_message QS_MEM *m = &b->link.messages[p->message];
+	u64 delay_ns = p->done_ns - m->arrival_ns;
+
+	if (p->outcome == QSOCKET_LATE)
+		b->late++;
+	else
+		b->sent++;
+	b->sent_bytes += p->bytes;
+	b->queued_bytes -= p->bytes;
+	if (m->rest) {
+		b->rest_sent++;
+		b->rest_sent_bytes += p->bytes;
+	}
+	b->delay_ns_sum += delay_ns;
+	if (delay_ns > b->delay_ns_max)
+		b->delay_ns_max = delay_ns;
+}
+
+/* The number of the message that leaves now, or QS_NONE and when to ask again. */
+static u32 decide(struct Qdisc *sch, u64 now_ns)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	struct qs_packet p;
+	u64 lag_ns, next_ns;
+
+	if (b->free_ns > now_ns) {
+		bpf_qdisc_watchdog_schedule(sch, b->free_ns, 0);
+		return QS_NONE;
+	}
+	lag_ns = now_ns - b->free_ns;
+	b->link.lag_ns = lag_ns < QS_BELOW_CATCH_UP_NS ? lag_ns : QS_BELOW_CATCH_UP_NS;
+	if (qs_dequeue(&b->link, now_ns, 0, &p)) {
+		charge(p.bytes, now_ns);
+		count_sent(&p);
+		qs_sent(&b->link, &p);
+		return p.message;
+	}
+	b->free_ns = now_ns;
+	next_ns = qs_next_ns(&b->link);
+	if (next_ns != QS_FOREVER)
+		bpf_qdisc_watchdog_schedule(sch, next_ns, 0);
+	return QS_NONE;
 }
 
 SEC("struct_ops/dequeue")
 struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	struct qs_packet p;
-	struct sk_buff *skb;
-	u64 now_ns = bpf_ktime_get_ns();
+	struct sk_buff *skb = NULL;
+	u32 message;
 
-	if (!qs_dequeue(&b->link, now_ns, 0, &p))
-		return NULL;
-	skb = take(p.message);
-	if (!skb)
-		return NULL;
-	qs_sent(&b->link, &p);
-	qs_free(&b->link, p.message);
-	sch->q.qlen--;
-	sch->qstats.backlog -= wire_bytes(skb);
-	bpf_qdisc_bstats_update(sch, skb);
+	b->turn++;
+	take_leave();
+	message = decide(sch, bpf_ktime_get_ns());
+	while (may_go_on() && b->link.dead != QS_NONE) {
+		skb = next_lost(sch);
+		if (skb)
+			bpf_kfree_skb(skb);
+	}
+	skb = NULL;
+	if (message != QS_NONE) {
+		skb = take(message);
+		qs_free(&b->link, message);
+		if (skb) {
+			sch->q.qlen--;
+			sch->qstats.backlog -= wire_bytes(skb);
+			bpf_qdisc_bstats_update(sch, skb);
+		} else {
+			b->astray++;
+		}
+	}
+	b->turn++;
 	return skb;
 }
 
 SEC("struct_ops/init")
 int BPF_PROG(init, struct Qdisc *sch, struct nlattr *arg, struct netlink_ext_ack *extack)
 {
-	sch->limit = 1000;
+	struct qs_below QS_MEM *b = BELOW;
+
+	if (b->attached || b->ifindex != (u32)sch->dev_queue->dev->ifindex)
+		return -QS_EBUSY;
+	sch->limit = b->link.messages_max;
+	b->handle = sch->handle;
+	b->attached = 1;
 	return 0;
 }
 
+/* The device went down, or the qdisc is going: nothing stays queued. */
 SEC("struct_ops/reset")
 void BPF_PROG(reset, struct Qdisc *sch)
 {
+	struct qs_below QS_MEM *b = BELOW;
+	struct sk_buff *skb;
+
+	b->turn++;
+	for (u32 i = 0; may_go_on() && i < b->link.streams_used; i++)
+		if (b->link.streams[i].messages > 0)
+			qs_flush(&b->link, i, QSOCKET_ERROR);
+	while (may_go_on() && b->link.dead != QS_NONE) {
+		skb = next_lost(sch);
+		if (skb)
+			bpf_kfree_skb(skb);
+	}
 	sch->q.qlen = 0;
+	sch->qstats.backlog = 0;
+	b->free_ns = 0;
+	b->turn++;
 }
 
+/* Of one whose init was refused, too. */
 SEC("struct_ops/destroy")
 void BPF_PROG(destroy, struct Qdisc *sch)
 {
+	if (BELOW->handle == sch->handle)
+		BELOW->attached = 0;
 }
 
 SEC(".struct_ops.link")

@@ -11,14 +11,16 @@
 #define QS_POLICY(link) ((void)(link), &QS_ONLY)
 #define QS_FETCH(p) ((void)(p))
 
-#pragma clang attribute push(__attribute__((internal_linkage)), \
+#pragma clang attribute push(__attribute__((internal_linkage)),                                    \
 			     apply_to = any(function, variable(is_global)))
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunused-function"
+#pragma clang diagnostic ignored "-Wundefined-internal"
 
 #include "../sched/parts.h"
 
 #include "../sched/admit.c"
+#include "../sched/feasible.c"
 #include "../sched/frame.c"
 #include "../sched/heap.c"
 #include "../sched/stream.c"

@@ -158,6 +158,7 @@ static const struct qs_order order = {
 
 const struct qs_policy qs_cbq = {
 	.name = "cbq",
+	.classes = 1,
 	.frames = 1,
 	.lossy = 1,
 	.all = 1,

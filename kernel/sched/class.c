@@ -209,7 +209,7 @@ int32_t qs_classes(struct qs_link QS_MEM *link, const struct qsocket_class *give
 
 	if (len == 0)
 		return 0;
-	if (QS_POLICY(link) != &qs_cbq || len > QSOCKET_CLASSES_MAX)
+	if (!QS_POLICY(link)->classes || len > QSOCKET_CLASSES_MAX)
 		return -QS_EINVAL;
 	for (uint32_t i = 1; i <= len; i++) {
 		const struct qsocket_class *g = &given[i - 1];
@@ -245,7 +245,7 @@ int qs_classes_same(const struct qs_link QS_MEM *link, const struct qsocket_clas
 {
 	const struct qs_classes QS_MEM *classes = link->own;
 
-	if (QS_POLICY(link) != &qs_cbq)
+	if (!QS_POLICY(link)->classes)
 		return len == 0;
 	if (classes->len != len)
 		return 0;
@@ -267,6 +267,6 @@ int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id)
 
 	if (class_id == 0)
 		return 1;
-	return QS_POLICY(link) == &qs_cbq && class_id <= classes->len &&
+	return QS_POLICY(link)->classes && class_id <= classes->len &&
 	       classes->all[class_id].leaf;
 }

@@ -53,50 +53,54 @@ struct ask {
 
 /* bytes * share / (period * of), in bytes per second: a long division, digit
  * by digit, that needs no more than 64 bits. */
-static struct qs_demand rate_of(uint64_t bytes, uint64_t share, uint64_t period_ns, uint64_t of)
+static void rate_of(uint64_t bytes, uint64_t share, uint64_t period_ns, uint64_t of,
+		    struct qs_demand *demand)
 {
 	uint64_t left = bytes * share, by = period_ns * of;
-	struct qs_demand demand = {.bytes = left / by};
 
+	*demand = (struct qs_demand){.bytes = left / by};
 	left %= by;
 	for (int digit = 0; digit < 9; digit++, left %= by) {
 		left *= 10;
-		demand.bytes = demand.bytes * 10 + left / by;
+		demand->bytes = demand->bytes * 10 + left / by;
 	}
-	if (demand.bytes >= DEMAND_MAX)
-		return (struct qs_demand){.bytes = DEMAND_MAX};
+	if (demand->bytes >= DEMAND_MAX) {
+		demand->bytes = DEMAND_MAX;
+		return;
+	}
 	for (int digit = 0; digit < 8; digit++, left %= by) {
 		left *= 16;
-		demand.parts = demand.parts * 16 + left / by;
+		demand->parts = demand->parts * 16 + left / by;
 	}
-	return demand;
 }
 
-static struct ask ask_of(const struct qs_policy *policy, const struct qsocket_attr *attr)
+static void ask_of(const struct qs_policy *policy, const struct qsocket_attr *attr, struct ask *ask)
 {
 	int windowed = policy->slides && attr->old > 0;
 	int lossy = windowed && !(attr->flags & QSOCKET_UNDROPPABLE);
-	struct ask ask = {.class_id = attr->class_id};
 
+	*ask = (struct ask){.class_id = attr->class_id};
 	if (!attr->ipg_ns)
-		return ask;
+		return;
 	if (policy->equal_periods && windowed && attr->oln < attr->old)
-		ask.period_ns = attr->ipg_ns;
-	ask.demand = rate_of(attr->unit_bytes, lossy ? attr->old - attr->oln : 1, attr->ipg_ns,
-			     lossy ? attr->old : 1);
-	return ask;
+		ask->period_ns = attr->ipg_ns;
+	rate_of(attr->unit_bytes, lossy ? attr->old - attr->oln : 1, attr->ipg_ns,
+		lossy ? attr->old : 1, &ask->demand);
 }
 
-static struct ask ask_of_stream(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
+static void ask_of_stream(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
+			  struct ask *ask)
 {
-	return ask_of(QS_POLICY(link), &(struct qsocket_attr){
-					       .ipg_ns = s->period_ns,
-					       .oln = s->x,
-					       .old = s->y,
-					       .flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
-					       .unit_bytes = s->unit_bytes,
-					       .class_id = s->class_id,
-				       });
+	struct qsocket_attr attr = {
+		.ipg_ns = s->period_ns,
+		.oln = s->x,
+		.old = s->y,
+		.flags = s->undroppable ? QSOCKET_UNDROPPABLE : 0,
+		.unit_bytes = s->unit_bytes,
+		.class_id = s->class_id,
+	};
+
+	ask_of(QS_POLICY(link), &attr, ask);
 }
 
 /* Periods are told apart by sums that any stream can leave again: n numbers
@@ -135,15 +139,17 @@ static void count(struct qs_booked QS_MEM *booked, const struct ask *ask, uint64
 
 void qs_book(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
 {
-	struct ask ask = ask_of_stream(link, s);
+	struct ask ask;
 
+	ask_of_stream(link, s, &ask);
 	count(&link->booked, &ask, 1);
 }
 
 void qs_unbook(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s)
 {
-	struct ask ask = ask_of_stream(link, s);
+	struct ask ask;
 
+	ask_of_stream(link, s, &ask);
 	count(&link->booked, &ask, (uint64_t)-1);
 }
 
@@ -151,7 +157,7 @@ static uint64_t guaranteed(const struct qs_link QS_MEM *link, uint32_t class_id)
 {
 	const struct qs_classes QS_MEM *classes = link->own;
 
-	if (QS_POLICY(link) != &qs_cbq || classes->len == 0)
+	if (!QS_POLICY(link)->classes || classes->len == 0)
 		return link->rate;
 	return classes->all[class_id].rate;
 }
@@ -193,7 +199,7 @@ static void tell(const struct qs_link QS_MEM *link, const struct qs_booked QS_ME
 void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admission)
 {
 	const struct qs_classes QS_MEM *classes = link->own;
-	uint32_t len = QS_POLICY(link) == &qs_cbq ? classes->len : 0;
+	uint32_t len = QS_POLICY(link)->classes ? classes->len : 0;
 	uint64_t most_ppm = 0;
 
 	for (uint32_t i = 0; i <= len; i++) {
@@ -206,8 +212,9 @@ void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admi
 
 uint64_t qs_share_ppm(const struct qs_link QS_MEM *link, uint32_t stream)
 {
-	struct ask ask = ask_of_stream(link, &link->streams[stream]);
+	struct ask ask;
 
+	ask_of_stream(link, &link->streams[stream], &ask);
 	return ppm_of(ask.demand, guaranteed(link, ask.class_id));
 }
 
@@ -224,13 +231,14 @@ int32_t qs_feasible(struct qs_link QS_MEM *link, uint32_t stream, const struct q
 		    struct qsocket_admission *admission)
 {
 	struct qs_booked QS_MEM *booked = &link->booked;
-	struct ask before = {.class_id = attr->class_id}, after = ask_of(QS_POLICY(link), attr);
+	struct ask before = {.class_id = attr->class_id}, after;
 
+	ask_of(QS_POLICY(link), attr, &after);
 	*admission = (struct qsocket_admission){0};
 	if (!qs_class_ok(link, attr->class_id))
 		return -QS_EINVAL;
 	if (stream != QS_NONE)
-		before = ask_of_stream(link, &link->streams[stream]);
+		ask_of_stream(link, &link->streams[stream], &before);
 	/* in place, and back: the sums are exact */
 	count(booked, &before, (uint64_t)-1);
 	count(booked, &after, 1);

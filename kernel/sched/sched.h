@@ -151,6 +151,7 @@ struct qs_policy {
 	uint8_t slides;	      /* a missed rank deadline moves on by the period (DWCS) */
 	uint8_t by_deadline;  /* a deadline alone makes a message managed */
 	uint8_t all;	      /* every stream is managed: there is no best effort apart */
+	uint8_t classes;      /* its streams have classes (class.c) */
 	uint8_t ranks_apart;  /* slides, though its order is not that of rank deadlines */
 	uint8_t key_span_log; /* 2^this of its key's first part are in a ring's reach (ring.c) */
 	/* Writes the order of a ready stream: rank, tag, window and seq are set. */

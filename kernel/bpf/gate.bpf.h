@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only
+ *
+ * The gate (gate.h): programs on the root cgroup that answer for the options
+ * of one device, in the context of whoever asks. They write to the members and
+ * to what these have booked, never to the scheduler: the qdisc finds what is
+ * new with the next packet.
+ */
+#ifndef QS_GATE_BPF_H
+#define QS_GATE_BPF_H
+
+#include "host.bpf.h"
+
+#define GATE_GROUPS_MAX 256 /* of a process, looked through */
+
+/* Linux's numbers. */
+#define GATE_ENOENT 2
+#define GATE_ENXIO 6
+#define GATE_EACCES 13
+#define GATE_EDQUOT 122
+
+static int for_us(const struct bpf_sockopt *ctx)
+{
+	return (u32)ctx->optname == BELOW->ifindex &&
+	       bpf_get_netns_cookie((void *)ctx) == BELOW->netns_cookie;
+}
+
+static u64 cookie_of(const void *sk)
+{
+	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+
+	return s->__sk_common.skc_cookie.counter;
+}
+
+static int in_group(u32 gid)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task_btf();
+	const struct group_info *groups = task->cred->group_info;
+	u32 len = groups->ngroups, one;
+
+	if (bpf_get_current_uid_gid() >> 32 == gid)
+		return 1;
+	for (u32 i = 0; may_go_on() && i < len && i < GATE_GROUPS_MAX; i++)
+		if (!bpf_probe_read_kernel(&one, sizeof(one), &groups->gid[i]) && one == gid)
+			return 1;
+	return 0;
+}
+
+/* As of a file with this owner, group and mode, opened for writing. */
+static int may_register(u32 uid)
+{
+	const struct qs_below QS_MEM *b = BELOW;
+
+	if (uid == 0)
+		return 1;
+	if (uid == b->uid)
+		return (b->mode & 0200) != 0;
+	if (b->gid != QS_NONE && in_group(b->gid))
+		return (b->mode & 0020) != 0;
+	return (b->mode & 0002) != 0;
+}
+
+/* What engine/check.c asks of a stream that is to be added. */
+static int sound_attr(const struct qsocket_attr *a)
+{
+	if (a->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || a->zero || a->class_id)
+		return 0;
+	if (a->old > QSOCKET_WINDOW_MAX || a->oln > a->old || a->ipg_ns > QSOCKET_IPG_NS_MAX)
+		return 0;
+	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
+	    a->unit_bytes > QSOCKET_UNIT_BYTES_MAX || a->weight > QSOCKET_WEIGHT_MAX)
+		return 0;
+	return !QS_ONLY.slides || a->old == 0 || a->ipg_ns > 0;
+}
+
+/* Books what a member asks for in place of what it did: 0, or -EBUSY. */
+static int book(struct desk *desk, const struct ask *before, const struct ask *after, int strict,
+		struct qsocket_admission *admission)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	int refused;
+
+	bpf_spin_lock(&desk->lock);
+	count(&b->booked, before, (u64)-1);
+	count(&b->booked, after, 1);
+	tell(&b->link, &b->booked, 0, admission);
+	refused = strict && admission->flags & QSOCKET_OVERBOOKED && asks_more(before, after);
+	if (refused) {
+		count(&b->booked, after, (u64)-1);
+		count(&b->booked, before, 1);
+	}
+	bpf_spin_unlock(&desk->lock);
+	return refused ? -QS_EBUSY : 0;
+}
+
+/* One more of a user's; 0 where these are too many. */
+static int enter_user(u32 uid)
+{
+	u32 most = BELOW->link.streams_max / QS_BELOW_USER_SHARE, one = 1;
+	u32 *len = bpf_map_lookup_elem(&users, &uid);
+
+	if (!len) {
+		bpf_map_update_elem(&users, &uid, &one, BPF_ANY);
+		return 1;
+	}
+	if (uid && *len >= most)
+		return 0;
+	__sync_fetch_and_add(len, 1);
+	return 1;
+}
+
+static void leave_user(u32 uid)
+{
+	u32 *len = bpf_map_lookup_elem(&users, &uid);
+
+	if (len && *len > 0)
+		__sync_fetch_and_sub(len, 1);
+}
+
+static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
+{
+	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid();
+	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
+	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
+	struct qs_member fresh = {.stream = QS_NONE, .uid = uid};
+	struct ask before = {0}, after;
+	struct qsocket_admission admission = {0};
+	int strict = attr->flags & QSOCKET_ADMIT, error;
+
+	ask_of(&QS_ONLY, attr, &after);
+	if (!may_register(uid))
+		return -GATE_EACCES;
+	if (!desk)
+		return -QS_EINVAL;
+	if (m && m->left)
+		return -GATE_ENOENT;
+	if (!m) {
+		if (!enter_user(uid))
+			return -GATE_EDQUOT;
+		fresh.pid = bpf_get_current_pid_tgid() >> 32;
+		bpf_get_current_comm(fresh.comm, sizeof(fresh.comm));
+		if (bpf_map_update_elem(&members, &cookie, &fresh, BPF_NOEXIST)) {
+			leave_user(uid);
+			return -QS_ENOSPC;
+		}
+		m = bpf_map_lookup_elem(&members, &cookie);
+		if (!m)
+			return -QS_ENOSPC;
+	} else {
+		ask_of(&QS_ONLY, &m->attr, &before);
+	}
+	error = book(desk, &before, &after, strict, &admission);
+	m->admission = admission;
+	if (error)
+		return error;
+	__sync_fetch_and_add(&m->wanted, 1); /* odd: it is being written */
+	m->attr = *attr;
+	__sync_fetch_and_add(&m->wanted, 1);
+	return 0;
+}
+
+/* The socket is gone, or wants to be a stream no more. */
+static __noinline int leave(u64 cookie)
+{
+	u32 zero = 0;
+	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
+	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
+	struct qsocket_admission admission;
+	struct ask none = {0}, before;
+
+	if (!m || !desk || __sync_lock_test_and_set(&m->left, 1))
+		return -GATE_ENOENT;
+	ask_of(&QS_ONLY, &m->attr, &before);
+	book(desk, &before, &none, 0, &admission);
+	bpf_map_push_elem(&leaving, &cookie, 0);
+	return 0;
+}
+
+SEC("cgroup/setsockopt")
+int gate_set(struct bpf_sockopt *ctx)
+{
+	struct qsocket_attr *given = ctx->optval, attr;
+	int level = ctx->level, error = -QS_EINVAL;
+	u64 cookie;
+
+	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE) || !for_us(ctx))
+		return 1;
+	cookie = cookie_of(ctx->sk);
+	if (!cookie) {
+		error = -GATE_ENXIO;
+	} else if (level == QS_GATE_LEAVE) {
+		error = leave(cookie);
+	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
+		attr = *given;
+		if (sound_attr(&attr))
+			error = register_member(cookie, &attr);
+	}
+	if (error) {
+		bpf_set_retval(error);
+		return 0;
+	}
+	ctx->optlen = -1; /* the kernel is not asked */
+	return 1;
+}
+
+/* Words, as the verifier wants to see each. */
+#define COPY(to, from)                                                                             \
+	do {                                                                                       \
+		_Static_assert(sizeof(to) == sizeof(from) && sizeof(to) % 8 == 0, "words");        \
+		_Pragma("unroll") for (unsigned i = 0; i < sizeof(to) / 8; i++)((u64 *)&(to))[i] = \
+			((const u64 QS_MEM *)&(from))[i];                                          \
+	} while (0)
+
+static int tell_stream(struct bpf_sockopt *ctx)
+{
+	struct qs_gate_stream *out = ctx->optval;
+	const struct qs_below QS_MEM *b = BELOW;
+	u64 cookie = cookie_of(ctx->sk);
+	struct qs_member *m = cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
+	u32 stream;
+
+	if ((void *)(out + 1) > ctx->optval_end)
+		return -QS_EINVAL;
+	if (!m)
+		return -GATE_ENOENT;
+	stream = m->stream;
+	out->abi = QS_GATE_ABI;
+	out->stream = stream;
+	out->arrived = m->arrived;
+	out->attr = m->attr;
+	out->admission = m->admission;
+	out->before = *(volatile u64 QS_MEM *)&b->turn;
+	if (stream == QS_NONE)
+		stream = 0; /* anything: it is not looked at */
+	COPY(out->state, b->link.streams[stream]);
+	COPY(out->ledger, b->link.ledgers[stream]);
+	out->after = *(volatile u64 QS_MEM *)&b->turn;
+	ctx->optlen = sizeof(*out);
+	return 0;
+}
+
+static int tell_link(struct bpf_sockopt *ctx)
+{
+	struct qs_gate_link *out = ctx->optval;
+	const struct qs_below QS_MEM *b = BELOW;
+	struct qsocket_admission admission = {0};
+
+	if ((void *)(out + 1) > ctx->optval_end)
+		return -QS_EINVAL;
+	tell(&b->link, &b->booked, 0, &admission);
+	out->abi = QS_GATE_ABI;
+	out->attached = b->attached;
+	COPY(out->scheduler, b->scheduler);
+	out->rate = b->link.rate;
+	out->streams = b->link.streams_used;
+	out->streams_max = b->link.streams_max;
+	out->uid = b->uid;
+	out->gid = b->gid;
+	out->mode = b->mode;
+	out->messages_max = b->link.messages_max;
+	out->admission = admission;
+	out->sent = b->sent;
+	out->late = b->late;
+	out->sent_bytes = b->sent_bytes;
+	COPY(out->dropped, b->dropped);
+	COPY(out->dropped_by_priority, b->dropped_by_priority);
+	out->dropped_bytes = b->dropped_bytes;
+	out->queued = b->link.messages_len;
+	out->queued_bytes = b->queued_bytes;
+	out->rest_sent = b->rest_sent;
+	out->rest_sent_bytes = b->rest_sent_bytes;
+	out->rest_dropped = b->rest_dropped;
+	out->delay_ns_sum = b->delay_ns_sum;
+	out->delay_ns_max = b->delay_ns_max;
+	ctx->optlen = sizeof(*out);
+	return 0;
+}
+
+SEC("cgroup/getsockopt")
+int gate_get(struct bpf_sockopt *ctx)
+{
+	int level = ctx->level, error;
+
+	if ((level != QS_GATE_STREAM && level != QS_GATE_LINK) || !for_us(ctx))
+		return 1;
+	error = level == QS_GATE_LINK ? tell_link(ctx) : tell_stream(ctx);
+	if (error) {
+		bpf_set_retval(error);
+		return 0;
+	}
+	ctx->retval = 0;
+	return 1;
+}
+
+SEC("cgroup/sock_release")
+int gate_release(struct bpf_sock *sk)
+{
+	leave(bpf_get_socket_cookie(sk));
+	return 1;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only
+ *
+ * What the programs of a device share: the scheduler's memory, the packets it
+ * holds, and the sockets that are registered.
+ *
+ * Lock: whatever a qdisc does, it does under the lock of its device's queue,
+ * and the memory is only written there. The gate (gate.bpf.h), which runs in
+ * its caller's context, writes to `members`, and reads the rest as it is.
+ */
+#ifndef QS_HOST_BPF_H
+#define QS_HOST_BPF_H
+
+#include "kernel.bpf.h"
+#include "sched.bpf.h"
+/* in its terms */
+#include "below.h"
+#include "gate.h"
+
+#define BELOW ((struct qs_below QS_MEM *)QS_BELOW_ADDRESS)
+
+/* Sizes are set when it is loaded (device/bpf.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARENA);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* pages */
+	__ulong(map_extra, QS_BELOW_ADDRESS);
+} memory SEC(".maps");
+
+/* By the scheduler's number of a message. */
+struct slot {
+	struct sk_buff __kptr *skb;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, u32);
+	__type(value, struct slot);
+	__uint(max_entries, 1);
+} packets SEC(".maps");
+
+/* Registered sockets, by their cookies: written by the gate, removed here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, u64);
+	__type(value, struct qs_member);
+	__uint(max_entries, 1);
+} members SEC(".maps");
+
+/* Cookies of members that have gone: each once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__type(value, u64);
+	__uint(max_entries, 1);
+} leaving SEC(".maps");
+
+/* For whoever books what members ask for. */
+struct desk {
+	struct bpf_spin_lock lock;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, u32);
+	__type(value, struct desk);
+	__uint(max_entries, 1);
+} desks SEC(".maps");
+
+/* How many members a user has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u32);
+	__uint(max_entries, 1);
+} users SEC(".maps");
+
+#endif
