@@ -105,7 +105,7 @@ static __noinline void take_leave(void)
 {
 	u64 cookie;
 
-	for (int i = 0; may_go_on() && i < (int)QS_BELOW_LEAVING_MAX; i++) {
+	for (u32 i = QS_ZERO; may_go_on() && i < QS_BELOW_LEAVING_MAX; i++) {
 		struct qs_member *m;
 
 		if (bpf_map_pop_elem(&leaving, &cookie))

@@ -12,6 +12,7 @@
 
 #define QS_BELOW_ABI 1
 #define QS_BELOW_ADDRESS 0x100000000000ull
+#define QS_BELOW_ZERO 8 /* where in it there is a zero */
 
 /* Limits. */
 #define QS_BELOW_FLOWS 64u		 /* of best effort, by hash: the first streams */
@@ -27,6 +28,7 @@
 struct qs_below {
 	uint32_t abi;
 	uint32_t ifindex;  /* the device */
+	uint64_t nought;   /* 0, and the verifier does not know */
 	uint32_t attached; /* as its root qdisc, */
 	uint32_t handle;   /* under this number */
 	uint64_t turn;	   /* odd while a decision is made */
@@ -34,7 +36,6 @@ struct qs_below {
 	char scheduler[QSOCKET_NAME_BYTES];
 	/* who may register streams: as of a file's write permission */
 	uint32_t uid, gid, mode;
-	uint32_t zero;
 	/* pacing: when the link will have sent all that was handed out */
 	uint64_t free_ns;
 	uint64_t remainder; /* of the division that free_ns is a sum of */

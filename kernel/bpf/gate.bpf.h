@@ -31,16 +31,21 @@ static u64 cookie_of(const void *sk)
 	return s->__sk_common.skc_cookie.counter;
 }
 
+/* The address of the list as a number: the verifier follows no pointer by an
+ * index that it does not know. */
 static int in_group(u32 gid)
 {
 	const struct task_struct *task = (void *)bpf_get_current_task_btf();
-	const struct group_info *groups = task->cred->group_info;
-	u32 len = groups->ngroups, one;
+	u64 groups = 0;
+	u32 len = task->cred->group_info->ngroups, one;
 
-	if (bpf_get_current_uid_gid() >> 32 == gid)
+	if (task->cred->egid.val == gid)
 		return 1;
-	for (u32 i = 0; may_go_on() && i < len && i < GATE_GROUPS_MAX; i++)
-		if (!bpf_probe_read_kernel(&one, sizeof(one), &groups->gid[i]) && one == gid)
+	bpf_probe_read_kernel(&groups, sizeof(groups), &task->cred->group_info);
+	groups += bpf_core_field_offset(struct group_info, gid);
+	for (u32 i = QS_ZERO; may_go_on() && i < len && i < GATE_GROUPS_MAX; i++)
+		if (!bpf_probe_read_kernel(&one, sizeof(one), (void *)(groups + i * sizeof(one))) &&
+		    one == gid)
 			return 1;
 	return 0;
 }
@@ -182,6 +187,7 @@ int gate_set(struct bpf_sockopt *ctx)
 	int level = ctx->level, error = -QS_EINVAL;
 	u64 cookie;
 
+	USE_MEMORY();
 	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE) || !for_us(ctx))
 		return 1;
 	cookie = cookie_of(ctx->sk);
@@ -280,6 +286,7 @@ int gate_get(struct bpf_sockopt *ctx)
 {
 	int level = ctx->level, error;
 
+	USE_MEMORY();
 	if ((level != QS_GATE_STREAM && level != QS_GATE_LINK) || !for_us(ctx))
 		return 1;
 	error = level == QS_GATE_LINK ? tell_link(ctx) : tell_stream(ctx);
@@ -294,6 +301,7 @@ int gate_get(struct bpf_sockopt *ctx)
 SEC("cgroup/sock_release")
 int gate_release(struct bpf_sock *sk)
 {
+	USE_MEMORY();
 	leave(bpf_get_socket_cookie(sk));
 	return 1;
 }

@@ -30,6 +30,10 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
+typedef struct {
+	u32 val;
+} kgid_t;
+
 struct sock_common {
 	atomic64_t skc_cookie;
 };
@@ -41,11 +45,11 @@ struct sock {
 
 struct group_info {
 	int ngroups;
-	u32 gid[];
+	kgid_t gid[];
 };
 
 struct cred {
-	u32 euid;
+	kgid_t egid;
 	struct group_info *group_info;
 };
 
@@ -117,7 +121,6 @@ void bpf_qdisc_skb_drop(struct sk_buff *skb, struct bpf_sk_buff_ptr *to_free) __
 void bpf_qdisc_watchdog_schedule(struct Qdisc *sch, u64 expire_ns, u64 delta_ns) __ksym;
 void bpf_qdisc_bstats_update(struct Qdisc *sch, const struct sk_buff *skb) __ksym;
 u32 bpf_skb_get_hash(struct sk_buff *skb) __ksym;
-void *bpf_rdonly_cast(const void *object, u32 type) __ksym;
 
 #ifndef __kptr
 #define __kptr __attribute__((btf_type_tag("kptr")))

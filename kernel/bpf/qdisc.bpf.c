@@ -84,6 +84,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	struct slot *slot;
 	int result = NET_XMIT_DROP;
 
+	USE_MEMORY();
 	b->turn++;
 	take_leave();
 	if (b->free_ns < now_ns && qs_idle(&b->link))
@@ -179,6 +180,7 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 	struct sk_buff *skb = NULL;
 	u32 message;
 
+	USE_MEMORY();
 	b->turn++;
 	take_leave();
 	message = decide(sch, bpf_ktime_get_ns());
@@ -208,6 +210,7 @@ int BPF_PROG(init, struct Qdisc *sch, struct nlattr *arg, struct netlink_ext_ack
 {
 	struct qs_below QS_MEM *b = BELOW;
 
+	USE_MEMORY();
 	if (b->attached || b->ifindex != (u32)sch->dev_queue->dev->ifindex)
 		return -QS_EBUSY;
 	sch->limit = b->link.messages_max;
@@ -223,6 +226,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	struct qs_below QS_MEM *b = BELOW;
 	struct sk_buff *skb;
 
+	USE_MEMORY();
 	b->turn++;
 	for (u32 i = 0; may_go_on() && i < b->link.streams_used; i++)
 		if (b->link.streams[i].messages > 0)
@@ -242,6 +246,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 SEC("struct_ops/destroy")
 void BPF_PROG(destroy, struct Qdisc *sch)
 {
+	USE_MEMORY();
 	if (BELOW->handle == sch->handle)
 		BELOW->attached = 0;
 }

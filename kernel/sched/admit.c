@@ -55,14 +55,14 @@ static uint64_t guard_ns(const struct qs_link QS_MEM *link, const struct qs_unit
 int qs_doomed(const struct qs_link QS_MEM *link, uint32_t unit, uint64_t now_ns)
 {
 	const struct qs_unit QS_MEM *u = &link->units[unit];
-	uint64_t bytes = u->bytes;
+	uint64_t bytes = QS_ZERO + u->bytes;
 
-	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++) {
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < link->promised_len; i++) {
 		const struct qs_unit QS_MEM *p = &link->units[link->promised[i]];
 
 		if (!qs_due_before(p, u))
 			break;
-		bytes += p->bytes;
+		bytes += QS_ZERO + p->bytes;
 	}
 	return !in_time(link, now_ns + guard_ns(link, u), bytes, u->due_ns);
 }
@@ -72,21 +72,21 @@ int qs_fits(const struct qs_link QS_MEM *link, uint32_t unit, uint32_t packet_by
 {
 	const struct qs_unit QS_MEM *u = &link->units[unit];
 	int listed = !(u->flags & QS_MORTAL);
-	uint64_t bytes = packet_bytes;
+	uint64_t bytes = QS_ZERO + packet_bytes;
 
-	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++) {
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < link->promised_len; i++) {
 		uint32_t other = link->promised[i];
 		const struct qs_unit QS_MEM *p = &link->units[other];
 
 		if (other == unit || (!listed && qs_due_before(u, p))) {
-			bytes += u->bytes - packet_bytes;
+			bytes += QS_ZERO + u->bytes - packet_bytes;
 			if (!in_time(link, now_ns, bytes, u->due_ns))
 				return 0;
 			listed = 1;
 			if (other == unit)
 				continue;
 		}
-		bytes += p->bytes;
+		bytes += QS_ZERO + p->bytes;
 		if (!in_time(link, now_ns, bytes, p->due_ns))
 			return 0;
 	}
@@ -107,17 +107,17 @@ int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uin
 		 uint64_t now_ns)
 {
 	const struct qs_unit QS_MEM *units = link->units;
-	uint32_t other, promised = 0;
+	uint32_t other, promised = QS_ZERO;
 	int64_t QS_MEM *counted = link->counted;
 	int64_t QS_MEM *room = link->room;
-	int64_t before = 0; /* bytes promised before the unit looked at */
-	uint64_t promised_bytes = 0, first_ns;
+	int64_t before = (int64_t)QS_ZERO; /* bytes promised before the unit looked at */
+	uint64_t promised_bytes = QS_ZERO, first_ns;
 
 	if (link->watch.drops >> (drop + 1) == 0)
 		return 0; /* nothing waits that is worth more */
 	first_ns = qs_watch_bound_ns(link);
-	for (uint32_t i = 0; QS_LOOP && i < link->promised_len; i++)
-		promised_bytes += units[link->promised[i]].bytes;
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < link->promised_len; i++)
+		promised_bytes += QS_ZERO + units[link->promised[i]].bytes;
 	if (link->promised_len > 0 && units[link->promised[0]].due_ns < first_ns)
 		first_ns = units[link->promised[0]].due_ns;
 	if (in_time(link, now_ns + 2 * link->guard_ns, link->watch.bytes + bytes + promised_bytes,
@@ -125,7 +125,7 @@ int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uin
 		return 0; /* no overload: everything that waits is in time */
 
 	other = qs_watch_first(link);
-	for (uint32_t i = 0; i < QS_PRIORITIES; i++)
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < QS_PRIORITIES; i++)
 		counted[i] = 0;
 	room[link->promised_len] = INT64_MAX;
 	for (uint32_t i = link->promised_len; QS_LOOP && i-- > 0;) {
@@ -134,9 +134,10 @@ int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uin
 		room[i] = capacity(link, now_ns, p->due_ns) - (int64_t)promised_bytes;
 		if (room[i + 1] < room[i])
 			room[i] = room[i + 1];
-		promised_bytes -= p->bytes;
+		promised_bytes -= QS_ZERO + p->bytes;
 	}
-	for (uint32_t visited = 0; QS_LOOP && other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
+	for (uint32_t visited = QS_ZERO;
+	     QS_LOOP && other != QS_NONE && visited < QSOCKET_LOOKAHEAD_MAX;
 	     visited++, other = qs_watch_next(link, other)) {
 		const struct qs_unit QS_MEM *v = &units[other];
 		int64_t most;
@@ -145,7 +146,7 @@ int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uin
 			continue;
 		while (QS_LOOP && promised < link->promised_len &&
 		       qs_due_before(&units[link->promised[promised]], v))
-			before += units[link->promised[promised++]].bytes;
+			before += QS_ZERO + units[link->promised[promised++]].bytes;
 		/* what is planned for here must not be doomed by a host's small delays */
 		most = capacity(link, now_ns, v->due_ns - 2 * guard_ns(link, v)) - before;
 		if (room[promised] < most)

@@ -127,7 +127,7 @@ void qs_lose(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason)
  * only where the link was slower than it said. */
 void qs_expire(struct qs_link QS_MEM *link, uint64_t now_ns)
 {
-	for (uint32_t i = 0; QS_LOOP && i < link->promised_len;) {
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < link->promised_len;) {
 		const struct qs_unit QS_MEM *p = &link->units[link->promised[i]];
 
 		if (qs_done_ns(link, now_ns, p->bytes) > p->due_ns)

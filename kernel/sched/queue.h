@@ -15,8 +15,10 @@
  *			whom that is another address space (a BPF arena)
  *	QS_LOOP		said by every loop that is not set-up: 0 once a program has
  *			gone round so often that a verifier would not have it
+ *	QS_ZERO		where a loop begins to count, or to sum up: to a verifier not a
+ *			known number, or it would look at round after round
  *	QS_POLICY(link)	the link's policy, where only one is compiled in
- *	QS_FETCH(p)	asks for memory that will be needed soon
+ *	QS_FETCH(p)	asks for memory that will be needed soon, where QS_FETCHES
  */
 #ifndef QS_MEM
 #define QS_MEM
@@ -24,11 +26,15 @@
 #ifndef QS_LOOP
 #define QS_LOOP 1
 #endif
+#ifndef QS_ZERO
+#define QS_ZERO 0
+#endif
 #ifndef QS_POLICY
 #define QS_POLICY(link) ((link)->policy)
 #endif
 #ifndef QS_FETCH
 #define QS_FETCH(p) __builtin_prefetch(p)
+#define QS_FETCHES 1
 #endif
 
 #define QS_NONE UINT32_MAX    /* no index */

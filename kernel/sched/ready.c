@@ -76,14 +76,14 @@ static void bring_up(struct qs_queue QS_MEM *queue, const struct qs_link QS_MEM 
 	uint32_t len = qs_ring_take(&queue->ring);
 	struct qs_heap_entry entry = {0};
 
-	for (uint32_t i = 0; QS_LOOP && i < len; i++) {
+	for (uint32_t i = 0; QS_FETCHES && i < len; i++) {
 		QS_FETCH(&link->streams[ids[i]]);
 		QS_FETCH(&link->streams[ids[i]].bytes);
 		QS_FETCH(&queue->heap.places[ids[i]]);
 	}
-	for (uint32_t i = 0; QS_LOOP && i < len; i++)
+	for (uint32_t i = 0; QS_FETCHES && i < len; i++)
 		QS_FETCH(&link->units[link->streams[ids[i]].head]);
-	for (uint32_t i = 0; QS_LOOP && i < len; i++) {
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < len; i++) {
 		const struct qs_stream QS_MEM *s = &link->streams[ids[i]];
 		const struct qs_unit QS_MEM *u = &link->units[s->head];
 

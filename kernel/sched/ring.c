@@ -93,16 +93,15 @@ static void unmark(struct qs_ring QS_MEM *ring, uint32_t slot)
 /* The lowest bit that is set: each 64th part of this de Bruijn sequence, from
  * bit 63 on, is another number. (Compilers for BPF have no instruction for it,
  * and some fail over the builtin.) */
+static const uint8_t bit_places[64] = {
+	0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,	62, 55, 59, 36, 53, 51,
+	43, 22, 45, 39, 33, 30, 24, 18, 12, 5,	63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21,
+	44, 32, 23, 11, 46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
+};
+
 static uint32_t lowest(uint64_t bits)
 {
-	static const uint8_t places[64] = {
-		0,  1,	48, 2,	57, 49, 28, 3,	61, 58, 50, 42, 38, 29, 17, 4,
-		62, 55, 59, 36, 53, 51, 43, 22, 45, 39, 33, 30, 24, 18, 12, 5,
-		63, 47, 56, 27, 60, 41, 37, 16, 54, 35, 52, 21, 44, 32, 23, 11,
-		46, 26, 40, 15, 34, 20, 31, 10, 25, 14, 19, 9,	13, 8,	7,  6,
-	};
-
-	return places[(bits & (0 - bits)) * 0x03f79d71b4cb0a89ull >> 58];
+	return bit_places[(bits & (0 - bits)) * 0x03f79d71b4cb0a89ull >> 58];
 }
 
 /* The bits after one of a word. */
@@ -200,7 +199,7 @@ void qs_ring_remove(struct qs_ring QS_MEM *ring, uint32_t id)
 	uint32_t index = last_index(bucket), last = ring->chunks[bucket->chunk].ids[index];
 
 	ring->chunks[place->a].ids[place->b] = last;
-	ring->places[last] = *place;
+	ring->places[last] = (struct qs_place){place->a, place->b, place->c};
 	if (index == 0) {
 		uint32_t next = ring->chunks_next[bucket->chunk];
 
@@ -214,7 +213,7 @@ void qs_ring_remove(struct qs_ring QS_MEM *ring, uint32_t id)
 
 uint32_t qs_ring_take(struct qs_ring QS_MEM *ring)
 {
-	uint32_t slot = (uint32_t)ring->first & ring->mask, len = 0;
+	uint32_t slot = (uint32_t)ring->first & ring->mask, len = QS_ZERO;
 	struct qs_bucket QS_MEM *bucket = &ring->buckets[slot];
 
 	if (bucket->len == 0) {

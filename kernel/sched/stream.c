@@ -4,6 +4,17 @@
  */
 #include "parts.h"
 
+typedef uint64_t __attribute__((may_alias)) word;
+
+/* A loop, for compilers that know no memset in another address space. */
+static void clear(void QS_MEM *memory, uint32_t bytes)
+{
+	word QS_MEM *words = memory;
+
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < bytes / sizeof(word); i++)
+		words[i] = 0;
+}
+
 /* The stream's attributes; a window that did not change goes on. */
 void qs_change(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr)
 {
@@ -54,13 +65,9 @@ int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr)
 	s = &link->streams[stream];
 	if (stream == link->streams_free)
 		link->streams_free = s->head;
-	*s = (struct qs_stream){
-		.head = QS_NONE,
-		.tail = QS_NONE,
-		.open = QS_NONE,
-		.kinds = QS_NONE,
-		.fifo_level = QSOCKET_LEVEL_NONE,
-	};
+	clear(s, sizeof(*s));
+	s->head = s->tail = s->open = s->kinds = QS_NONE;
+	s->fifo_level = QSOCKET_LEVEL_NONE;
 	qs_change(link, stream, attr);
 	qs_window_reset(s);
 	return (int32_t)stream;
@@ -70,7 +77,7 @@ void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
 {
 	struct qs_stream QS_MEM *s = &link->streams[stream];
 
-	while (s->head != QS_NONE)
+	while (QS_LOOP && s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
 	if (s->fifo_open) {
 		struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
@@ -88,7 +95,7 @@ void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)
 	qs_flush(link, stream, QSOCKET_CLOSED);
 	qs_unbook(link, s);
 	if (s->ledgered)
-		link->ledgers[stream] = (struct qs_ledger){0};
+		clear(&link->ledgers[stream], sizeof(struct qs_ledger));
 	s->head = link->streams_free;
 	link->streams_free = stream;
 }

@@ -154,9 +154,9 @@ static int order_bucket(struct qs_link QS_MEM *link, uint32_t unit)
 	    (unit != QS_NONE && link->units[unit].due_ns < ring->first << ring->shift))
 		return 0;
 	len = qs_ring_take(ring);
-	for (uint32_t i = 0; QS_LOOP && i < len; i++)
+	for (uint32_t i = 0; QS_FETCHES && i < len; i++)
 		QS_FETCH(&link->units[ids[i]]);
-	for (uint32_t i = 0; QS_LOOP && i < len; i++) {
+	for (uint32_t i = QS_ZERO; QS_LOOP && i < len; i++) {
 		link->units[ids[i]].flags &= (uint16_t)~QS_DISTANT;
 		insert(&link->watch, link->units, ids[i]);
 	}
