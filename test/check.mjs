@@ -33,14 +33,8 @@ for (const compiler of ["gcc", "clang"]) {
   check(`C without warnings (${compiler})`, "make", [...build, "all"], missing);
   check(`policy as a kernel module (${compiler})`, "make", [...build, "freestanding"], missing);
 }
-check("policy's decisions for BPF (clang)", "make", [
-  "-s",
-  "-C",
-  "kernel",
-  "BUILD=build/clang",
-  "WERROR=1",
-  "bpf",
-], runs("clang") ? null : "clang");
+const bpf = ["-s", "-C", "kernel", "WERROR=1", "bpf"];
+check("the scheduler as a qdisc in BPF", "make", bpf, runs("clang-19") ? null : "clang-19");
 for (const file of words.length ? [] : sources.filter((it) => /\.(ts|mjs|c|h)$/.test(it))) {
   const lines = readFileSync(join(root, file), "utf8").split("\n").length - 1;
   if (lines > LINES_MAX) console.log(`warning: ${file} has ${lines} lines, more than ${LINES_MAX}`);

@@ -14,7 +14,6 @@
 #include "sched.bpf.h"
 #include "gate.h"
 
-
 /* Sizes are set when it is loaded (device/bpf.c). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARENA);

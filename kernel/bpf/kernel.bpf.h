@@ -121,12 +121,20 @@ void bpf_qdisc_skb_drop(struct sk_buff *skb, struct bpf_sk_buff_ptr *to_free) __
 void bpf_qdisc_watchdog_schedule(struct Qdisc *sch, u64 expire_ns, u64 delta_ns) __ksym;
 void bpf_qdisc_bstats_update(struct Qdisc *sch, const struct sk_buff *skb) __ksym;
 u32 bpf_skb_get_hash(struct sk_buff *skb) __ksym;
+void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 #ifndef __kptr
 #define __kptr __attribute__((btf_type_tag("kptr")))
 #endif
 #ifndef __ksym
 #define __ksym __attribute__((section(".ksyms")))
+#endif
+
+/* libbpf before 1.5 has no name for a map's number of 64 bits. */
+#ifndef __ulong
+#define QS_UNIQUE_(n) qs_unique_##n
+#define QS_UNIQUE(n) QS_UNIQUE_(n)
+#define __ulong(name, value) enum { QS_UNIQUE(__COUNTER__) = value } name
 #endif
 
 /* A loop's leave to go round once more: the verifier sees that there are so

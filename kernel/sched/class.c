@@ -267,6 +267,5 @@ int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id)
 
 	if (class_id == 0)
 		return 1;
-	return QS_POLICY(link)->classes && class_id <= classes->len &&
-	       classes->all[class_id].leaf;
+	return QS_POLICY(link)->classes && class_id <= classes->len && classes->all[class_id].leaf;
 }

@@ -50,7 +50,8 @@ static void insert(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uin
 	uint32_t rest;
 
 	while (QS_LOOP && *slot != QS_NONE && qs_tree_weight(*slot) >= qs_tree_weight(stream))
-		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before
+						      : &streams[*slot].after;
 	if (fair->first != QS_NONE && tag_before(s, &streams[fair->first]))
 		fair->first = stream;
 	rest = *slot;
@@ -80,7 +81,8 @@ void qs_fair_remove(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, ui
 	if (fair->served == stream)
 		fair->served = QS_NONE;
 	while (QS_LOOP && *slot != stream)
-		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before : &streams[*slot].after;
+		slot = tag_before(s, &streams[*slot]) ? &streams[*slot].before
+						      : &streams[*slot].after;
 	while (QS_LOOP && lower != QS_NONE && higher != QS_NONE) {
 		if (qs_tree_weight(lower) >= qs_tree_weight(higher)) {
 			*slot = lower;

@@ -83,8 +83,8 @@ static int has_room(const struct qs_link QS_MEM *link, const struct qs_stream QS
 	       (link->messages_free != QS_NONE || link->messages_used < link->messages_held);
 }
 
-static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s,
-			      uint64_t now_ns, const struct qs_arrival *a)
+static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s, uint64_t now_ns,
+			   const struct qs_arrival *a)
 {
 	uint8_t drop = drop_of(a->flags), level = level_of(a->flags);
 	int cont = continues(a->flags);

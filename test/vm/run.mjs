@@ -59,6 +59,7 @@ for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 1
   process.on(signal, () => process.exit(128 + number)); // and the machine ends with this process
 }
 if (!isTest) makeOrGoOn();
+makeQdiscs();
 try {
   const boot = await prepare();
   const { machine, result } = isTest ? await test(boot) : await shell(boot);
@@ -126,6 +127,12 @@ function makeOrGoOn() {
   const { status } = spawnSync("make", ["-s", "-C", kernel], { stdio: "ignore" });
   if (status !== 0) say("the C library does not build: going on with the one there is");
   process.env.MAKE = "true"; // kernel/setup.mjs need not try again
+}
+
+/** The qdiscs in BPF, for whose compiler few have a use outside of here. */
+function makeQdiscs() {
+  const { status } = spawnSync("make", ["-s", "-C", kernel, "bpf"], { stdio: "inherit" });
+  if (status !== 0) say("no qdiscs in BPF: apt install clang-19 llvm-19 libbpf-dev");
 }
 
 function report(place, what, counts, note, output) {
