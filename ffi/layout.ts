@@ -211,6 +211,12 @@ export const qsockinitArgs = struct("qsockinit_args", {
   queue_messages: u32,
   classes_len: u32,
   streams: u32,
+  gid: u32,
+  mode: u32,
+  host: u32,
+  zero: u32,
+  obstacle: chars(NAME_BYTES),
+  why: chars(LIMIT.QSOCKET_WHY_BYTES),
   classes: array(qsocketClass, LIMIT.QSOCKET_CLASSES_MAX),
 });
 

@@ -55,6 +55,7 @@ enum qsocket_call {
 #define QSOCKET_UTILISATION_PPM_MAX 1000000000000000ull /* more than that is not told       */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
 #define QSOCKET_EVENTS_MAX 65536 /* events returned by one QRUN               */
+#define QSOCKET_WHY_BYTES 128	 /* a reason in words, with the NUL           */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -91,10 +92,18 @@ enum qsocket_reason {
 };
 
 enum qsocket_type { QSOCKET_UDP = 1, QSOCKET_TCP = 2 };
-enum qsocket_host { QSOCKET_ABOVE = 1, QSOCKET_VIRTUAL = 2 };
+enum qsocket_host {
+	QSOCKET_ABOVE = 1,    /* this process's traffic alone is scheduled        */
+	QSOCKET_VIRTUAL = 2,  /* a test's clock, and no device                    */
+	QSOCKET_BELOW = 3,    /* the scheduler is the device's qdisc              */
+	QSOCKET_ISOLATED = 4, /* as above, and an HTB keeps other traffic away    */
+};
 enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 
 #define QSOCKINIT_VIRTUAL 0x1u	      /* the caller owns the clock; see QRUN      */
+#define QSOCKINIT_SYSTEM 0x2u	      /* the device for all processes, for good   */
+#define QSOCKINIT_REPLACE 0x4u	      /* ... whatever qdisc or scheduler it has   */
+#define QSOCKINIT_OFF 0x8u	      /* makes the device what it was before that */
 #define QSOCKET_UNDROPPABLE 0x1u      /* attr.flags: send late rather than drop   */
 #define QSOCKET_ADMIT 0x2u	      /* attr.flags: -EBUSY where it does not fit */
 #define QSOCKET_OVERBOOKED 0x1u	      /* admission: more is asked than there is   */
@@ -152,14 +161,25 @@ struct qsocket_admission {
 	uint32_t zero;
 };
 
+/* Without flags, a link of this process: on a device that QSOCKINIT_SYSTEM has
+ * initialised it joins what is there, and need not know which scheduler and
+ * rate that is ("" and 0). What is out is written on failure too. */
 struct qsockinit_args {
 	char device[QSOCKET_NAME_BYTES];    /* "": a link of this program's own */
-	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs", "edf" ...: see sched/link.c */
-	uint64_t rate;			    /* bytes per second */
-	uint32_t flags;			    /* QSOCKINIT_VIRTUAL */
+	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs", "edf" ...: see sched/link.c; out */
+	uint64_t rate;			    /* bytes per second; out */
+	uint32_t flags;			    /* QSOCKINIT_... */
 	uint32_t queue_messages;	    /* of all streams; 0 = default */
 	uint32_t classes_len;		    /* cbq's; else 0 */
 	uint32_t streams;		    /* most at once; 0 = default */
+	/* with QSOCKINIT_SYSTEM: who may register streams, as of a file's write
+	 * permission; the owner is the caller */
+	uint32_t gid;  /* UINT32_MAX = no group */
+	uint32_t mode; /* 0 = 0660 */
+	uint32_t host; /* enum qsocket_host: this one and no other, 0 = the best; out */
+	uint32_t zero;
+	char obstacle[QSOCKET_NAME_BYTES]; /* out, of -EEXIST: the device's root qdisc */
+	char why[QSOCKET_WHY_BYTES];	   /* out: why no better host, or why not at all */
 	struct qsocket_class classes[QSOCKET_CLASSES_MAX];
 };
 
@@ -279,7 +299,7 @@ _Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
 _Static_assert(sizeof(struct qsocket_attr) == 48, "qsocket_attr");
 _Static_assert(sizeof(struct qsocket_class) == 24, "qsocket_class");
 _Static_assert(sizeof(struct qsocket_admission) == 16, "qsocket_admission");
-_Static_assert(sizeof(struct qsockinit_args) == 56 + 24 * QSOCKET_CLASSES_MAX, "qsockinit_args");
+_Static_assert(sizeof(struct qsockinit_args) == 216 + 24 * QSOCKET_CLASSES_MAX, "qsockinit_args");
 _Static_assert(sizeof(struct qsocket_args) == 120, "qsocket_args");
 _Static_assert(sizeof(struct qattach_args) == 128, "qattach_args");
 _Static_assert(sizeof(struct qchange_args) == 80, "qchange_args");

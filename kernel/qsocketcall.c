@@ -105,6 +105,8 @@ static int32_t call_qsockinit(union args *args)
 	struct link *link;
 	int32_t result;
 
+	if (a->gid || a->mode || a->host || a->zero || *a->obstacle || *a->why)
+		return -EINVAL;
 	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
 	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
 		return -EINVAL;

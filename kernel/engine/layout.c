@@ -61,6 +61,12 @@ static const struct {
 	FIELD(qsockinit_args, queue_messages),
 	FIELD(qsockinit_args, classes_len),
 	FIELD(qsockinit_args, streams),
+	FIELD(qsockinit_args, gid),
+	FIELD(qsockinit_args, mode),
+	FIELD(qsockinit_args, host),
+	FIELD(qsockinit_args, zero),
+	FIELD(qsockinit_args, obstacle),
+	FIELD(qsockinit_args, why),
 	FIELD(qsockinit_args, classes),
 
 	STRUCT(qsocket_args),

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The privileged side of a link: a network device that QSOCKINIT_SYSTEM makes
+ * ready for all processes, QSOCKINIT_OFF gives back, and a program without
+ * privileges joins.
+ *
+ *	device.c	init and off: which host, in which order, what if it fails
+ *	join.c		what a program finds on a device
+ *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
+ *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	restore.c	the qdiscs that somebody configured: which can come back, and how
+ *	state.c		what is remembered, in STATE_DIRECTORY
+ *	device_of.c	what a device is called, and by what it is known again
+ *	netlink.c	the kernel's traffic control and link messages
+ */
+#ifndef QS_DEVICE_H
+#define QS_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../qsocket.h"
+
+/* What marks the packets of managed sockets where an HTB tells them apart: a
+ * code point for local use, of pool 2 of RFC 2474, section 6 (xxxx11). */
+#define DEVICE_DSCP 0x2bu
+#define DEVICE_TOS (DEVICE_DSCP << 2) /* as IP_TOS and IPV6_TCLASS have it */
+#define DEVICE_TOS_MASK 0xfcu	      /* the other two bits are ECN's */
+
+#define STATE_DIRECTORY "/run/qsockets"
+
+#define DEVICE_ADDRESS_BYTES 32	     /* MAX_ADDR_LEN */
+#define DEVICE_SAVED_BYTES_MAX 65536 /* of what somebody had configured */
+#define DEVICE_MODE_DEFAULT 0660u
+#define DEVICE_MODE_MAX 0777u
+
+struct device {
+	char name[QSOCKET_NAME_BYTES];
+	uint32_t ifindex;
+	uint32_t type; /* ARPHRD_... */
+	uint32_t mtu;
+	uint32_t address_len;
+	uint8_t address[DEVICE_ADDRESS_BYTES];
+	uint32_t gso_max_bytes;	     /* of a packet that is cut later */
+	uint32_t gso_ipv4_max_bytes; /* 0: this kernel has no such limit */
+	uint64_t netns_inode;	     /* of /proc/self/ns/net */
+	uint64_t netns_cookie;	     /* never used twice; 0: this kernel has none */
+};
+
+struct qs_gate_link;
+
+/* device.c, join.c: results as of qsocketcall(), and what struct qsockinit_args
+ * says is out. A result of 0 of the first two: open the link that args now says. */
+int32_t device_init(struct qsockinit_args *args);
+int32_t device_join(struct qsockinit_args *args);
+int32_t device_off(struct qsockinit_args *args);
+
+/* device_of.c: the device of a name, in the network of this thread, or -errno */
+int32_t device_of(const char *name, struct device *device);
+/* Says why, as printf(3) does, in a field of so many bytes. */
+__attribute__((format(printf, 2, 3))) void device_why(char why[QSOCKET_WHY_BYTES],
+						      const char *format, ...);
+
+/* bpf.c: below the stack. `why` is written on failure alone; -errno.
+ *
+ * Whether this kernel and machine can: 0. */
+int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES]);
+/* Loads and pins what args say (gid, mode, scheduler, rate ...); the caller is
+ * the owner. `kind` is the name under which it can be the device's root qdisc,
+ * which device.c makes it. */
+int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
+		    char kind[QSOCKET_NAME_BYTES], char why[QSOCKET_WHY_BYTES]);
+/* Another rate, gid or mode, at once; the scheduler stays. */
+int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, const char *kind,
+		   char why[QSOCKET_WHY_BYTES]);
+/* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
+void bpf_uninstall(const struct device *d, const char *kind);
+
+/* ../below/gate.c: what an unprivileged program finds by asking the scheduler
+ * below; -ENOPROTOOPT if there is none. */
+int32_t bpf_find(const struct device *d, struct qs_gate_link *link) __attribute__((weak));
+
+#endif
