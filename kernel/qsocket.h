@@ -54,8 +54,9 @@ enum qsocket_call {
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
 #define QSOCKET_UTILISATION_PPM_MAX 1000000000000000ull /* more than that is not told       */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
-#define QSOCKET_EVENTS_MAX 65536 /* events returned by one QRUN               */
-#define QSOCKET_WHY_BYTES 128	 /* a reason in words, with the NUL           */
+#define QSOCKET_EVENTS_MAX 65536	 /* events returned by one QRUN               */
+#define QSOCKET_WHY_BYTES 128		 /* a reason in words, with the NUL           */
+#define QSOCKET_SCHEDULER_DEFAULT "dwcs" /* of a device, where nobody names one */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -163,7 +164,9 @@ struct qsocket_admission {
 
 /* Without flags, a link of this process: on a device that QSOCKINIT_SYSTEM has
  * initialised it joins what is there, and need not know which scheduler and
- * rate that is ("" and 0). What is out is written on failure too. */
+ * rate that is ("" and 0). What is out is written on failure too. Of a device
+ * whose host is QSOCKET_ISOLATED, the rate in is all of it, and the rate out is
+ * what the link has: 1/QSOCKET_BEST_EFFORT_SHARE is other traffic's. */
 struct qsockinit_args {
 	char device[QSOCKET_NAME_BYTES];    /* "": a link of this program's own */
 	char scheduler[QSOCKET_NAME_BYTES]; /* "dwcs", "edf" ...: see sched/link.c; out */

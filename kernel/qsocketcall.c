@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "device/device.h"
 #include "engine/engine.h"
 
 /* A call's struct, as the caller had it when it was copied. */
@@ -36,6 +37,8 @@ static void copy_out(uint32_t call, void *to, const union args *from, int32_t re
 {
 	if (call == QINFO && !result)
 		((struct qinfo_args *)to)->info = from->qinfo.info;
+	if (call == QSOCKINIT)
+		*(struct qsockinit_args *)to = from->qsockinit;
 	if (result < 0 && result != -EBUSY)
 		return;
 	if (call == QSOCKET)
@@ -98,26 +101,72 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 	return result;
 }
 
-static int32_t call_qsockinit(union args *args)
+static int32_t check_qsockinit(const struct qsockinit_args *a)
 {
-	const struct qsockinit_args *a = &args->qsockinit;
-	int is_virtual = a->flags & QSOCKINIT_VIRTUAL;
-	struct link *link;
-	int32_t result;
+	const uint32_t system = a->flags & (QSOCKINIT_SYSTEM | QSOCKINIT_OFF);
 
-	if (a->gid || a->mode || a->host || a->zero || *a->obstacle || *a->why)
+	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF))
 		return -EINVAL;
-	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
-	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
+	if (!name_ok(a->device) || !name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
+		return -EINVAL;
+	/* of a device: one of these, and nobody's clock */
+	if (system == (QSOCKINIT_SYSTEM | QSOCKINIT_OFF) || (system && !*a->device) ||
+	    (a->flags & QSOCKINIT_REPLACE && system != QSOCKINIT_SYSTEM) ||
+	    (a->flags & QSOCKINIT_VIRTUAL && (system || *a->device)))
+		return -EINVAL;
+	if (a->zero || !zeroed(a->obstacle, sizeof(a->obstacle)) ||
+	    !zeroed(a->why, sizeof(a->why)) || a->mode > DEVICE_MODE_MAX ||
+	    a->host == QSOCKET_VIRTUAL || a->host > QSOCKET_ISOLATED)
+		return -EINVAL;
+	if (system != QSOCKINIT_SYSTEM && (a->gid || a->mode || a->host))
 		return -EINVAL;
 	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
 	    a->classes_len > QSOCKET_CLASSES_MAX || a->streams > QSOCKET_STREAMS_MAX)
 		return -ERANGE;
-	if (!zeroed(a->classes + a->classes_len,
-		    (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0])))
+	return zeroed(a->classes + a->classes_len,
+		      (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0]))
+		       ? 0
+		       : -EINVAL;
+}
+
+/* What a link on a device will be, or why it cannot: the device itself may
+ * have to be made ready for that. */
+static int32_t prepare(struct qsockinit_args *a)
+{
+	int32_t error = 0;
+
+	if (*a->device && !(a->flags & QSOCKINIT_SYSTEM))
+		error = device_join(a);
+	if (error)
+		return error;
+	if (*a->device && !*a->scheduler)
+		strcpy(a->scheduler, QSOCKET_SCHEDULER_DEFAULT);
+	if (!*a->scheduler || !a->rate)
 		return -EINVAL;
 	if (!qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
+	return a->flags & QSOCKINIT_SYSTEM ? device_init(a) : 0;
+}
+
+static const struct host *host_of(const struct qsockinit_args *a)
+{
+	if (a->flags & QSOCKINIT_VIRTUAL)
+		return &virtual_host;
+	return a->host == QSOCKET_ISOLATED ? &isolated_host : &engine_host;
+}
+
+static int32_t call_qsockinit(union args *args)
+{
+	struct qsockinit_args *a = &args->qsockinit;
+	int32_t result = check_qsockinit(a);
+	struct link *link;
+
+	if (!result && a->flags & QSOCKINIT_OFF)
+		return device_off(a);
+	if (!result)
+		result = prepare(a);
+	if (result)
+		return result;
 
 	table_lock();
 	link = *a->device ? link_of_device(a->device) : NULL;
@@ -130,7 +179,7 @@ static int32_t call_qsockinit(union args *args)
 	if (!link)
 		goto unlock_table;
 	pthread_mutex_lock(&link->lock);
-	link->host = is_virtual ? &virtual_host : &engine_host;
+	link->host = host_of(a);
 	result = link->host->open(link, a);
 	if (result < 0)
 		goto unlock_link;

@@ -11,7 +11,7 @@
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
- *	netlink.c	the kernel's traffic control and link messages
+ *	netlink.c	the kernel's traffic control messages
  */
 #ifndef QS_DEVICE_H
 #define QS_DEVICE_H
@@ -29,8 +29,8 @@
 
 #define STATE_DIRECTORY "/run/qsockets"
 
-#define DEVICE_ADDRESS_BYTES 32	     /* MAX_ADDR_LEN */
-#define DEVICE_SAVED_BYTES_MAX 65536 /* of what somebody had configured */
+#define DEVICE_HANDLE 0x51530000u /* of a root qdisc that is ours */
+#define DEVICE_ADDRESS_BYTES 32	  /* MAX_ADDR_LEN */
 #define DEVICE_MODE_DEFAULT 0660u
 #define DEVICE_MODE_MAX 0777u
 
@@ -48,12 +48,18 @@ struct device {
 };
 
 struct qs_gate_link;
+struct root;
+struct state;
 
 /* device.c, join.c: results as of qsocketcall(), and what struct qsockinit_args
  * says is out. A result of 0 of the first two: open the link that args now says. */
 int32_t device_init(struct qsockinit_args *args);
 int32_t device_join(struct qsockinit_args *args);
 int32_t device_off(struct qsockinit_args *args);
+/* For both: whether a root qdisc is of this kind and ours; what a state has to
+ * say to who asks for the device. */
+int device_is_ours(const struct root *root, const char *kind);
+void device_tell(const struct state *state, struct qsockinit_args *args);
 
 /* device_of.c: the device of a name, in the network of this thread, or -errno */
 int32_t device_of(const char *name, struct device *device);

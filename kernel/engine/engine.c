@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../device/device.h"
 #include "engine.h"
 
 void engine_wake(struct engine *e)
@@ -190,9 +191,14 @@ static int32_t open_handle(struct link *link, const struct qsocket_attr *attr,
 	return handle;
 }
 
+static uint8_t mark_of(const struct link *link)
+{
+	return link->host->name == QSOCKET_ISOLATED ? DEVICE_TOS : 0;
+}
+
 static int32_t engine_add(struct link *link, const struct qsocket_args *args)
 {
-	struct engine_stream s = {.type = (uint8_t)args->type};
+	struct engine_stream s = {.type = (uint8_t)args->type, .tos = mark_of(link)};
 	int32_t result;
 
 	if (args->type == QSOCKET_TCP && !args->peer.family)
@@ -207,10 +213,15 @@ static int32_t engine_add(struct link *link, const struct qsocket_args *args)
 
 static int32_t engine_attach(struct link *link, const struct qattach_args *args)
 {
-	struct engine_stream s = {.type = (uint8_t)args->type};
+	struct engine_stream s = {.type = (uint8_t)args->type, .tos = mark_of(link)};
 	int32_t result = socket_attach(&s, args->fd);
 
-	return result ? result : open_handle(link, &args->attr, &s);
+	if (result)
+		return result;
+	result = open_handle(link, &args->attr, &s);
+	if (result < 0)
+		socket_unmark(&s);
+	return result;
 }
 
 static int32_t engine_change(struct link *link, uint32_t stream, const struct qchange_args *args)
@@ -342,15 +353,10 @@ static void engine_shut(struct link *link)
 	policy_shut(link);
 }
 
-const struct host engine_host = {
-	.name = QSOCKET_ABOVE,
-	.open = engine_open,
-	.shut = engine_shut,
-	.add = engine_add,
-	.attach = engine_attach,
-	.change = engine_change,
-	.describe = engine_describe,
-	.send = engine_send,
-	.run = engine_run,
-	.close = engine_close,
-};
+#define ENGINE_CALLS                                                                               \
+	.open = engine_open, .shut = engine_shut, .add = engine_add, .attach = engine_attach,      \
+	.change = engine_change, .describe = engine_describe, .send = engine_send,                 \
+	.run = engine_run, .close = engine_close,
+
+const struct host engine_host = {.name = QSOCKET_ABOVE, ENGINE_CALLS};
+const struct host isolated_host = {.name = QSOCKET_ISOLATED, ENGINE_CALLS};

@@ -112,7 +112,8 @@ struct host {
 	int32_t (*close)(struct link *link, uint32_t stream, uint32_t flags);
 };
 
-extern const struct host engine_host, virtual_host;
+/* isolated_host is an engine whose packets are marked: device/htb.c */
+extern const struct host engine_host, isolated_host, virtual_host;
 
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
@@ -222,7 +223,9 @@ struct engine_stream {
 	uint16_t family; /* 0: the first QSENDTO decides */
 	uint8_t type;	 /* enum qsocket_type */
 	uint8_t connected;
-	uint8_t attached; /* the program has it open as well */
+	uint8_t attached;   /* the program has it open as well */
+	uint8_t tos;	    /* what marks its packets; 0: nothing does */
+	uint8_t tos_before; /* of a socket that the program has open as well */
 	/* the thread's own */
 	uint8_t no_gso; /* the kernel refused UDP_SEGMENT */
 
@@ -320,6 +323,7 @@ int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
 int32_t socket_find(const struct qattach_args *args);
 /* Makes it a stream's. */
 int32_t socket_attach(struct engine_stream *s, int fd);
+void socket_unmark(struct engine_stream *s); /* of the program's own socket */
 /* 0, or the -errno that a connection attempt ended with. */
 int32_t socket_connected(const struct engine_stream *s);
 /* `cut`: a message was begun and not finished; TCP resets the connection. */

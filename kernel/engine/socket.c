@@ -41,6 +41,35 @@ static int32_t open_tcp(int fd)
 	return 0;
 }
 
+static int takes_ipv4(int fd)
+{
+	int only = 0;
+	socklen_t len = sizeof(only);
+
+	return !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) && !only;
+}
+
+/* Marks what a socket sends from now on (RFC 2474), IPv4 from an IPv6 socket as
+ * well; the value it had is left in `tos`. */
+static int32_t swap_tos(int fd, int family, uint8_t *tos)
+{
+	int before = 0, now = *tos;
+	socklen_t len = sizeof(before);
+
+	if (family == AF_INET6) {
+		if (getsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &before, &len) ||
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &now, sizeof(now)))
+			return -errno;
+		if (setsockopt(fd, IPPROTO_IP, IP_TOS, &now, sizeof(now)) && takes_ipv4(fd))
+			return -errno;
+	} else if (getsockopt(fd, IPPROTO_IP, IP_TOS, &before, &len) ||
+		   setsockopt(fd, IPPROTO_IP, IP_TOS, &now, sizeof(now))) {
+		return -errno;
+	}
+	*tos = (uint8_t)before;
+	return 0;
+}
+
 /* The connection of a TCP socket may still be in the making: s->wait. */
 int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
 		    const struct qsocket_addr *peer)
@@ -58,6 +87,8 @@ int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
 	fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	if (s->tos && (error = swap_tos(fd, family, &(uint8_t){s->tos})))
+		goto close_fd;
 	if (s->type == QSOCKET_TCP && (error = open_tcp(fd)))
 		goto close_fd;
 	if (local->family) {
@@ -88,14 +119,6 @@ close_fd:
 
 /* How well a socket answers a request, worst first. */
 enum match { MATCH_NONE, MATCH_MAPPED, MATCH_EXACT };
-
-static int takes_ipv4(int fd)
-{
-	int only = 0;
-	socklen_t len = sizeof(only);
-
-	return !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) && !only;
-}
 
 /* Whether an IPv6 address stands for an IPv4 one: mapped (RFC 4291, section
  * 2.5.5.2), or the wildcard for the wildcard. */
@@ -255,7 +278,7 @@ int32_t socket_find(const struct qattach_args *args)
 }
 
 /* The program may go on using its own descriptor, and may close it. What it
- * has set on the socket is left as it is. */
+ * has set on the socket is left as it is, but for the mark, until it is closed. */
 int32_t socket_attach(struct engine_stream *s, int fd)
 {
 	union address address = {0};
@@ -267,8 +290,21 @@ int32_t socket_attach(struct engine_stream *s, int fd)
 	if (getsockname(fd, &address.any, &len))
 		return -errno;
 	s->family = address.any.sa_family;
+	s->tos_before = s->tos;
+	if (s->tos) {
+		int32_t error = swap_tos(fd, s->family, &s->tos_before);
+
+		if (error)
+			return error;
+	}
 	s->fd = fd;
 	return 0;
+}
+
+void socket_unmark(struct engine_stream *s)
+{
+	if (s->attached && s->tos)
+		swap_tos(s->fd, s->family, &s->tos_before);
 }
 
 int32_t socket_connected(const struct engine_stream *s)
@@ -302,6 +338,7 @@ void socket_close(struct engine_stream *s, int cut)
 			if (recv(s->fd, unread, sizeof(unread), MSG_DONTWAIT) <= 0)
 				break;
 	}
+	socket_unmark(s);
 	close(s->fd);
 	s->fd = -1;
 }

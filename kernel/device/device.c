@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A device for all processes: made ready, and given back. The hosts, best
+ * first: the scheduler as its qdisc; an HTB that keeps other traffic away from
+ * what the engines send; and neither, where it is left as it was.
+ *
+ * A crash may come between any two steps. What will be done is written first
+ * (STATE_BEGUN), with what has to be brought back; so that the next
+ * initialisation does all of it again, and off undoes what there is.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "htb.h"
+#include "netlink.h"
+#include "restore.h"
+#include "state.h"
+
+/* A device while it is looked at and changed. */
+struct work {
+	struct device device;
+	struct root root;
+	struct state state; /* phase 0: there is none */
+	int lock, netlink;
+};
+
+static void stop(struct work *w)
+{
+	if (w->netlink >= 0)
+		close(w->netlink);
+	if (w->lock >= 0)
+		close(w->lock);
+}
+
+static int32_t start(struct work *w, struct qsockinit_args *args)
+{
+	int32_t error;
+
+	memset(w, 0, sizeof(*w));
+	w->lock = w->netlink = -1;
+	error = device_of(args->device, &w->device);
+	if (geteuid() != 0) {
+		device_why(args->why, "only root may do that");
+		return -EPERM;
+	}
+	/* of a device that is gone there may still be a state to forget */
+	if (error && (!(args->flags & QSOCKINIT_OFF) || access(STATE_DIRECTORY, F_OK)))
+		return error;
+	w->lock = state_lock();
+	if (w->lock < 0) {
+		device_why(args->why, "%s cannot be used", STATE_DIRECTORY);
+		return w->lock;
+	}
+	if (state_sweep(&w->device, args->device) && error == -ENODEV &&
+	    args->flags & QSOCKINIT_OFF)
+		return 1;
+	if (error)
+		return error;
+	w->netlink = netlink_open();
+	if (w->netlink < 0)
+		return w->netlink;
+	error = netlink_root(w->netlink, w->device.ifindex, &w->root);
+	if (error) {
+		device_why(args->why, "the kernel does not show the qdiscs of the device");
+		return error;
+	}
+	error = state_read(&w->device, &w->state);
+	if (!error)
+		return 0;
+	memset(&w->state, 0, sizeof(w->state));
+	return error == -EBADMSG && !(args->flags & QSOCKINIT_REPLACE) ? error : 0;
+}
+
+/* Where the state was lost, an HTB of ours is known by its handle. */
+int device_is_ours(const struct root *root, const char *kind)
+{
+	if (root->handle == DEVICE_HANDLE && !strcmp(root->kind, HTB_KIND))
+		return 1;
+	return *kind && root->handle == DEVICE_HANDLE && !strcmp(root->kind, kind);
+}
+
+static int32_t remove_ours(struct work *w)
+{
+	int32_t error = 0;
+
+	if (device_is_ours(&w->root, w->state.kind)) {
+		error = netlink_detach(w->netlink, w->device.ifindex);
+		if (!error)
+			error = netlink_root(w->netlink, w->device.ifindex, &w->root);
+		if (!error && device_is_ours(&w->root, w->state.kind))
+			error = -EBUSY;
+	}
+	if (!error && w->state.host == QSOCKET_BELOW)
+		bpf_uninstall(&w->device, w->state.kind);
+	return error;
+}
+
+/* Makes the device what it was, and forgets it. */
+static int32_t give_back(struct work *w, char why[QSOCKET_WHY_BYTES])
+{
+	int32_t error = remove_ours(w);
+
+	if (error) {
+		device_why(why, "its root qdisc cannot be removed");
+		return error;
+	}
+	/* somebody's own choice since then is left */
+	if (!w->root.handle)
+		error = restore(w->netlink, &w->device, &w->state.saved);
+	if (error) {
+		device_why(why, "its former root qdisc, %s, cannot be brought back",
+			   w->state.saved.kind);
+		return error;
+	}
+	return state_remove(&w->device);
+}
+
+int32_t device_off(struct qsockinit_args *args)
+{
+	struct work w;
+	int32_t result = start(&w, args);
+
+	if (result == 1)
+		result = 0; /* the device is gone, and now its state as well */
+	else if (!result && !w.state.phase && !device_is_ours(&w.root, ""))
+		result = -ENOENT;
+	else if (!result)
+		result = give_back(&w, args->why);
+	stop(&w);
+	return result;
+}
+
+/* Whether what is asked for is what is there. */
+static int same(const struct state *state, const struct qsockinit_args *args, uint32_t mode)
+{
+	return !strcmp(state->scheduler, args->scheduler) && state->rate == args->rate &&
+	       state->gid == args->gid && state->mode == mode &&
+	       (!args->host || args->host == state->host);
+}
+
+void device_tell(const struct state *state, struct qsockinit_args *args)
+{
+	memcpy(args->scheduler, state->scheduler, sizeof(args->scheduler));
+	memcpy(args->why, state->why, sizeof(args->why));
+	args->host = state->host;
+	args->rate = state->host == QSOCKET_ISOLATED ? htb_managed_rate(state->rate) : state->rate;
+}
+
+/* Nothing of anybody's may be lost: what is there now is ours, or the default,
+ * or can be brought back. */
+static int32_t make_room(struct work *w, struct qsockinit_args *args)
+{
+	int replace = args->flags & QSOCKINIT_REPLACE;
+
+	if (device_is_ours(&w->root, w->state.kind) || !w->root.handle) {
+		/* `saved` stays: it is still what was there before all this */
+		return remove_ours(w);
+	}
+	memcpy(args->obstacle, w->root.kind, sizeof(args->obstacle));
+	if (!replace && w->state.phase == STATE_BEGUN &&
+	    !strcmp(w->root.kind, w->state.saved.kind) && w->root.handle == w->state.saved.handle)
+		replace = 1; /* it was asked for, and did not come to that */
+	if (!replace) {
+		device_why(args->why, "its root qdisc is %s", w->root.kind);
+		return -EEXIST;
+	}
+	return restore_save(w->netlink, &w->device, &w->root, &w->state.saved, args->why);
+}
+
+static int32_t install_below(struct work *w, const struct qsockinit_args *args)
+{
+	struct state *s = &w->state;
+	int32_t error = bpf_probe(&w->device, s->why);
+
+	if (error)
+		return error;
+	s->host = QSOCKET_BELOW;
+	error = state_write(s);
+	if (!error)
+		error = bpf_install(&w->device, args, s->kind, s->why);
+	if (!error)
+		error = state_write(s);
+	if (!error)
+		error = netlink_attach(w->netlink, w->device.ifindex, s->kind, DEVICE_HANDLE, NULL,
+				       0);
+	return error;
+}
+
+static int32_t install_isolated(struct work *w)
+{
+	struct state *s = &w->state;
+	int32_t error;
+
+	s->host = QSOCKET_ISOLATED;
+	memset(s->kind, 0, sizeof(s->kind));
+	strcpy(s->kind, HTB_KIND);
+	error = state_write(s);
+	return error ? error : htb_install(w->netlink, &w->device, s->rate);
+}
+
+/* After a failure: as it was before, as far as that goes. */
+static int32_t undo(struct work *w, char why[QSOCKET_WHY_BYTES])
+{
+	int32_t error = netlink_root(w->netlink, w->device.ifindex, &w->root);
+
+	return error ? error : give_back(w, why);
+}
+
+static int32_t install(struct work *w, struct qsockinit_args *args)
+{
+	struct state *s = &w->state;
+	struct root saved = s->saved;
+	int32_t error = -EOPNOTSUPP;
+
+	if (!args->host || args->host == QSOCKET_BELOW)
+		error = install_below(w, args);
+	if (error && s->host == QSOCKET_BELOW)
+		undo(w, args->why);
+	if (error && args->host != QSOCKET_BELOW) {
+		s->saved = saved;
+		error = install_isolated(w);
+		if (error) {
+			undo(w, args->why);
+			device_why(args->why, "no BPF qdisc (%.40s), and no HTB: %s", s->why,
+				   strerror(-error));
+		}
+	}
+	if (!error) {
+		s->phase = STATE_READY;
+		return state_write(s);
+	}
+	if (args->host) {
+		if (args->host == QSOCKET_BELOW)
+			memcpy(args->why, s->why, sizeof(args->why));
+		return error;
+	}
+	args->host = QSOCKET_ABOVE; /* args->why says why */
+	return 0;
+}
+
+static int32_t init(struct work *w, struct qsockinit_args *args)
+{
+	uint32_t mode = args->mode ? args->mode : DEVICE_MODE_DEFAULT;
+	struct state *s = &w->state;
+	int32_t error;
+
+	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind)) {
+		if (same(s, args, mode)) {
+			device_tell(s, args);
+			return 0;
+		}
+		if (!(args->flags & QSOCKINIT_REPLACE)) {
+			device_why(args->why, "it is initialised for %s at %llu bytes/s",
+				   s->scheduler, (unsigned long long)s->rate);
+			return -EBUSY;
+		}
+	}
+	args->mode = mode;
+	error = make_room(w, args);
+	if (error)
+		return error;
+	memset(args->obstacle, 0, sizeof(args->obstacle));
+	if (args->host == QSOCKET_ABOVE) {
+		device_why(args->why, "no other was asked for");
+		return s->phase ? undo(w, args->why) : 0;
+	}
+	s->magic = STATE_MAGIC;
+	s->version = STATE_VERSION;
+	s->bytes = sizeof(*s);
+	s->phase = STATE_BEGUN;
+	s->host = 0;
+	s->device = w->device;
+	s->uid = geteuid();
+	s->gid = args->gid;
+	s->mode = mode;
+	s->rate = args->rate;
+	memcpy(s->scheduler, args->scheduler, sizeof(s->scheduler));
+	memset(s->kind, 0, sizeof(s->kind));
+	memset(s->why, 0, sizeof(s->why));
+	error = install(w, args);
+	if (!error && s->phase == STATE_READY)
+		device_tell(s, args);
+	return error;
+}
+
+int32_t device_init(struct qsockinit_args *args)
+{
+	struct work w;
+	int32_t error = start(&w, args);
+
+	if (!error)
+		error = init(&w, args);
+	stop(&w);
+	return error;
+}

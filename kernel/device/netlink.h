@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests to the kernel's traffic control, and what it says of a device.
+ */
+#ifndef QS_NETLINK_H
+#define QS_NETLINK_H
+
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../qsocket.h"
+
+#define REQUEST_BYTES 8192
+#define ROOT_OPTIONS_BYTES 4096 /* of a qdisc that can be brought back */
+#define ROOT_OPTIONS_TOO_LONG UINT32_MAX
+#define DUMP_TRIES_MAX 8 /* where the qdiscs change while they are listed */
+
+/* A request in the making. */
+struct request {
+	struct nlmsghdr header;
+	struct tcmsg tc;
+	uint8_t attributes[REQUEST_BYTES];
+	int too_long;
+};
+
+_Static_assert(offsetof(struct request, attributes) == NLMSG_SPACE(sizeof(struct tcmsg)),
+	       "attributes follow struct tcmsg");
+
+/* The root qdisc of a device. */
+struct root {
+	char kind[QSOCKET_NAME_BYTES]; /* "": none, the device is down */
+	uint32_t handle;	       /* 0: the kernel's default, that nobody configured */
+	uint32_t children;	       /* qdiscs below it, configured or, of mq, its own */
+	uint32_t has_size_table;
+	uint32_t options_len; /* or ROOT_OPTIONS_TOO_LONG */
+	uint8_t options[ROOT_OPTIONS_BYTES];
+};
+
+/* A socket, or -errno. */
+int32_t netlink_open(void);
+/* Asks for something to be done: 0 or -errno. */
+int32_t netlink_do(int fd, struct request *r);
+int32_t netlink_root(int fd, uint32_t ifindex, struct root *root);
+int32_t netlink_filters(int fd, uint32_t ifindex, uint32_t parent, uint32_t *filters);
+/* Makes a qdisc the root, in place of any other kind; takes the root away. */
+int32_t netlink_attach(int fd, uint32_t ifindex, const char *kind, uint32_t handle,
+		       const void *options, size_t options_len);
+int32_t netlink_detach(int fd, uint32_t ifindex);
+
+void request_start(struct request *r, uint16_t type, uint16_t flags, const struct tcmsg *tc);
+void request_put(struct request *r, uint16_t type, const void *value, size_t bytes);
+void request_put_name(struct request *r, uint16_t type, const char *name);
+/* Attributes put between the two are part of this one. */
+uint32_t request_nest(struct request *r, uint16_t type);
+void request_nest_end(struct request *r, uint32_t start);
+
+/* Pure readers. The next message of an answer, NULL at its end or where it is
+ * malformed; the value of an attribute, NULL if there is none; whether a
+ * message is of the device's root qdisc, which is written then. */
+const struct nlmsghdr *message_next(const void *bytes, size_t len, size_t *at);
+const void *attribute(const void *bytes, size_t len, uint16_t type, size_t *value_len);
+int qdisc_read(const struct nlmsghdr *message, uint32_t ifindex, struct root *root);
+
+#endif
