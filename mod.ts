@@ -34,12 +34,19 @@ export {
   qsocket,
   qsockinit,
 } from "./ffi/calls.ts";
-export { Link } from "./ffi/link.ts";
+export { Link, restoreDevice } from "./ffi/link.ts";
 export { QSocket } from "./ffi/socket.ts";
 export { QError } from "./ffi/error.ts";
 export { monotonic } from "./ffi/clock.ts";
 export type { AttachTarget } from "./ffi/attach.ts";
-export type { DropCounts, DropReason, FrameCounts, LinkInfo, SocketInfo } from "./ffi/info.ts";
+export type {
+  DropCounts,
+  DropReason,
+  FrameCounts,
+  LinkHost,
+  LinkInfo,
+  SocketInfo,
+} from "./ffi/info.ts";
 export type {
   Address,
   Admission,

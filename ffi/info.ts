@@ -31,6 +31,13 @@ export const REASONS: readonly (DropReason | undefined)[] = [
   "closed",
 ];
 
+/**
+ * Where the scheduler of a link is: "below" the protocol stack, as the device's qdisc, where it sees
+ * all traffic; above it with the device "isolated", so that other traffic cannot take the link;
+ * "above" it, where it sees this process's sockets alone; or "virtual", under a test's clock.
+ */
+export type LinkHost = "below" | "isolated" | "above" | "virtual";
+
 /** Frames by level: index 0, 1, 2 and, at 3, those without a level. */
 export interface FrameCounts {
   offered: readonly number[];
@@ -48,7 +55,7 @@ export interface FrameCounts {
  */
 export interface SocketInfo {
   /** Where the scheduler stands: "above" the protocol stack, or "virtual". */
-  host: "above" | "virtual";
+  host: LinkHost;
   scheduler: Scheduler;
   /** Of the link, bytes per second. */
   rate: number;
@@ -136,7 +143,7 @@ export function readInfo(
   const { info } = args.read();
   const sentMessages = info.sent + info.late;
   return {
-    host: info.host === ENUM.QSOCKET_VIRTUAL ? "virtual" : "above",
+    host: hostName(info.host),
     scheduler: info.scheduler as Scheduler,
     rate: info.rate,
     offered: info.offered,
@@ -181,6 +188,18 @@ export function readInfo(
     class: classNames[info.attr.class_id - 1] ?? null,
     streams: info.streams,
   };
+}
+
+const HOSTS: Record<number, LinkHost> = {
+  [ENUM.QSOCKET_ABOVE]: "above",
+  [ENUM.QSOCKET_VIRTUAL]: "virtual",
+  [ENUM.QSOCKET_BELOW]: "below",
+  [ENUM.QSOCKET_ISOLATED]: "isolated",
+};
+
+/** The name of a host, of its number. */
+export function hostName(host: number): LinkHost {
+  return HOSTS[host] ?? "above";
 }
 
 function byReason<T>(count: (reason: number) => T): DropCounts<T> {

@@ -1,14 +1,14 @@
 // A link: a rate, one scheduler, and the sockets that share them.
 
-import { CALL, LIMIT } from "./abi.ts";
+import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { changeLink } from "./change.ts";
 import { arrangeClasses, type Classes } from "./classes.ts";
 import { failure } from "./error.ts";
-import { type LinkInfo, readInfo } from "./info.ts";
+import { hostName, type LinkHost, type LinkInfo, readInfo } from "./info.ts";
 import { Args, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
-import { check, linkOptions } from "./options.ts";
+import { check, deviceName, linkOptions, show } from "./options.ts";
 import type {
   Admission,
   AttachOptions,
@@ -48,8 +48,29 @@ const initArgs = new Args(qsockinitArgs);
  * using camera = link.open({ class: "video", weight: 3 });
  * console.log(camera.info().class); // "video"
  * ```
+ *
+ * @example A device for all processes, by root at system start; programs then join it
+ * ```ts
+ * import { Link, QError, restoreDevice } from "qsockets";
+ *
+ * try {
+ *   const options = { rate: "10mbit", system: true, group: 100 } as const;
+ *   using device = new Link({ device: "eth9", scheduler: "dwcs", ...options });
+ *   console.log(device.host, device.hostReason); // "isolated", and why not "below"
+ *   using joined = new Link({ device: "eth9" }); // any program of the group, later
+ *   console.log(joined.rate, joined.scheduler);
+ *   restoreDevice("eth9"); // by root again
+ * } catch (error) {
+ *   if (!(error instanceof QError)) throw error;
+ *   console.log(error.message); // "Cannot initialise eth9: only root may do that (EPERM)"
+ * }
+ * ```
  */
 export class Link implements Disposable {
+  /** Where the scheduler is: on a device that is initialised for all processes, or here alone. */
+  readonly host: LinkHost;
+  /** Why no better host serves, in words; "" where none is better, or no device was asked for. */
+  readonly hostReason: string;
   /** The policy that decides what goes next. */
   readonly scheduler: Scheduler;
   /** The network device, "" for a link of this program's own. */
@@ -65,38 +86,57 @@ export class Link implements Disposable {
 
   /**
    * Opens a link. Throws a QError if the device does not exist (ENODEV) or has another scheduler
-   * already (EBUSY) or another rate (EEXIST), a RangeError or TypeError for wrong options.
+   * already (EBUSY) or another rate (EEXIST), or its owner lets this program open none there
+   * (EACCES); a RangeError or TypeError for wrong options. With `system`, also EPERM to others than
+   * root, and EEXIST where somebody configured the device's root qdisc.
    */
   constructor(options: LinkOptions) {
     const {
       device = "",
-      scheduler = "dwcs",
-      rate,
+      scheduler,
+      rate = 0,
       queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
       streams = LIMIT.QSOCKET_STREAMS_DEFAULT,
       admission = "warn",
+      system = false,
+      replace = false,
+      group,
+      mode = 0,
+      host,
       ...rest
-    } = check(linkOptions, options, opening(options?.device));
-    const { classes, structs } = arrangeClasses({ scheduler, rate, ...rest }, opening(device));
+    } = check(linkOptions, options, opening(options?.device, options?.system));
+    const doing = opening(device, system);
+    const { classes, structs } = arrangeClasses(
+      { scheduler: scheduler ?? "dwcs", rate: rate || Infinity, ...rest },
+      doing,
+    );
     const args = initArgs.fill({
       device,
-      scheduler,
+      scheduler: scheduler ?? (device === "" || system ? "dwcs" : ""),
       rate,
+      flags: system ? FLAG.QSOCKINIT_SYSTEM | (replace ? FLAG.QSOCKINIT_REPLACE : 0) : 0,
       queue_messages: queueMessages,
       streams,
+      gid: system ? group ?? NO_GROUP : 0,
+      mode,
+      host: host === undefined ? 0 : HOSTS[host],
       classes_len: structs.length,
       classes: structs,
     });
     const handle = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
+    const answer = initArgs.read();
     if (handle < 0) {
-      throw failure("qsockinit", handle, opening(device), {
+      throw failure("qsockinit", handle, doing, {
         EEXIST: "it is open already, with another rate or other classes",
+        ...reasons(answer, rate, system),
       });
     }
     this.#handle = handle;
-    this.#rate = rate;
-    this.scheduler = scheduler;
+    this.#rate = answer.rate;
+    this.scheduler = answer.scheduler as Scheduler;
     this.device = device;
+    this.host = hostName(answer.host || ENUM.QSOCKET_ABOVE);
+    this.hostReason = answer.why;
     this.queueMessages = queueMessages;
     this.admission = admission;
     this.classes = classes;
@@ -148,6 +188,76 @@ export class Link implements Disposable {
   }
 }
 
-function opening(device: unknown): string {
-  return typeof device === "string" && device !== "" ? `open link ${device}` : "open a link";
+/**
+ * Undoes what `system: true` made of a device: it has the qdisc again that it had before. Links that
+ * are open on it stay, without what isolates them. Throws a QError ENOENT if the device is not
+ * initialised, ENODEV if there is none, EPERM to others than root.
+ *
+ * @example
+ * ```ts
+ * import { QError, restoreDevice } from "qsockets";
+ *
+ * try {
+ *   restoreDevice("eth9");
+ * } catch (error) {
+ *   if (!(error instanceof QError)) throw error; // ENOENT: it was as it should be
+ * }
+ * ```
+ */
+export function restoreDevice(device: string): void {
+  const doing = `restore ${typeof device === "string" ? device : "a device"}`;
+  const args = initArgs.fill({
+    device: check(deviceName, device, doing),
+    flags: FLAG.QSOCKINIT_OFF,
+  });
+  const result = library().qsocketcall(CALL.QSOCKINIT, args, args.byteLength);
+  if (result < 0) {
+    throw failure("qsockinit", result, doing, {
+      ENOENT: "it is not initialised",
+      ...reasons(initArgs.read(), 0, true),
+    });
+  }
+}
+
+const NO_GROUP = 0xffff_ffff;
+
+const HOSTS = {
+  below: ENUM.QSOCKET_BELOW,
+  isolated: ENUM.QSOCKET_ISOLATED,
+  above: ENUM.QSOCKET_ABOVE,
+} as const;
+
+interface Answer {
+  why: string;
+  obstacle: string;
+}
+
+/** What an error means, where C said more than its number. */
+function reasons({ why, obstacle }: Answer, rate: number, system: boolean): Record<string, string> {
+  if (obstacle !== "") {
+    const qdisc = `its root qdisc is ${show(obstacle)}, which somebody configured`;
+    return {
+      EEXIST: `${qdisc}; pass replace: true to take its place`,
+      ENOTSUP: `${qdisc}, and ${why}`,
+    };
+  }
+  if (why === "") return {};
+  if (rate === 0 && !system) {
+    return { EINVAL: `rate must be given, as ${why}`, EACCES: why, EBUSY: why };
+  }
+  const again = system ? "; pass replace: true to change that" : "";
+  return {
+    EACCES: why,
+    EBUSY: `${why}${again}`,
+    EEXIST: why,
+    EPERM: why,
+    ENOTSUP: why,
+    EBADMSG: why,
+    ENOENT: why,
+  };
+}
+
+function opening(device: unknown, system?: unknown): string {
+  if (typeof device !== "string" || device === "") return "open a link";
+  return system === true ? `initialise ${device}` : `open link ${device}`;
 }

@@ -2,6 +2,7 @@
 // checked with zod and their types are inferred from the schemas; the options of a message are
 // checked by hand in message.ts, because that path runs for every datagram.
 
+import { readFileSync } from "node:fs";
 import * as z from "zod";
 import { LIMIT } from "./abi.ts";
 
@@ -140,6 +141,35 @@ export const attachOptions = z.strictObject({
   type: z.enum(["udp", "tcp"], { error: 'must be "udp" or "tcp"' }).optional(),
 }).refine(windowFits, windowRule);
 
+/** The gid of a group by number, or by its name in /etc/group. */
+const group = z.union([whole(0, 2 ** 32 - 2), z.string()], {
+  error: "must be the name or the number of a group",
+}).transform((value, context) => {
+  const gid = typeof value === "number" ? value : groupId(value);
+  if (gid !== undefined) return gid;
+  context.issues.push({
+    code: "custom",
+    message: "must be the name or the number of a group",
+    input: value,
+  });
+  return z.NEVER;
+});
+
+function groupId(name: string): number | undefined {
+  let lines: string[] = [];
+  try {
+    lines = readFileSync("/etc/group", "utf8").split("\n");
+  } catch {
+    // a system without names has none of this name
+  }
+  const line = lines.map((line) => line.split(":")).find(([first]) => first === name);
+  return line && /^\d+$/.test(line[2] ?? "") ? Number(line[2]) : undefined;
+}
+
+/** A network device, by its name. */
+export const deviceName = z.string({ error: "must be the name of a network device" })
+  .regex(/^[^\s/\0]{1,15}$/, { error: "must be a device name of 1 to 15 characters" });
+
 const queueMessages = whole(1, LIMIT.QSOCKET_QUEUE_MESSAGES_MAX).optional();
 const streams = whole(1, LIMIT.QSOCKET_STREAMS_MAX).optional();
 
@@ -165,12 +195,14 @@ const classes = z.record(z.string(), classOptions, { error: "must be an object o
 /** Schema of {@linkcode LinkOptions}. */
 export const linkOptions = z.strictObject({
   /** The network device, for a link that everyone shares. Default: a link of this program's own. */
-  device: z.string({ error: "must be the name of a network device" })
-    .regex(/^[^\s/\0]{1,15}$/, { error: "must be a device name of 1 to 15 characters" }).optional(),
-  /** The scheduler. Default "dwcs". */
+  device: deviceName.optional(),
+  /** The scheduler. Default: the device's, where it is initialised, else "dwcs". */
   scheduler: scheduler.optional(),
-  /** Bytes per second, or a string with its unit: "10mbit", "1.5gbit", "1200kB/s". */
-  rate,
+  /**
+   * Bytes per second, or a string with its unit: "10mbit", "1.5gbit", "1200kB/s". A device that is
+   * initialised for all processes needs none.
+   */
+  rate: rate.optional(),
   /** Most messages queued on the whole link. Default 8192. */
   queueMessages,
   /** Most sockets open on the link at once. Default 1024. */
@@ -179,6 +211,37 @@ export const linkOptions = z.strictObject({
   admission: admission.optional(),
   /** For "cbq": the classes of the link, by name. A parent may come before its children or after. */
   classes,
+  /** Initialise the device for all processes, until `restoreDevice`. Only root may do that. */
+  system: flag.optional(),
+  /** With `system`: the group that may open sockets on the device, by name or number. */
+  group: group.optional(),
+  /** With `system`: who may open sockets, as of a file's write permission. Default 0o660. */
+  mode: whole(0, 0o777).optional(),
+  /** With `system`: take the place of whatever qdisc or scheduler the device has. */
+  replace: flag.optional(),
+  /** With `system`: this host and no other. Default: the best that works. */
+  host: z.enum(["below", "isolated", "above"], {
+    error: 'must be "below", "isolated" or "above"',
+  }).optional(),
+}).check((context) => {
+  const options = context.value;
+  const wrong = (name: keyof typeof options, message: string) =>
+    context.issues.push({ code: "custom", path: [name], message, input: options[name] });
+  if (options.rate === undefined && (options.device === undefined || options.system)) {
+    context.issues.push({
+      code: "invalid_type",
+      expected: "number",
+      path: ["rate"],
+      message: 'must be bytes per second, or a string such as "10mbit"',
+      input: undefined,
+    });
+  }
+  if (options.system && options.device === undefined) wrong("device", "must be given with system");
+  for (const name of ["group", "mode", "replace", "host"] as const) {
+    if (options[name] !== undefined && !options.system) {
+      wrong(name, "must not be given without system: true");
+    }
+  }
 });
 
 /** Schema of {@linkcode LinkChanges}. */
