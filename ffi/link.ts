@@ -228,12 +228,17 @@ const HOSTS = {
 } as const;
 
 interface Answer {
+  host: number;
   why: string;
   obstacle: string;
 }
 
 /** What an error means, where C said more than its number. */
-function reasons({ why, obstacle }: Answer, rate: number, system: boolean): Record<string, string> {
+function reasons(
+  { host, why, obstacle }: Answer,
+  rate: number,
+  system: boolean,
+): Record<string, string> {
   if (obstacle !== "") {
     const qdisc = `its root qdisc is ${show(obstacle)}, which somebody configured`;
     return {
@@ -241,10 +246,11 @@ function reasons({ why, obstacle }: Answer, rate: number, system: boolean): Reco
       ENOTSUP: `${qdisc}, and ${why}`,
     };
   }
-  if (why === "") return {};
-  if (rate === 0 && !system) {
-    return { EINVAL: `rate must be given, as ${why}`, EACCES: why, EBUSY: why };
+  // The device was found as it should be: what failed came after that.
+  if (host !== 0) {
+    return rate === 0 && why !== "" ? { EINVAL: `rate must be given, as ${why}` } : {};
   }
+  if (why === "") return {};
   const again = system ? "; pass replace: true to change that" : "";
   return {
     EACCES: why,

@@ -293,5 +293,7 @@ int32_t device_init(struct qsockinit_args *args)
 	if (!error)
 		error = init(&w, args);
 	stop(&w);
+	if (error)
+		args->host = 0; /* none */
 	return error;
 }
