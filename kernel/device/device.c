@@ -34,6 +34,13 @@ static void stop(struct work *w)
 		close(w->lock);
 }
 
+/* Where the state was lost, an HTB of ours is known by its handle. */
+int device_is_ours(const struct root *root, const char *kind)
+{
+	return root->handle == DEVICE_HANDLE &&
+	       (!strcmp(root->kind, HTB_KIND) || (*kind && !strcmp(root->kind, kind)));
+}
+
 static int32_t start(struct work *w, struct qsockinit_args *args)
 {
 	int32_t error;
@@ -67,18 +74,10 @@ static int32_t start(struct work *w, struct qsockinit_args *args)
 		return error;
 	}
 	error = state_read(&w->device, &w->state);
-	if (!error)
+	if (!error || (error == -ESTALE && device_is_ours(&w->root, w->state.kind)))
 		return 0;
 	memset(&w->state, 0, sizeof(w->state));
 	return error == -EBADMSG && !(args->flags & QSOCKINIT_REPLACE) ? error : 0;
-}
-
-/* Where the state was lost, an HTB of ours is known by its handle. */
-int device_is_ours(const struct root *root, const char *kind)
-{
-	if (root->handle == DEVICE_HANDLE && !strcmp(root->kind, HTB_KIND))
-		return 1;
-	return *kind && root->handle == DEVICE_HANDLE && !strcmp(root->kind, kind);
 }
 
 static int32_t remove_ours(struct work *w)

@@ -41,10 +41,8 @@ struct device {
 	uint32_t mtu;
 	uint32_t address_len;
 	uint8_t address[DEVICE_ADDRESS_BYTES];
-	uint32_t gso_max_bytes;	     /* of a packet that is cut later */
-	uint32_t gso_ipv4_max_bytes; /* 0: this kernel has no such limit */
-	uint64_t netns_inode;	     /* of /proc/self/ns/net */
-	uint64_t netns_cookie;	     /* never used twice; 0: this kernel has none */
+	uint64_t netns_inode;  /* of /proc/self/ns/net */
+	uint64_t netns_cookie; /* never used twice; 0: this kernel has none */
 };
 
 struct qs_gate_link;

@@ -85,7 +85,7 @@ static int32_t find_isolated(const struct device *d, struct state *found, char *
 	struct root root;
 	int fd;
 
-	if (error) {
+	if (error && error != -ESTALE) {
 		device_why(why, error == -ENOENT ? "qsockinit has not initialised the device"
 						 : "the device's state file is not to be trusted");
 		return error;

@@ -97,7 +97,7 @@ int32_t state_read(const struct device *d, struct state *state)
 		return -EBADMSG;
 	path_of(d, path, "");
 	error = read_file(path, state);
-	return error ? error : same_device(d, &state->device) ? 0 : -ENOENT;
+	return error ? error : same_device(d, &state->device) ? 0 : -ESTALE;
 }
 
 int32_t state_write(const struct state *state)

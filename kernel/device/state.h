@@ -34,8 +34,9 @@ struct state {
 
 /* Pure: whether that is a state as this build writes it: 0 or -EBADMSG. */
 int32_t state_check(const void *bytes, size_t len);
-/* The state of a device: 0, -ENOENT if there is none, or there is but of
- * another device that had its number; else -errno: it cannot be believed. */
+/* The state of a device: 0, -ENOENT if there is none, -ESTALE if it is of
+ * another device that had its number, or of this one under another address: its
+ * root qdisc tells which; else -errno: it cannot be believed. */
 int32_t state_read(const struct device *d, struct state *state);
 /* With the lock, in the place of what was there. */
 int32_t state_write(const struct state *state);

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Link, type LinkOptions, qattach, QError, restoreDevice } from "../../mod.ts";
 import { cable, DEVICE, FAR, program, root, sent, sh, states, traffic } from "./network.ts";
@@ -127,6 +129,11 @@ test("a program that joins takes over scheduler and rate", () => {
   assert.notEqual(alone.hostReason, "");
 });
 
+/** Where Deno keeps what nobody has compiled. */
+const cache = mkdtempSync(join(tmpdir(), "qsockets-nobody-"));
+chmodSync(cache, 0o777);
+after(() => rmSync(cache, { recursive: true }));
+
 /** What a program of nobody's says, or undefined where nobody can run one. */
 function asNobody(text: string): string | undefined {
   const { status, stdout } = spawnSync(process.execPath, program(text), {
@@ -134,7 +141,7 @@ function asNobody(text: string): string | undefined {
     uid: 65534,
     gid: 65534,
     encoding: "utf8",
-    env: { PATH: process.env.PATH, HOME: "/tmp", DENO_DIR: `/tmp/deno-${process.pid}` },
+    env: { PATH: process.env.PATH, HOME: "/tmp", DENO_DIR: cache },
   });
   return status === 0 ? stdout.trim() : undefined;
 }
@@ -142,16 +149,16 @@ function asNobody(text: string): string | undefined {
 test("a program without privileges joins where the mode lets it, and initialises nothing", (t) => {
   if (asNobody("console.log(1)") !== "1") return t.skip("nobody cannot run a program here");
   cable();
-  const join = `import { Link } from "./mod.ts";
+  const joining = `import { Link } from "./mod.ts";
     try { const l = new Link({ device: "${DEVICE}" }); console.log(l.host, l.scheduler, l.rate); }
     catch (error) { console.log(error.code); }
     process.exit();`;
   initialise({ mode: 0o666 }).close();
-  assert.equal(asNobody(join), `isolated edf ${MANAGED}`);
+  assert.equal(asNobody(joining), `isolated edf ${MANAGED}`);
   initialise({ mode: 0o660, replace: true }).close();
-  assert.equal(asNobody(join), "EACCES");
+  assert.equal(asNobody(joining), "EACCES");
   initialise({ mode: 0o660, group: 65534, replace: true }).close();
-  assert.equal(asNobody(join), `isolated edf ${MANAGED}`);
+  assert.equal(asNobody(joining), `isolated edf ${MANAGED}`);
   const options = JSON.stringify(SYSTEM);
   const before = traffic();
   assert.equal(
@@ -199,6 +206,47 @@ test("what a crash left is repaired by the next initialisation, or undone", () =
   assert.equal(refusal(() => initialise()).code, "EBADMSG");
   initialise({ replace: true }).close();
   assert.equal(traffic(), whole);
+  restoreDevice(DEVICE);
+  assert.equal(traffic(), before);
+});
+
+test("half of what was begun is repaired, or undone with what was there before", () => {
+  cable();
+  sh(`tc qdisc add dev ${DEVICE} root tbf rate 5mbit burst 5kb latency 50ms`);
+  const before = traffic();
+  initialise({ replace: true }).close();
+  const whole = traffic();
+  const crash = (command: string) => {
+    const file = `/run/qsockets/${states()[0]}`;
+    const state = readFileSync(file);
+    state.writeUInt32LE(1, 12); // its phase: begun
+    writeFileSync(file, state);
+    sh(command);
+  };
+  crash(`tc filter del dev ${DEVICE}`);
+  {
+    using alone = new Link({ device: DEVICE, rate: RATE });
+    assert.equal(alone.host, "above", "nobody joins half of it");
+  }
+  initialise().close();
+  assert.equal(traffic(), whole);
+  crash(`tc qdisc del dev ${DEVICE} root`); // after what was there, and before anything else
+  initialise().close();
+  assert.equal(traffic(), whole);
+  crash(`tc qdisc del dev ${DEVICE} root`);
+  restoreDevice(DEVICE);
+  assert.equal(traffic(), before);
+  assert.deepEqual(states(), []);
+});
+
+test("another address of the device is no other device", () => {
+  cable();
+  sh(`tc qdisc add dev ${DEVICE} root pfifo limit 77`);
+  const before = traffic();
+  initialise({ replace: true }).close();
+  sh(`ip link set ${DEVICE} address 02:00:00:00:00:77`);
+  using link = new Link({ device: DEVICE });
+  assert.equal(link.host, "isolated");
   restoreDevice(DEVICE);
   assert.equal(traffic(), before);
 });
