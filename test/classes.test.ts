@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Link } from "../ffi/link.ts";
-import type { LinkOptions } from "../ffi/options.ts";
+import type { LinkOptions, VirtualLinkOptions } from "../ffi/options.ts";
 import { VirtualLink } from "../ffi/simulate.ts";
 import { udpPeer } from "./receiver.ts";
 
@@ -16,7 +16,7 @@ const options = (classes: Classes) => ({ scheduler: "cbq" as const, rate: RATE, 
 /** Both kinds of link refuse it, in the same words. */
 function refuses(name: string, wrong: object, why: string, kind = RangeError): void {
   test(`classes are refused: ${name}`, () => {
-    const given = { scheduler: "cbq", rate: RATE, ...wrong } as LinkOptions;
+    const given = { scheduler: "cbq", rate: RATE, ...wrong } as VirtualLinkOptions;
     const refused = (doing: string) => (error: unknown) => {
       assert.ok(error instanceof kind, `${error}`);
       assert.equal(error.message, `Cannot ${doing}: ${why}`);
