@@ -36,7 +36,6 @@
 #define BURST_PACKETS 2		 /* but so many packets at the least */
 #define QUANTUM_BYTES_MAX 60000u /* of a turn between classes */
 #define LEAF_PACKETS 1000u	 /* queued in a class */
-#define FILTER_KEYS_MAX 1
 
 static uint32_t header_bytes(const struct device *d)
 {
@@ -138,16 +137,17 @@ static int32_t add_filter(int fd, const struct device *d, uint32_t priority, uin
 	struct tcmsg tc = {.tcm_ifindex = (int)d->ifindex,
 			   .tcm_parent = DEVICE_HANDLE,
 			   .tcm_info = TC_H_MAKE(priority << 16, htons(type))};
-	struct {
+	union {
 		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} match = {.sel.flags = TC_U32_TERMINAL, .sel.nkeys = 1};
+		uint8_t bytes[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)];
+	} match = {.bytes = {0}};
+	struct tc_u32_key key = {.val = htonl(value), .mask = htonl(mask), .off = offset};
 	uint32_t class_id = CLASS_MANAGED, nest;
 	struct request r;
 
-	match.key.val = htonl(value);
-	match.key.mask = htonl(mask);
-	match.key.off = offset;
+	match.sel.flags = TC_U32_TERMINAL;
+	match.sel.nkeys = 1;
+	memcpy(match.bytes + sizeof(match.sel), &key, sizeof(key));
 	request_start(&r, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &tc);
 	request_put_name(&r, TCA_KIND, "u32");
 	nest = request_nest(&r, TCA_OPTIONS);
