@@ -114,11 +114,10 @@ static int32_t check_qsockinit(const struct qsockinit_args *a)
 	    (a->flags & QSOCKINIT_REPLACE && system != QSOCKINIT_SYSTEM) ||
 	    (a->flags & QSOCKINIT_VIRTUAL && (system || *a->device)))
 		return -EINVAL;
-	if (a->zero || !zeroed(a->obstacle, sizeof(a->obstacle)) ||
-	    !zeroed(a->why, sizeof(a->why)) || a->mode > DEVICE_MODE_MAX ||
-	    a->host == QSOCKET_VIRTUAL || a->host > QSOCKET_ISOLATED)
+	if (a->zero || a->mode > DEVICE_MODE_MAX || a->host == QSOCKET_VIRTUAL ||
+	    a->host > QSOCKET_ISOLATED)
 		return -EINVAL;
-	if (system != QSOCKINIT_SYSTEM && (a->gid || a->mode || a->host))
+	if (system != QSOCKINIT_SYSTEM && (a->gid || a->mode))
 		return -EINVAL;
 	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
 	    a->classes_len > QSOCKET_CLASSES_MAX || a->streams > QSOCKET_STREAMS_MAX)
@@ -161,6 +160,11 @@ static int32_t call_qsockinit(union args *args)
 	int32_t result = check_qsockinit(a);
 	struct link *link;
 
+	/* what is out may be what an earlier call wrote */
+	memset(a->obstacle, 0, sizeof(a->obstacle));
+	memset(a->why, 0, sizeof(a->why));
+	if (!(a->flags & QSOCKINIT_SYSTEM))
+		a->host = 0;
 	if (!result && a->flags & QSOCKINIT_OFF)
 		return device_off(a);
 	if (!result)
