@@ -127,8 +127,12 @@ static inline int bad_ends(uint32_t type, const struct qsocket_addr *local,
 
 static inline enum verdict judge_init(const struct qsockinit_args *a)
 {
-	if (!is_name(a->device) || !is_name(a->scheduler) || !scheduler_of(a->scheduler) ||
-	    !a->rate || a->rate > QSOCKET_RATE_MAX || a->flags & ~QSOCKINIT_VIRTUAL ||
+	int is_default = *a->device && !*a->scheduler;
+
+	if (!is_name(a->device) || !is_name(a->scheduler) ||
+	    (!is_default && !scheduler_of(a->scheduler)) || a->gid || a->mode || a->zero ||
+	    a->host == QSOCKET_VIRTUAL || a->host > QSOCKET_ISOLATED || !a->rate ||
+	    a->rate > QSOCKET_RATE_MAX || a->flags & ~QSOCKINIT_VIRTUAL ||
 	    a->streams > QSOCKET_STREAMS_MAX || a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
 	    a->classes_len > QSOCKET_CLASSES_MAX ||
 	    !all_zero(a->classes + a->classes_len,
