@@ -9,7 +9,7 @@
 int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES])
 {
 	(void)d;
-	device_why(why, "not built");
+	device_why(why, "this version has no scheduler below the stack");
 	return -EOPNOTSUPP;
 }
 
