@@ -39,7 +39,14 @@ export { QSocket } from "./ffi/socket.ts";
 export { QError } from "./ffi/error.ts";
 export { monotonic } from "./ffi/clock.ts";
 export type { AttachTarget } from "./ffi/attach.ts";
-export type { DropCounts, DropReason, FrameCounts, LinkInfo, SocketInfo } from "./ffi/info.ts";
+export type {
+  DropCounts,
+  DropReason,
+  FrameCounts,
+  LinkInfo,
+  SocketInfo,
+  StackInfo,
+} from "./ffi/info.ts";
 export type {
   Address,
   Admission,

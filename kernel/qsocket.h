@@ -91,7 +91,12 @@ enum qsocket_reason {
 };
 
 enum qsocket_type { QSOCKET_UDP = 1, QSOCKET_TCP = 2 };
-enum qsocket_host { QSOCKET_ABOVE = 1, QSOCKET_VIRTUAL = 2 };
+enum qsocket_host {
+	QSOCKET_ABOVE = 1,    /* this process's traffic alone is scheduled        */
+	QSOCKET_VIRTUAL = 2,  /* a test's clock, and no device                    */
+	QSOCKET_BELOW = 3,    /* the scheduler is the device's qdisc              */
+	QSOCKET_ISOLATED = 4, /* as above, and an HTB keeps other traffic away    */
+};
 enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 
 #define QSOCKINIT_VIRTUAL 0x1u	      /* the caller owns the clock; see QRUN      */
@@ -244,6 +249,15 @@ struct qsocket_info {
 	uint32_t streams;   /* of a link */
 	uint32_t zero;
 	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
+	/* of a stream, from the protocol stack; 0 without a socket */
+	uint64_t sndbuf_bytes; /* SO_SNDBUF, as the kernel counts it */
+	uint64_t
+		unsent_bytes; /* SIOCOUTQ: of UDP with the kernel's own; of TCP, not acknowledged */
+	/* of TCP alone */
+	uint64_t peer_window_bytes; /* what the peer has room for */
+	uint32_t cwnd;		    /* congestion window, in segments */
+	uint32_t rtt_us;	    /* smoothed */
+	uint64_t retransmits;	    /* segments sent again, in all */
 };
 
 struct qinfo_args {

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
+#include "host.h"
 
 /* A call's struct, as the caller had it when it was copied. */
 union args {
@@ -85,12 +85,8 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 	int32_t result;
 
 	pthread_mutex_lock(&link->lock);
-	if (strcmp(link->policy.policy->name, a->scheduler)) {
-		result = -EBUSY;
-	} else if (link->policy.rate != a->rate ||
-		   !qs_classes_same(&link->policy, a->classes, a->classes_len)) {
-		result = -EEXIST;
-	} else {
+	result = link->host->share(link, a);
+	if (!result) {
 		link->references++;
 		result = (int32_t)link->handle;
 	}
@@ -157,9 +153,7 @@ static int32_t call_qsocket(union args *args)
 		return result;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
-	if (!result)
-		result = link->host->add(link, a);
+	result = link ? link->host->add(link, a) : -EBADF;
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -200,9 +194,7 @@ static int32_t call_qattach(union args *args)
 		return a->fd;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
-	if (!result)
-		result = link->host->attach(link, a);
+	result = link ? link->host->attach(link, a) : -EBADF;
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -230,12 +222,8 @@ static int32_t call_qchange(union args *args)
 		result = -EINVAL;
 	else if (stream != QS_NONE && a->rate)
 		result = -EINVAL;
-	else if (stream != QS_NONE)
-		result = qs_feasible(&link->policy, stream, &a->attr, &a->admission);
-	if (!result)
+	else
 		result = link->host->change(link, stream, a);
-	if (!result && stream == QS_NONE)
-		qs_booked(&link->policy, &a->admission);
 	pthread_mutex_unlock(&link->lock);
 	return result;
 }
@@ -244,6 +232,7 @@ static int32_t call_qinfo(union args *args)
 {
 	struct qinfo_args *a = &args->qinfo;
 	struct link *link;
+	int32_t result;
 	uint32_t stream;
 
 	if (a->zero)
@@ -251,12 +240,10 @@ static int32_t call_qinfo(union args *args)
 	link = handle_lock(a->handle, &stream);
 	if (!link)
 		return -EBADF;
-	if (stream == QS_NONE)
-		info_link(link, &a->info);
-	else
-		info_stream(link, stream, &a->info);
+	memset(&a->info, 0, sizeof(a->info));
+	result = link->host->info(link, stream, &a->info);
 	pthread_mutex_unlock(&link->lock);
-	return 0;
+	return result;
 }
 
 /* Closes a link, its streams first. */

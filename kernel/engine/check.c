@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine.h"
+#include "../host.h"
 
 int zeroed(const void *memory, size_t bytes)
 {

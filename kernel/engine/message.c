@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "engine.h"
+#include "../host.h"
 
 /* A stream that is open, its link locked; NULL for a link in its place. */
 static struct link *lock_stream(uint32_t handle, uint32_t *stream)
