@@ -88,7 +88,11 @@ struct host {
 	int32_t (*close)(struct link *link, uint32_t stream, uint32_t flags);
 };
 
-extern const struct host engine_host, virtual_host;
+extern const struct host engine_host, virtual_host, below_host;
+
+/* below/gate.c: 0 if a device's queue is a scheduler of ours, -ENOPROTOOPT if
+ * not, -EPROTO if it is one of another version. */
+int32_t below_find(const char *device);
 
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);

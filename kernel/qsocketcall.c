@@ -97,12 +97,18 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 static int32_t call_qsockinit(union args *args)
 {
 	const struct qsockinit_args *a = &args->qsockinit;
-	int is_virtual = a->flags & QSOCKINIT_VIRTUAL;
+	int is_virtual = a->flags & QSOCKINIT_VIRTUAL, is_below;
 	struct link *link;
 	int32_t result;
 
 	if (a->flags & ~QSOCKINIT_VIRTUAL || !name_ok(a->device) || !name_ok(a->scheduler) ||
-	    a->rate == 0 || a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
+	    a->rate > QSOCKET_RATE_MAX || (is_virtual && *a->device))
+		return -EINVAL;
+	result = *a->device ? below_find(a->device) : -ENOPROTOOPT;
+	if (result == -EPROTO)
+		return result;
+	is_below = !result;
+	if (!is_below && a->rate == 0)
 		return -EINVAL;
 	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
 	    a->classes_len > QSOCKET_CLASSES_MAX || a->streams > QSOCKET_STREAMS_MAX)
@@ -110,7 +116,7 @@ static int32_t call_qsockinit(union args *args)
 	if (!zeroed(a->classes + a->classes_len,
 		    (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0])))
 		return -EINVAL;
-	if (!qs_policy_find(a->scheduler))
+	if (!(is_below && !*a->scheduler) && !qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
 
 	table_lock();
@@ -124,7 +130,7 @@ static int32_t call_qsockinit(union args *args)
 	if (!link)
 		goto unlock_table;
 	pthread_mutex_lock(&link->lock);
-	link->host = is_virtual ? &virtual_host : &engine_host;
+	link->host = is_virtual ? &virtual_host : is_below ? &below_host : &engine_host;
 	result = link->host->open(link, a);
 	if (result < 0)
 		goto unlock_link;
