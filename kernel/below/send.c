@@ -101,8 +101,6 @@ static int32_t check_to(struct below *b, struct below_stream *s, const struct qs
 
 	if (!memcmp(&s->to, to, sizeof(*to)))
 		return 0;
-	if (s->socket.family != to->family && !s->both)
-		return -EAFNOSUPPORT;
 	error = route_check(b->route_fd, b->ifindex, s->socket.fd, to);
 	if (!error)
 		s->to = *to;
@@ -120,8 +118,10 @@ static int32_t check_send(const struct link *link, uint32_t stream, const struct
 		return -EINVAL;
 	if (!args->data && args->data_len)
 		return -EFAULT;
+	if (s->socket.type == QSOCKET_UDP && !args->to.family)
+		return s->socket.connected ? 0 : -EDESTADDRREQ;
 	if (s->socket.type == QSOCKET_UDP)
-		return args->to.family || s->socket.connected ? 0 : -EDESTADDRREQ;
+		return s->both || args->to.family == s->socket.family ? 0 : -EAFNOSUPPORT;
 	if (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT)
 		return -EINVAL;
 	return args->to.family ? -EISCONN : 0;
@@ -295,6 +295,7 @@ int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *
 	if (args->flags & QSOCKET_DEADLINE)
 		time_ns += args->deadline_us * 1000ull;
 	time_ns = (time_ns & ~(uint64_t)QS_GATE_FLAGS) | (args->flags & QS_GATE_FLAGS);
+	s->socket.connecting = 0;
 	s->in_flight++;
 	pthread_mutex_unlock(&link->lock);
 	sent = udp ? send_udp(fd, both, args, time_ns, &calls) : send_tcp(fd, connecting, args);
@@ -308,7 +309,6 @@ int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *
 	s->watch.sent++;
 	if (udp)
 		return (int32_t)sent;
-	s->socket.connecting = 0;
 	return (uint32_t)sent < args->data_len ? keep_rest(s, args, (uint32_t)sent)
 					       : (int32_t)args->data_len;
 }
