@@ -25,17 +25,23 @@
 #define UDP6_BYTES 48u
 
 /* The control messages of one datagram: the segment is left out without one. */
-struct control {
-	struct cmsghdr time_header;
-	uint64_t time_ns;
-	struct cmsghdr segment_header;
-	uint16_t segment;
-	uint8_t zero[6];
+union control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(uint64_t)) + CMSG_SPACE(sizeof(uint16_t))];
 };
 
-_Static_assert(sizeof(struct control) ==
-		       CMSG_SPACE(sizeof(uint64_t)) + CMSG_SPACE(sizeof(uint16_t)),
-	       "laid out as cmsg(3) does it");
+static void put(union control *control, uint32_t at, int level, int type, const void *data,
+		uint32_t len)
+{
+	struct cmsghdr *header = (struct cmsghdr *)(void *)(control->bytes + at);
+
+	*header = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(len),
+		.cmsg_level = level,
+		.cmsg_type = type,
+	};
+	memcpy(CMSG_DATA(header), data, len);
+}
 
 static int starts(uint32_t flags)
 {
@@ -149,31 +155,22 @@ static int may_be_pending(int error)
 static ssize_t send_udp(int fd, int both, const struct qsend_args *args, uint64_t time_ns,
 			uint32_t *calls)
 {
-	struct control control;
+	union control control;
 	union address address;
 	struct iovec data = {(void *)(uintptr_t)args->data, args->data_len};
 	struct msghdr message = {
 		.msg_iov = &data,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = offsetof(struct control, segment_header),
+		.msg_controllen = CMSG_SPACE(sizeof(time_ns)),
 	};
-	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
+	uint16_t segment = (uint16_t)(args->flags >> QSOCKET_SEGMENT_SHIFT);
 	ssize_t sent;
 
-	control.time_header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(sizeof(control.time_ns)),
-		.cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_TXTIME,
-	};
-	control.time_ns = time_ns;
+	put(&control, 0, SOL_SOCKET, SCM_TXTIME, &time_ns, sizeof(time_ns));
 	if (segment && segment < args->data_len) {
-		control.segment_header = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(control.segment)),
-			.cmsg_level = IPPROTO_UDP,
-			.cmsg_type = UDP_SEGMENT,
-		};
-		control.segment = (uint16_t)segment;
+		put(&control, CMSG_SPACE(sizeof(time_ns)), IPPROTO_UDP, UDP_SEGMENT, &segment,
+		    sizeof(segment));
 		message.msg_controllen = sizeof(control);
 	}
 	if (args->to.family) {
