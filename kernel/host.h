@@ -83,6 +83,7 @@ struct host {
 	void (*describe)(struct link *link, uint32_t stream, struct qsocket_info *info);
 	/* optional: NULL where a stream has none */
 	const struct socket *(*socket)(const struct link *link, uint32_t stream);
+	/* gives link->lock back */
 	int32_t (*send)(struct link *link, uint32_t stream, const struct qsend_args *args);
 	int32_t (*run)(struct link *link, struct qrun_args *args);
 	int32_t (*close)(struct link *link, uint32_t stream, uint32_t flags);

@@ -9,6 +9,8 @@
 #ifndef QS_BELOW_HOST_H
 #define QS_BELOW_HOST_H
 
+#include <stdatomic.h>
+
 #include "../bpf/gate.h"
 #include "../host.h"
 
@@ -17,7 +19,8 @@
 #define BELOW_RETRIES_MAX 4		 /* of a send that reported an earlier datagram's error */
 #define BELOW_LOOK_NS 10000000ull	 /* of sending, between two looks after the device */
 #define BELOW_LOOK_AGAIN_NS 100000000ull /* where it was not found */
-#define BELOW_CONNECT_MS 1000		 /* the first message of a TCP socket waits for the peer */
+#define BELOW_CLOSE_NS 20000  /* between two looks whether a stream's sends are through */
+#define BELOW_CONNECT_MS 1000 /* the first message of a TCP socket waits for the peer */
 
 /* A stream's look after its device. */
 struct below_watch {
@@ -52,11 +55,10 @@ struct below_counts {
 /* Under link->lock; the socket does not change while `in_flight`. */
 struct below_stream {
 	struct socket socket;
-	uint32_t in_flight; /* sends under way, without the lock */
-	uint32_t next;	    /* among the free */
-	uint8_t both;	    /* an IPv6 socket that sends IPv4 as well */
-	uint8_t broken;	    /* TCP: the connection is gone */
-	uint8_t leaving;    /* QCLOSE waits for what is in flight */
+	_Atomic(uint32_t) in_flight; /* sends under way; less without the lock */
+	uint32_t next;		     /* among the free */
+	uint8_t both;		     /* an IPv6 socket that sends IPv4 as well */
+	uint8_t broken;		     /* TCP: the connection is gone */
 	uint8_t frame_open;
 	uint8_t discarding; /* the rest of a frame of which something was lost */
 	uint16_t frame_messages;
@@ -78,7 +80,6 @@ struct below {
 	uint32_t streams_max;
 	struct qs_gate_link found; /* at opening, and when last asked for */
 	struct below_counts past;  /* of closed streams */
-	pthread_cond_t settled;	   /* nothing is in flight of some stream */
 };
 
 /* gate.c */

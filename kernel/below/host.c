@@ -171,6 +171,19 @@ static void keep_counters(struct link *link, uint32_t stream)
 	b->past.dropped_bytes += s->counts.dropped_bytes;
 }
 
+/* Waits for the sends that are under way, with the table's lock: they wait for
+ * nothing, or for BELOW_CONNECT_MS. */
+static void settle(struct link *link, const struct below_stream *s)
+{
+	const struct timespec nap = {.tv_nsec = BELOW_CLOSE_NS};
+
+	while (atomic_load_explicit(&s->in_flight, memory_order_acquire)) {
+		pthread_mutex_unlock(&link->lock);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+		pthread_mutex_lock(&link->lock);
+	}
+}
+
 /* Draining takes no thread: what was sent is the kernel's already, and the
  * socket is kept until it is closed again, once nothing is queued. */
 static int32_t below_close(struct link *link, uint32_t stream, uint32_t flags)
@@ -186,9 +199,7 @@ static int32_t below_close(struct link *link, uint32_t stream, uint32_t flags)
 		return 0;
 	}
 	link->closing[stream] = 1;
-	s->leaving = 1;
-	while (s->in_flight) /* with the table's lock: they wait for nothing, or BELOW_CONNECT_MS */
-		pthread_cond_wait(&b->settled, &link->lock);
+	settle(link, s);
 	keep_counters(link, stream);
 	/* what TCP has taken is still delivered, and by the stream's contract */
 	if (s->socket.attached || s->socket.type == QSOCKET_UDP || !drained)
@@ -236,7 +247,6 @@ static void free_below(struct below *b)
 	if (b->route_fd >= 0)
 		close(b->route_fd);
 	memory_unmap(b->streams, b->streams_max * sizeof(*b->streams));
-	pthread_cond_destroy(&b->settled);
 	free(b);
 }
 
@@ -274,7 +284,6 @@ static int32_t below_open(struct link *link, const struct qsockinit_args *args)
 		return -ENOMEM;
 	b->gate_fd = b->route_fd = -1;
 	b->free = QS_NONE;
-	pthread_cond_init(&b->settled, NULL);
 	error = open_below(b, args);
 	if (!error)
 		error = streams_open(link, b->streams_max);

@@ -186,14 +186,24 @@ static ssize_t send_udp(int fd, int both, const struct qsend_args *args, uint64_
 	return sent;
 }
 
-/* A connection in the making takes nothing yet: the first message waits for it. */
-static ssize_t send_tcp(int fd, int connecting, const struct qsend_args *args)
+/* With the lock, so that no other thread's message comes between the parts of
+ * one. A connection in the making takes nothing yet: the first message waits for
+ * it, without. */
+static ssize_t send_tcp(struct link *link, struct below_stream *s, const struct qsend_args *args)
 {
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+	struct pollfd ready = {.fd = s->socket.fd, .events = POLLOUT};
 
-	if (connecting)
+	if (s->socket.connecting) {
+		s->socket.connecting = 0;
+		pthread_mutex_unlock(&link->lock);
 		poll(&ready, 1, BELOW_CONNECT_MS);
-	return send(fd, (const void *)(uintptr_t)args->data, args->data_len,
+		pthread_mutex_lock(&link->lock);
+	}
+	if (s->rest) { /* another thread's meanwhile */
+		errno = EAGAIN;
+		return -1;
+	}
+	return send(s->socket.fd, (const void *)(uintptr_t)args->data, args->data_len,
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -276,36 +286,51 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 	return 0;
 }
 
+/* The kernel took less than all of a message: what that was, with the lock. */
+static int32_t settle(struct below_stream *s, const struct qsend_args *args, ssize_t sent,
+		      int error)
+{
+	if (sent >= 0)
+		return keep_rest(s, args, (uint32_t)sent);
+	s->watch.sent--;
+	return refused(s, args, error);
+}
+
+/* The lock is not taken again for what the kernel took at once; below_close()
+ * waits for `in_flight`, and nothing of the stream is looked at behind that. */
 int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
 	uint64_t now_ns = qsocket_now(), time_ns = now_ns;
-	int fd = s->socket.fd, udp = s->socket.type == QSOCKET_UDP, error;
-	int both = s->both, connecting = s->socket.connecting;
+	int fd = s->socket.fd, both = s->both, udp = s->socket.type == QSOCKET_UDP, error;
 	int32_t result = check_send(link, stream, args);
 	uint32_t calls = 0;
 	ssize_t sent;
 
-	if (result || (result = prepare(b, s, args, now_ns)))
+	if (result || (result = prepare(b, s, args, now_ns))) {
+		pthread_mutex_unlock(&link->lock);
 		return result < 0 ? result : (int32_t)args->data_len;
+	}
 	if (args->flags & QSOCKET_DEADLINE)
 		time_ns += args->deadline_us * 1000ull;
 	time_ns = (time_ns & ~(uint64_t)QS_GATE_FLAGS) | (args->flags & QS_GATE_FLAGS);
-	s->socket.connecting = 0;
-	s->in_flight++;
-	pthread_mutex_unlock(&link->lock);
-	sent = udp ? send_udp(fd, both, args, time_ns, &calls) : send_tcp(fd, connecting, args);
-	error = errno;
-	pthread_mutex_lock(&link->lock);
-	if (--s->in_flight == 0 && s->leaving)
-		pthread_cond_broadcast(&b->settled);
-	s->counts.calls += udp ? calls : 1;
-	if (sent < 0)
-		return refused(s, args, error);
+	s->counts.calls++;
 	s->watch.sent++;
+	atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
 	if (udp)
-		return (int32_t)sent;
-	return (uint32_t)sent < args->data_len ? keep_rest(s, args, (uint32_t)sent)
-					       : (int32_t)args->data_len;
+		pthread_mutex_unlock(&link->lock);
+	sent = udp ? send_udp(fd, both, args, time_ns, &calls) : send_tcp(link, s, args);
+	error = errno;
+	result = (int32_t)args->data_len;
+	if (sent != result || calls > 1 || !udp) {
+		if (udp)
+			pthread_mutex_lock(&link->lock);
+		s->counts.calls += calls > 1 ? calls - 1 : 0;
+		if (sent != result)
+			result = settle(s, args, sent, error);
+		pthread_mutex_unlock(&link->lock);
+	}
+	atomic_fetch_sub_explicit(&s->in_flight, 1, memory_order_release);
+	return result;
 }

@@ -84,7 +84,7 @@ static void store(struct engine *e, uint32_t message, const struct qsend_args *a
 		parcel->to_len = (uint8_t)address_of(&args->to, &parcel->to);
 }
 
-static int32_t engine_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct engine *e = link->state;
 	struct qs_arrival arrival = {.deadline_ns = QS_FOREVER, .flags = args->flags};
@@ -109,6 +109,14 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	if (e->idle) /* under the lock: else it would run at once, in this thread's place */
 		engine_wake(e);
 	return (int32_t)args->data_len;
+}
+
+static int32_t engine_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	int32_t result = queue(link, stream, args);
+
+	pthread_mutex_unlock(&link->lock);
+	return result;
 }
 
 /* The handle of a stream that drained stays, for its counters, until it is

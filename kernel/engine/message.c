@@ -31,9 +31,7 @@ int32_t message_send(const struct qsend_args *args)
 	link = lock_stream(args->handle, &stream);
 	if (!link)
 		return -EBADF;
-	result = link->host->send(link, stream, args);
-	pthread_mutex_unlock(&link->lock);
-	return result;
+	return link->host->send(link, stream, args);
 }
 
 int32_t message_send_to(const struct qsend_args *args)

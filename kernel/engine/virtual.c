@@ -144,7 +144,7 @@ static int32_t virtual_run(struct link *link, struct qrun_args *args)
 	return (int32_t)n;
 }
 
-static int32_t virtual_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct virtual_link *v = link->state;
 	struct qs_arrival arrival = {
@@ -188,6 +188,14 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 			     .reason = (uint8_t)queued.reason,
 		     });
 	return error ? error : (int32_t)args->data_len;
+}
+
+static int32_t virtual_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	int32_t result = queue(link, stream, args);
+
+	pthread_mutex_unlock(&link->lock);
+	return result;
 }
 
 static int32_t virtual_open(struct link *link, const struct qsockinit_args *args)
