@@ -46,6 +46,7 @@ export type {
   LinkHost,
   LinkInfo,
   SocketInfo,
+  StackInfo,
 } from "./ffi/info.ts";
 export type {
   Address,

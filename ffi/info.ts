@@ -54,7 +54,11 @@ export interface FrameCounts {
  * `dropped` and `queued`.
  */
 export interface SocketInfo {
-  /** Where the scheduler stands: "above" the protocol stack, or "virtual". */
+  /**
+   * Where the scheduler stands: "below" the protocol stack, as the device's own queue; "above" the
+   * stack, in this program; "isolated", there as well, with a share of the device of its own; or
+   * "virtual".
+   */
   host: LinkHost;
   scheduler: Scheduler;
   /** Of the link, bytes per second. */
@@ -119,6 +123,30 @@ export interface SocketInfo {
   weight: number;
   /** Its class under "cbq"; null for the class of the rest, and under other schedulers. */
   class: string | null;
+  /** What the protocol stack says of the socket; of a link, zeros. */
+  stack: StackInfo;
+}
+
+/** A socket as the protocol stack beneath sees it: socket(7), tcp(7). */
+export interface StackInfo {
+  /** The send buffer as the kernel counts it: about twice the payload that it takes. */
+  sndbufBytes: number;
+  /**
+   * In the send buffer. Of UDP also as the kernel counts; of TCP the payload that was not yet
+   * acknowledged.
+   */
+  unsentBytes: number;
+  /** The rest is of TCP; null of UDP. */
+  tcp: {
+    /** Congestion window, in segments. */
+    cwnd: number;
+    /** Smoothed round-trip time in milliseconds. */
+    rtt: number;
+    /** What the peer has room for. */
+    peerWindowBytes: number;
+    /** Segments sent again, in all. */
+    retransmits: number;
+  } | null;
 }
 
 /** The counters of a link: those of its streams together, closed ones included. */
@@ -186,6 +214,17 @@ export function readInfo(
     queueBytes: info.attr.queue_bytes,
     weight: info.attr.weight,
     class: classNames[info.attr.class_id - 1] ?? null,
+    stack: {
+      sndbufBytes: info.sndbuf_bytes,
+      unsentBytes: info.unsent_bytes,
+      // no connection has a congestion window of nothing
+      tcp: info.cwnd === 0 ? null : {
+        cwnd: info.cwnd,
+        rtt: info.rtt_us / 1000,
+        peerWindowBytes: info.peer_window_bytes,
+        retransmits: info.retransmits,
+      },
+    },
     streams: info.streams,
   };
 }

@@ -301,6 +301,12 @@ export const qsocketInfo = struct("qsocket_info", {
   streams: u32,
   zero: u32,
   utilisation_ppm: u64,
+  sndbuf_bytes: u64,
+  unsent_bytes: u64,
+  peer_window_bytes: u64,
+  cwnd: u32,
+  rtt_us: u32,
+  retransmits: u64,
 });
 
 /** `struct qinfo_args` */

@@ -267,6 +267,15 @@ struct qsocket_info {
 	uint32_t streams;   /* of a link */
 	uint32_t zero;
 	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
+	/* of a stream, from the protocol stack; 0 without a socket */
+	uint64_t sndbuf_bytes; /* SO_SNDBUF, as the kernel counts it */
+	uint64_t
+		unsent_bytes; /* SIOCOUTQ: of UDP with the kernel's own; of TCP, not acknowledged */
+	/* of TCP alone */
+	uint64_t peer_window_bytes; /* what the peer has room for */
+	uint32_t cwnd;		    /* congestion window, in segments */
+	uint32_t rtt_us;	    /* smoothed */
+	uint64_t retransmits;	    /* segments sent again, in all */
 };
 
 struct qinfo_args {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "device/device.h"
-#include "engine/engine.h"
+#include "host.h"
 
 /* A call's struct, as the caller had it when it was copied. */
 union args {
@@ -88,12 +88,8 @@ static int32_t share(struct link *link, const struct qsockinit_args *a)
 	int32_t result;
 
 	pthread_mutex_lock(&link->lock);
-	if (strcmp(link->policy.policy->name, a->scheduler)) {
-		result = -EBUSY;
-	} else if (link->policy.rate != a->rate ||
-		   !qs_classes_same(&link->policy, a->classes, a->classes_len)) {
-		result = -EEXIST;
-	} else {
+	result = link->host->share(link, a);
+	if (!result) {
 		link->references++;
 		result = (int32_t)link->handle;
 	}
@@ -151,6 +147,8 @@ static const struct host *host_of(const struct qsockinit_args *a)
 {
 	if (a->flags & QSOCKINIT_VIRTUAL)
 		return &virtual_host;
+	if (a->host == QSOCKET_BELOW)
+		return &below_host;
 	return a->host == QSOCKET_ISOLATED ? &isolated_host : &engine_host;
 }
 
@@ -212,9 +210,7 @@ static int32_t call_qsocket(union args *args)
 		return result;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
-	if (!result)
-		result = link->host->add(link, a);
+	result = link ? link->host->add(link, a) : -EBADF;
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -255,9 +251,7 @@ static int32_t call_qattach(union args *args)
 		return a->fd;
 	table_lock();
 	link = lock_link(a->link);
-	result = link ? qs_feasible(&link->policy, QS_NONE, &a->attr, &a->admission) : -EBADF;
-	if (!result)
-		result = link->host->attach(link, a);
+	result = link ? link->host->attach(link, a) : -EBADF;
 	if (link)
 		pthread_mutex_unlock(&link->lock);
 	table_unlock();
@@ -285,12 +279,8 @@ static int32_t call_qchange(union args *args)
 		result = -EINVAL;
 	else if (stream != QS_NONE && a->rate)
 		result = -EINVAL;
-	else if (stream != QS_NONE)
-		result = qs_feasible(&link->policy, stream, &a->attr, &a->admission);
-	if (!result)
+	else
 		result = link->host->change(link, stream, a);
-	if (!result && stream == QS_NONE)
-		qs_booked(&link->policy, &a->admission);
 	pthread_mutex_unlock(&link->lock);
 	return result;
 }
@@ -299,6 +289,7 @@ static int32_t call_qinfo(union args *args)
 {
 	struct qinfo_args *a = &args->qinfo;
 	struct link *link;
+	int32_t result;
 	uint32_t stream;
 
 	if (a->zero)
@@ -306,12 +297,10 @@ static int32_t call_qinfo(union args *args)
 	link = handle_lock(a->handle, &stream);
 	if (!link)
 		return -EBADF;
-	if (stream == QS_NONE)
-		info_link(link, &a->info);
-	else
-		info_stream(link, stream, &a->info);
+	memset(&a->info, 0, sizeof(a->info));
+	result = link->host->info(link, stream, &a->info);
 	pthread_mutex_unlock(&link->lock);
-	return 0;
+	return result;
 }
 
 /* Closes a link, its streams first. */

@@ -123,6 +123,9 @@ void bpf_qdisc_bstats_update(struct Qdisc *sch, const struct sk_buff *skb) __ksy
 u32 bpf_skb_get_hash(struct sk_buff *skb) __ksym;
 void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
+#ifndef __arg_nonnull
+#define __arg_nonnull __attribute__((btf_decl_tag("arg:nonnull")))
+#endif
 #ifndef __kptr
 #define __kptr __attribute__((btf_type_tag("kptr")))
 #endif

@@ -59,9 +59,16 @@ static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_
 		 struct qs_queued *queued)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	int error = qs_enqueue(&b->link, stream, now_ns, a, queued);
-	u32 reason = queued->reason;
+	int error = below_enqueue(stream, now_ns, a, queued);
+	int continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
+	u32 reason;
 
+	/* the end of the frame before it was lost on its way */
+	if (error == -QS_EPROTO && !continues) {
+		below_abandon(stream);
+		error = below_enqueue(stream, now_ns, a, queued);
+	}
+	reason = queued->reason;
 	if (!error && queued->message != QS_NONE)
 		return 0;
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {

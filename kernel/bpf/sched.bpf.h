@@ -190,6 +190,18 @@ PART(unit_unlink, u32 unit)
 	return 0;
 }
 
+PART(enqueue, u32 stream, u64 now_ns, const struct qs_arrival *arrival __arg_nonnull,
+     struct qs_queued *queued __arg_nonnull)
+{
+	return qs_enqueue(LINK, stream, now_ns, arrival, queued);
+}
+
+PART(abandon, u32 stream)
+{
+	qs_abandon(LINK, stream);
+	return 0;
+}
+
 #pragma clang diagnostic pop
 
 #endif

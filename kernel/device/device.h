@@ -80,8 +80,4 @@ int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, co
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
 void bpf_uninstall(const struct device *d, const char *kind);
 
-/* ../below/gate.c: what an unprivileged program finds by asking the scheduler
- * below; -ENOPROTOOPT if there is none. */
-int32_t bpf_find(const struct device *d, struct qs_gate_link *link) __attribute__((weak));
-
 #endif

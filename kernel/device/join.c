@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../below/below.h"
 #include "../bpf/gate.h"
 #include "device.h"
 #include "htb.h"
@@ -65,7 +66,7 @@ static int32_t agree(const struct state *found, struct qsockinit_args *args)
 static int32_t find_below(const struct device *d, struct state *found)
 {
 	struct qs_gate_link link;
-	int32_t error = bpf_find ? bpf_find(d, &link) : -ENOPROTOOPT;
+	int32_t error = bpf_find(d->ifindex, &link);
 
 	if (error)
 		return error;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "engine.h"
+#include "../host.h"
 
 int zeroed(const void *memory, size_t bytes)
 {
@@ -25,13 +25,22 @@ int name_ok(const char name[QSOCKET_NAME_BYTES])
 	return len < QSOCKET_NAME_BYTES && zeroed(name + len, QSOCKET_NAME_BYTES - len);
 }
 
+/* For each message of qsendto(): in words, not in bytes. */
+static int is_ipv4(const struct qsocket_addr *addr)
+{
+	uint32_t behind[3];
+
+	memcpy(behind, addr->bytes + 4, sizeof(behind));
+	return !(addr->scope | behind[0] | behind[1] | behind[2]);
+}
+
 static int32_t check_addr(const struct qsocket_addr *addr)
 {
 	switch (addr->family) {
 	case 0:
 		return zeroed(addr, sizeof(*addr)) ? 0 : -EINVAL;
 	case AF_INET:
-		return !addr->scope && zeroed(addr->bytes + 4, 12) ? 0 : -EINVAL;
+		return is_ipv4(addr) ? 0 : -EINVAL;
 	case AF_INET6:
 		return 0;
 	default:

@@ -26,11 +26,11 @@ void engine_wake(struct engine *e)
 static void set_costs(const struct engine_stream *s, uint32_t bytes, uint32_t segment,
 		      struct qs_arrival *arrival)
 {
-	uint32_t extra = s->family == AF_INET6 ? ENGINE_UDP6_BYTES : ENGINE_UDP4_BYTES;
+	uint32_t extra = s->socket.family == AF_INET6 ? ENGINE_UDP6_BYTES : ENGINE_UDP4_BYTES;
 	uint32_t parts = 1;
 
-	if (s->type == QSOCKET_TCP) {
-		extra = s->family == AF_INET6 ? ENGINE_TCP6_BYTES : ENGINE_TCP4_BYTES;
+	if (s->socket.type == QSOCKET_TCP) {
+		extra = s->socket.family == AF_INET6 ? ENGINE_TCP6_BYTES : ENGINE_TCP4_BYTES;
 		parts = (bytes + ENGINE_TCP_SEGMENT_BYTES - 1) / ENGINE_TCP_SEGMENT_BYTES;
 	} else if (segment && segment < bytes) {
 		parts = (bytes + segment - 1) / segment;
@@ -52,20 +52,21 @@ static int32_t check_send(struct link *link, uint32_t stream, const struct qsend
 		return -EINVAL;
 	if (!args->data && args->data_len)
 		return -EFAULT;
-	if (s->type == QSOCKET_TCP && (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT))
+	if (s->socket.type == QSOCKET_TCP &&
+	    (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT))
 		return -EINVAL;
 	if (!args->to.family)
-		return s->connected ? 0 : -EDESTADDRREQ;
-	if (s->type == QSOCKET_TCP)
+		return s->socket.connected ? 0 : -EDESTADDRREQ;
+	if (s->socket.type == QSOCKET_TCP)
 		return -EISCONN;
-	if (!s->family) {
+	if (!s->socket.family) {
 		struct qsocket_addr any = {.family = args->to.family};
-		int32_t error = socket_open(s, &any, &(struct qsocket_addr){0});
+		int32_t error = socket_open(&s->socket, &any, &(struct qsocket_addr){0});
 
 		if (error)
 			return error;
 	}
-	return s->family == args->to.family ? 0 : -EAFNOSUPPORT;
+	return s->socket.family == args->to.family ? 0 : -EAFNOSUPPORT;
 }
 
 static void store(struct engine *e, uint32_t message, const struct qsend_args *args,
@@ -84,7 +85,7 @@ static void store(struct engine *e, uint32_t message, const struct qsend_args *a
 		parcel->to_len = (uint8_t)address_of(&args->to, &parcel->to);
 }
 
-static int32_t engine_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct engine *e = link->state;
 	struct qs_arrival arrival = {.deadline_ns = QS_FOREVER, .flags = args->flags};
@@ -111,6 +112,14 @@ static int32_t engine_send(struct link *link, uint32_t stream, const struct qsen
 	return (int32_t)args->data_len;
 }
 
+static int32_t engine_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	int32_t result = queue(link, stream, args);
+
+	pthread_mutex_unlock(&link->lock);
+	return result;
+}
+
 /* The handle of a stream that drained stays, for its counters, until it is
  * closed again. */
 void engine_drain(struct link *link)
@@ -123,7 +132,7 @@ void engine_drain(struct link *link)
 
 		e->ended = s->ended_next;
 		s->ended = 0;
-		if (s->fd < 0 || s->busy || s->held_len)
+		if (s->socket.fd < 0 || s->busy || s->held_len)
 			continue;
 		if (policy_stuck(link, stream)) {
 			qs_flush(&link->policy, stream, QSOCKET_CLOSED);
@@ -132,7 +141,7 @@ void engine_drain(struct link *link)
 		if (link->policy.streams[stream].messages > 0)
 			continue;
 		engine_go_on(link, stream);
-		socket_close(s, 0);
+		socket_close(&s->socket, 0);
 	}
 }
 
@@ -159,11 +168,11 @@ static int32_t engine_close(struct link *link, uint32_t stream, uint32_t flags)
 	engine_wake(e);
 	while (s->busy) /* with the table's lock: see engine.h */
 		pthread_cond_wait(&e->settled, &link->lock);
-	if (s->held_len > 0 && s->type == QSOCKET_TCP)
+	if (s->held_len > 0 && s->socket.type == QSOCKET_TCP)
 		cut = e->hand[s->held_first].at > 0;
 	engine_lose(link, stream, QSOCKET_CLOSED);
 	assert(!s->ended);
-	socket_close(s, cut);
+	socket_close(&s->socket, cut);
 	policy_remove(link, stream);
 	return 0;
 }
@@ -183,8 +192,7 @@ static int32_t open_handle(struct link *link, const struct qsocket_attr *attr,
 	if (handle < 0)
 		return handle;
 	e->streams[stream] = *ready;
-	if (ready->wait == WAIT_CONNECT) {
-		e->streams[stream].wait = WAIT_NONE;
+	if (ready->socket.connecting) {
 		engine_wait(link, (uint32_t)stream, WAIT_CONNECT);
 		engine_wake(e);
 	}
@@ -196,39 +204,50 @@ static uint8_t mark_of(const struct link *link)
 	return link->host->name == QSOCKET_ISOLATED ? DEVICE_TOS : 0;
 }
 
-static int32_t engine_add(struct link *link, const struct qsocket_args *args)
+static int32_t engine_add(struct link *link, struct qsocket_args *args)
 {
-	struct engine_stream s = {.type = (uint8_t)args->type, .tos = mark_of(link)};
-	int32_t result;
+	struct engine_stream s = {
+		.socket = {.type = (uint8_t)args->type, .tos = mark_of(link)},
+	};
+	int32_t result = qs_feasible(&link->policy, QS_NONE, &args->attr, &args->admission);
 
+	if (result)
+		return result;
 	if (args->type == QSOCKET_TCP && !args->peer.family)
 		return -EDESTADDRREQ;
-	result = socket_open(&s, &args->local, &args->peer);
+	result = socket_open(&s.socket, &args->local, &args->peer);
 	if (!result)
 		result = open_handle(link, &args->attr, &s);
 	if (result < 0)
-		socket_close(&s, 0);
+		socket_close(&s.socket, 0);
 	return result;
 }
 
-static int32_t engine_attach(struct link *link, const struct qattach_args *args)
+static int32_t engine_attach(struct link *link, struct qattach_args *args)
 {
-	struct engine_stream s = {.type = (uint8_t)args->type, .tos = mark_of(link)};
-	int32_t result = socket_attach(&s, args->fd);
+	struct engine_stream s = {
+		.socket = {.type = (uint8_t)args->type, .tos = mark_of(link)},
+	};
+	int32_t result = qs_feasible(&link->policy, QS_NONE, &args->attr, &args->admission);
 
+	if (!result)
+		result = socket_attach(&s.socket, args->fd);
 	if (result)
 		return result;
 	result = open_handle(link, &args->attr, &s);
 	if (result < 0)
-		socket_unmark(&s);
+		socket_unmark(&s.socket);
 	return result;
 }
 
-static int32_t engine_change(struct link *link, uint32_t stream, const struct qchange_args *args)
+static int32_t engine_change(struct link *link, uint32_t stream, struct qchange_args *args)
 {
 	struct engine *e = link->state;
 	uint64_t now_ns = qsocket_now();
+	int32_t error = policy_feasible(link, stream, args);
 
+	if (error)
+		return error;
 	engine_stand_still(link, now_ns);
 	if (stream != QS_NONE) {
 		qs_change(&link->policy, stream, &args->attr);
@@ -241,7 +260,7 @@ static int32_t engine_change(struct link *link, uint32_t stream, const struct qc
 		e->free_ns = now_ns + (uint64_t)((unsigned __int128)(e->free_ns - now_ns) *
 						 link->policy.rate / args->rate);
 	e->remainder = 0;
-	qs_rate(&link->policy, args->rate);
+	policy_rate(link, args);
 	engine_wake(e);
 	return 0;
 }
@@ -265,6 +284,13 @@ static void engine_describe(struct link *link, uint32_t stream, struct qsocket_i
 		info->state |= QSOCKET_STATE_BLOCKED;
 	if (s->broken)
 		info->state |= QSOCKET_STATE_BROKEN;
+}
+
+static const struct socket *engine_socket(const struct link *link, uint32_t stream)
+{
+	const struct engine *e = link->state;
+
+	return &e->streams[stream].socket;
 }
 
 static int32_t engine_run(struct link *link, struct qrun_args *args)
@@ -354,8 +380,9 @@ static void engine_shut(struct link *link)
 }
 
 #define ENGINE_CALLS                                                                               \
-	.open = engine_open, .shut = engine_shut, .add = engine_add, .attach = engine_attach,      \
-	.change = engine_change, .describe = engine_describe, .send = engine_send,                 \
+	.open = engine_open, .shut = engine_shut, .share = policy_share, .add = engine_add,        \
+	.attach = engine_attach, .change = engine_change, .info = policy_info,                     \
+	.describe = engine_describe, .socket = engine_socket, .send = engine_send,                 \
 	.run = engine_run, .close = engine_close,
 
 const struct host engine_host = {.name = QSOCKET_ABOVE, ENGINE_CALLS};

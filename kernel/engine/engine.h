@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the hosts of the scheduler share: the limits of the library above the
- * protocol stack, the link that every host has, and the two hosts there are,
- * the engine (link.c: a thread and real sockets) and the virtual link
- * (virtual.c: a test's clock and no socket at all).
+ * The engine, the host above the protocol stack: its limits, and what it keeps
+ * of links, streams and messages. A thread of each link (link.c) sends.
  *
- * Locks: table_lock() first, then one link's lock. Opening and closing hold
- * both; sending, changing and asking hold the link's alone. Closing may wait,
- * with the table's, for the one batch that is on its way: ENGINE_BATCH_PACKETS
- * packets, each tried again ENGINE_RETRIES_MAX times at the most, by calls that
- * wait for no room (MSG_DONTWAIT) and that no signal interrupts (the thread
- * blocks them all).
+ * Closing may wait, with the table's lock, for the one batch that is on its
+ * way: ENGINE_BATCH_PACKETS packets, each tried again ENGINE_RETRIES_MAX times
+ * at the most, by calls that wait for no room (MSG_DONTWAIT) and that no signal
+ * interrupts (the thread blocks them all).
  */
 #ifndef QS_ENGINE_H
 #define QS_ENGINE_H
 
-#include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "../sched/sched.h"
+#include "../host.h"
 
 /* Limits. */
 #define ENGINE_BATCH_PACKETS 64	       /* handed to the network between two looks at the lock */
@@ -40,13 +33,8 @@
 #define ENGINE_PAUSE_NS 1000000ull     /* after ENOBUFS: the device's queue is full */
 #define ENGINE_POLL_NS 200000ull       /* between two looks at blocked sockets, when busy */
 #define ENGINE_RETRIES_MAX 4	       /* of a send that reported an earlier datagram's error */
-#define ENGINE_DISCARD_READS_MAX 64    /* of what a TCP peer sent and nobody read, at closing */
-#define ENGINE_DISCARD_BYTES 4096      /* in each */
-#define ENGINE_TCP_UNSENT_BYTES 65536  /* in a TCP socket's buffer, where none can be dropped */
-#define ENGINE_FD_MIN 3		       /* of a duplicate: 0, 1 and 2 are the program's */
 #define ENGINE_SLICE_NS 100000ull      /* of processor time, asked of the system's scheduler */
 #define ENGINE_STACK_BYTES (256u << 10)
-#define QRUN_PART_EVENTS 64 /* on the caller's stack, on their way to it */
 
 /* What a datagram, or a TCP segment, weighs on the link beside its payload. */
 #define ENGINE_UDP4_BYTES 28u
@@ -67,105 +55,8 @@ _Static_assert(ENGINE_DATAGRAM_BYTES / ENGINE_LARGE_BYTES + 2 * ENGINE_BATCH_PAC
 _Static_assert(ENGINE_DATAGRAM_BYTES <= QSOCKET_MESSAGE_BYTES_MAX, "joined, still a datagram");
 _Static_assert(QSOCKET_MESSAGE_BYTES_MAX <= UINT16_MAX && ENGINE_HAND_SPARE <= UINT16_MAX,
 	       "segments, and packets in hand of a message or stream, are counted in 16 bits");
-_Static_assert(QSOCKET_STREAMS_MAX < QSOCKET_HANDLES_MAX,
-	       "a link and all its streams have handles");
-
-struct host;
-
-/* A link of any host. Its memory is never given back, so that a caller with a
- * handle of the past finds a lock to take, and then that the handle is gone. */
-struct link {
-	pthread_mutex_t lock;
-	/* under table_lock() */
-	struct link *next; /* among the free, or among those of a device */
-	char device[QSOCKET_NAME_BYTES];
-	uint32_t references; /* QSOCKINITs of the same device, less QCLOSEs */
-	/* under lock; written under both */
-	const struct host *host;
-	uint32_t handle;
-	/* under lock */
-	struct qs_link policy;
-	void *memory; /* the policy's */
-	size_t memory_bytes;
-	uint32_t streams_max;
-	uint32_t *handles;	  /* of streams; 0 = not open */
-	uint32_t *open, open_len; /* streams, in no order */
-	uint32_t *places;	  /* of streams, in open */
-	uint8_t *closing;	  /* of streams: draining, or drained */
-	struct qsocket_info past; /* counters of closed streams */
-	void *state;		  /* the host's: struct engine, struct virtual_link */
-};
-
-/* What the multiplexer asks of a host, arguments checked, link->lock held.
- * Results as of qsocketcall(). */
-struct host {
-	enum qsocket_host name;
-	int32_t (*open)(struct link *link, const struct qsockinit_args *args);
-	void (*shut)(struct link *link); /* its streams are closed already */
-	int32_t (*add)(struct link *link, const struct qsocket_args *args);
-	/* args->fd is a duplicate (socket_find), the host's if this succeeds */
-	int32_t (*attach)(struct link *link, const struct qattach_args *args);
-	int32_t (*change)(struct link *link, uint32_t stream, const struct qchange_args *args);
-	void (*describe)(struct link *link, uint32_t stream, struct qsocket_info *info);
-	int32_t (*send)(struct link *link, uint32_t stream, const struct qsend_args *args);
-	int32_t (*run)(struct link *link, struct qrun_args *args);
-	int32_t (*close)(struct link *link, uint32_t stream, uint32_t flags);
-};
-
-/* isolated_host is an engine whose packets are marked: device/htb.c */
-extern const struct host engine_host, isolated_host, virtual_host;
-
-/* check.c: 0 or -errno, of the arguments of a call */
-int zeroed(const void *memory, size_t bytes);
-int name_ok(const char name[QSOCKET_NAME_BYTES]);
-int32_t check_attr(const struct qsocket_attr *attr);
-int32_t check_peer(const struct qsocket_addr *addr);
-int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
-		   const struct qsocket_addr *peer);
-int32_t check_message(const struct qsend_args *args);
-
-/* message.c: a message from a caller, results as of qsocketcall() */
-int32_t message_send(const struct qsend_args *args);
-int32_t message_send_to(const struct qsend_args *args); /* args->to must say where */
-
-/* handle.c */
-void table_lock(void);
-void table_unlock(void);
-/* The link of a handle, locked, and the stream's index (QS_NONE: the link
- * itself); NULL if there is no such handle. */
-struct link *handle_lock(uint32_t handle, uint32_t *stream);
-/* With both locks: a handle for a stream or (QS_NONE) for the link, or -EMFILE. */
-int32_t handle_open(struct link *link, uint32_t stream);
-void handle_close(uint32_t handle);
-/* With table_lock(): a link that no handle names yet; NULL without memory. */
-struct link *link_new(void);
-/* Enters it among the devices, with one reference; "" is nobody else's. */
-void link_name(struct link *link, const char *device);
-void link_free(struct link *link);
-/* With table_lock(): the open link of a device, or NULL. */
-struct link *link_of_device(const char *device);
-
-/* policy.c, under link->lock: the scheduler's memory on a link, and its counters */
-int32_t policy_open(struct link *link, const struct qsockinit_args *args);
-void policy_shut(struct link *link);
-void *memory_map(size_t bytes); /* zeroed, taken up as it is touched; NULL without */
-void memory_unmap(void *memory, size_t bytes);
-void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info);
-void info_link(struct link *link, struct qsocket_info *info);
-/* A handle for a stream that was added: -errno, and the stream is gone. */
-int32_t policy_opened(struct link *link, uint32_t stream);
-/* Ends a stream that has nothing queued, and its handle; the link keeps its counters. */
-void policy_remove(struct link *link, uint32_t stream);
-/* Whether all that is queued is a frame whose end will never come. */
-int policy_stuck(const struct link *link, uint32_t stream);
 
 /* The engine. Fields are under link->lock, unless they say otherwise. */
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 /* Payload memory: chunks of two sizes. A message is a chain of chunks of one
  * size. There are as many as all messages together can need, so there is always
@@ -218,14 +109,7 @@ enum wait {
 };
 
 struct engine_stream {
-	/* written at opening, while no packet of it is in the batch */
-	int32_t fd;	 /* -1: not opened yet, or drained */
-	uint16_t family; /* 0: the first QSENDTO decides */
-	uint8_t type;	 /* enum qsocket_type */
-	uint8_t connected;
-	uint8_t attached;   /* the program has it open as well */
-	uint8_t tos;	    /* what marks its packets; 0: nothing does */
-	uint8_t tos_before; /* of a socket that the program has open as well */
+	struct socket socket; /* written at opening, while no packet of it is in the batch */
 	/* the thread's own */
 	uint8_t no_gso; /* the kernel refused UDP_SEGMENT */
 
@@ -313,21 +197,6 @@ void payload_free(struct payload *payload, uint32_t chunk);
 /* The iovecs of a part of a message; how many. */
 uint32_t payload_iovecs(const struct payload *payload, uint32_t chunk, uint32_t at, uint32_t bytes,
 			struct iovec *iovecs);
-
-/* socket.c: without the engine's state, results as of qsocketcall() */
-uint32_t address_of(const struct qsocket_addr *addr, union address *address);
-int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
-		    const struct qsocket_addr *peer);
-/* A duplicate of the socket that QATTACH asks for. Looks through the process's
- * descriptors if it has to: that is not for under a lock. */
-int32_t socket_find(const struct qattach_args *args);
-/* Makes it a stream's. */
-int32_t socket_attach(struct engine_stream *s, int fd);
-void socket_unmark(struct engine_stream *s); /* of the program's own socket */
-/* 0, or the -errno that a connection attempt ended with. */
-int32_t socket_connected(const struct engine_stream *s);
-/* `cut`: a message was begun and not finished; TCP resets the connection. */
-void socket_close(struct engine_stream *s, int cut);
 
 /* send.c: hands the batch to the network, without lock; leaves each packet's
  * state, and how many calls and errors it took. */

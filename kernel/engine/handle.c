@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "../host.h"
 
 #define INDEX_BITS 20
 #define INDEX_MASK (QSOCKET_HANDLES_MAX - 1)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine.h"
+#include "../host.h"
 
 #define STRUCT(name)                                                                               \
 	{                                                                                          \
@@ -142,6 +142,12 @@ static const struct {
 	FIELD(qsocket_info, streams),
 	FIELD(qsocket_info, zero),
 	FIELD(qsocket_info, utilisation_ppm),
+	FIELD(qsocket_info, sndbuf_bytes),
+	FIELD(qsocket_info, unsent_bytes),
+	FIELD(qsocket_info, peer_window_bytes),
+	FIELD(qsocket_info, cwnd),
+	FIELD(qsocket_info, rtt_us),
+	FIELD(qsocket_info, retransmits),
 
 	STRUCT(qinfo_args),
 	FIELD(qinfo_args, handle),

@@ -88,7 +88,7 @@ static uint32_t take_held(struct link *link, uint64_t now_ns)
 			s->held_len--;
 			if (now_ns > due_ns) {
 				if (link->policy.streams[stream].lossy &&
-				    !(s->type == QSOCKET_TCP && o->at > 0)) {
+				    !(s->socket.type == QSOCKET_TCP && o->at > 0)) {
 					engine_finish(link, hand, QSOCKET_EXPIRED);
 					continue;
 				}
@@ -130,7 +130,7 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 		s->busy++;
 		/* one at a time: a TCP message may take long, and many held by some
 		 * streams must leave the others a place in hand */
-		if (s->type == QSOCKET_TCP || crowded)
+		if (s->socket.type == QSOCKET_TCP || crowded)
 			qs_block(&link->policy, packet.stream, 1);
 	}
 	return len;
@@ -169,7 +169,7 @@ static void settle(struct link *link, uint32_t len, uint64_t now_ns)
 		default:
 			assert(o->state == PACKET_FAILED && !s->held_len);
 			engine_finish(link, hand, QSOCKET_ERROR);
-			if (s->type == QSOCKET_TCP) {
+			if (s->socket.type == QSOCKET_TCP) {
 				s->broken = 1;
 				engine_lose(link, stream, QSOCKET_ERROR);
 			}
@@ -196,7 +196,7 @@ static void wait_for_sockets(struct link *link, uint64_t timeout_ns)
 		if (s->wait != WAIT_ROOM && s->wait != WAIT_CONNECT)
 			continue;
 		e->polled[len] = e->waiting[i];
-		e->polls[len++] = (struct pollfd){.fd = s->fd, .events = POLLOUT};
+		e->polls[len++] = (struct pollfd){.fd = s->socket.fd, .events = POLLOUT};
 	}
 	pthread_mutex_unlock(&link->lock);
 	if (ppoll(e->polls, len, timeout_ns == QS_FOREVER ? NULL : &timeout, NULL) <= 0)
@@ -209,13 +209,13 @@ static void wait_for_sockets(struct link *link, uint64_t timeout_ns)
 		int32_t error;
 
 		/* it may have been closed, and another opened in its place */
-		if (!e->polls[i].revents || s->fd != e->polls[i].fd)
+		if (!e->polls[i].revents || s->socket.fd != e->polls[i].fd)
 			continue;
 		if (s->wait == WAIT_ROOM)
 			s->wait = WAIT_OVER;
 		if (s->wait != WAIT_CONNECT)
 			continue;
-		error = socket_connected(s);
+		error = socket_connected(&s->socket);
 		s->wait = WAIT_OVER;
 		if (error) {
 			s->errors++;

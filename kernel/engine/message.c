@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "engine.h"
+#include "../host.h"
 
 /* A stream that is open, its link locked; NULL for a link in its place. */
 static struct link *lock_stream(uint32_t handle, uint32_t *stream)
@@ -31,9 +31,7 @@ int32_t message_send(const struct qsend_args *args)
 	link = lock_stream(args->handle, &stream);
 	if (!link)
 		return -EBADF;
-	result = link->host->send(link, stream, args);
-	pthread_mutex_unlock(&link->lock);
-	return result;
+	return link->host->send(link, stream, args);
 }
 
 int32_t message_send_to(const struct qsend_args *args)

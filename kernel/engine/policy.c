@@ -6,26 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine.h"
-
-void *memory_map(size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-void memory_unmap(void *memory, size_t bytes)
-{
-	if (memory)
-		munmap(memory, bytes);
-}
+#include "../host.h"
 
 #define HUGE_BYTES_MIN (64u << 20)
-
-/* In struct link of each stream: its handle, its place, a place, and `closing`. */
-#define STREAM_BYTES (3 * sizeof(uint32_t) + sizeof(uint8_t))
 
 int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 {
@@ -36,36 +19,56 @@ int32_t policy_open(struct link *link, const struct qsockinit_args *args)
 
 	if (!policy)
 		return -EPROTONOSUPPORT;
-	link->streams_max = args->streams ? args->streams : QSOCKET_STREAMS_DEFAULT;
+	error = streams_open(link, args->streams ? args->streams : QSOCKET_STREAMS_DEFAULT);
+	if (error)
+		return error;
 	link->memory_bytes = qs_link_bytes(policy, link->streams_max, messages_max);
 	link->memory = memory_map(link->memory_bytes);
-	link->handles = memory_map(link->streams_max * STREAM_BYTES);
-	if (!link->memory || !link->handles) {
+	if (!link->memory) {
 		policy_shut(link);
 		return -ENOMEM;
 	}
 	/* of much memory that is touched here and there, page tables cost the most */
 	if (link->memory_bytes >= HUGE_BYTES_MIN)
 		madvise(link->memory, link->memory_bytes, MADV_HUGEPAGE);
-	link->open = link->handles + link->streams_max;
-	link->places = link->open + link->streams_max;
-	link->closing = (uint8_t *)(link->places + link->streams_max);
-	link->open_len = 0;
 	qs_init(&link->policy, policy, args->rate, link->memory, link->streams_max, messages_max);
 	error = qs_classes(&link->policy, args->classes, args->classes_len);
 	if (error) {
 		policy_shut(link);
 		return error;
 	}
-	link->past = (struct qsocket_info){0};
 	return 0;
 }
 
 void policy_shut(struct link *link)
 {
 	memory_unmap(link->memory, link->memory_bytes);
-	memory_unmap(link->handles, link->streams_max * STREAM_BYTES);
-	link->memory = link->handles = NULL;
+	link->memory = NULL;
+	streams_shut(link);
+}
+
+int32_t policy_share(struct link *link, const struct qsockinit_args *args)
+{
+	if (strcmp(link->policy.policy->name, args->scheduler))
+		return -EBUSY;
+	if (link->policy.rate != args->rate ||
+	    !qs_classes_same(&link->policy, args->classes, args->classes_len))
+		return -EEXIST;
+	return 0;
+}
+
+void policy_rate(struct link *link, struct qchange_args *args)
+{
+	qs_rate(&link->policy, args->rate);
+	qs_booked(&link->policy, &args->admission);
+}
+
+int32_t policy_feasible(struct link *link, uint32_t stream, struct qchange_args *args)
+{
+	if (stream != QS_NONE)
+		return qs_feasible(&link->policy, stream, &args->attr, &args->admission);
+	args->admission = (struct qsocket_admission){0};
+	return 0;
 }
 
 static void describe_link(const struct link *link, uint32_t kind, struct qsocket_info *info)
@@ -79,7 +82,7 @@ static void describe_link(const struct link *link, uint32_t kind, struct qsocket
 	memcpy(info->scheduler, name, strlen(name));
 }
 
-void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info)
+static void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	qs_info(&link->policy, stream, info);
@@ -88,9 +91,11 @@ void info_stream(struct link *link, uint32_t stream, struct qsocket_info *info)
 	if (link->closing[stream])
 		info->state |= QSOCKET_STATE_CLOSING;
 	describe_link(link, QSOCKET_STREAM, info);
+	if (link->host->socket)
+		stack_info(link->host->socket(link, stream), info);
 }
 
-void info_link(struct link *link, struct qsocket_info *info)
+static void info_link(struct link *link, struct qsocket_info *info)
 {
 	struct qsocket_admission admission;
 
@@ -108,32 +113,30 @@ void info_link(struct link *link, struct qsocket_info *info)
 	describe_link(link, QSOCKET_LINK, info);
 }
 
+int32_t policy_info(struct link *link, uint32_t stream, struct qsocket_info *info)
+{
+	if (stream == QS_NONE)
+		info_link(link, info);
+	else
+		info_stream(link, stream, info);
+	return 0;
+}
+
 int32_t policy_opened(struct link *link, uint32_t stream)
 {
-	int32_t handle = handle_open(link, stream);
+	int32_t handle = streams_add(link, stream);
 
-	if (handle < 0) {
+	if (handle < 0)
 		qs_remove(&link->policy, stream);
-		return handle;
-	}
-	link->handles[stream] = (uint32_t)handle;
-	link->places[stream] = link->open_len;
-	link->open[link->open_len++] = stream;
 	return handle;
 }
 
 void policy_remove(struct link *link, uint32_t stream)
 {
-	uint32_t last = link->open[--link->open_len];
-
-	link->open[link->places[stream]] = last;
-	link->places[last] = link->places[stream];
 	qs_info(&link->policy, stream, &link->past);
 	link->host->describe(link, stream, &link->past);
 	qs_remove(&link->policy, stream);
-	handle_close(link->handles[stream]);
-	link->handles[stream] = 0;
-	link->closing[stream] = 0;
+	streams_remove(link, stream);
 }
 
 int policy_stuck(const struct link *link, uint32_t stream)

@@ -201,7 +201,8 @@ static enum packet_state judge(struct engine_stream *s, const struct load *load,
 	o->last_error = error;
 	if (error == ENOBUFS || error == ENOMEM)
 		return PACKET_PAUSED;
-	if (s->type == QSOCKET_UDP && may_be_pending(error) && *retries < ENGINE_RETRIES_MAX) {
+	if (s->socket.type == QSOCKET_UDP && may_be_pending(error) &&
+	    *retries < ENGINE_RETRIES_MAX) {
 		(*retries)++;
 		return PACKET_UNSENT;
 	}
@@ -223,8 +224,9 @@ static enum packet_state send_run(struct engine *e, uint32_t first, uint32_t end
 
 	while (first < end) {
 		struct outgoing *o = in_batch(e, first);
-		uint32_t len = fill(e, first, end, s->type == QSOCKET_UDP && !s->no_gso, loads);
-		int sent = sendmmsg(s->fd, e->messages, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		uint32_t len =
+			fill(e, first, end, s->socket.type == QSOCKET_UDP && !s->no_gso, loads);
+		int sent = sendmmsg(s->socket.fd, e->messages, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		enum packet_state state = PACKET_UNSENT;
 
 		assert(len > 0);

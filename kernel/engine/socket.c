@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "../host.h"
 
 uint32_t address_of(const struct qsocket_addr *addr, union address *address)
 {
@@ -31,7 +31,7 @@ uint32_t address_of(const struct qsocket_addr *addr, union address *address)
 
 static int32_t open_tcp(int fd)
 {
-	int one = 1, unsent = ENGINE_TCP_UNSENT_BYTES;
+	int one = 1, unsent = SOCKET_TCP_UNSENT_BYTES;
 
 	/* a message is a write of its own, and must not wait for the next */
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
@@ -70,8 +70,7 @@ static int32_t swap_tos(int fd, int family, uint8_t *tos)
 	return 0;
 }
 
-/* The connection of a TCP socket may still be in the making: s->wait. */
-int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
+int32_t socket_open(struct socket *s, const struct qsocket_addr *local,
 		    const struct qsocket_addr *peer)
 {
 	int family = local->family ? local->family : peer->family;
@@ -104,7 +103,7 @@ int32_t socket_open(struct engine_stream *s, const struct qsocket_addr *local,
 			error = -errno;
 			if (error != -EINPROGRESS)
 				goto close_fd;
-			s->wait = WAIT_CONNECT;
+			s->connecting = 1;
 		}
 		s->connected = 1;
 	}
@@ -214,7 +213,7 @@ static int32_t duplicate(int fd, const struct qattach_args *args, int32_t *match
 
 	if (result < 0)
 		return result;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, ENGINE_FD_MIN);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, SOCKET_FD_MIN);
 	if (copy < 0)
 		return -errno;
 	*match = match_socket(copy, args);
@@ -279,7 +278,7 @@ int32_t socket_find(const struct qattach_args *args)
 
 /* The program may go on using its own descriptor, and may close it. What it
  * has set on the socket is left as it is, but for the mark, until it is closed. */
-int32_t socket_attach(struct engine_stream *s, int fd)
+int32_t socket_attach(struct socket *s, int fd)
 {
 	union address address = {0};
 	socklen_t len = sizeof(address);
@@ -301,13 +300,13 @@ int32_t socket_attach(struct engine_stream *s, int fd)
 	return 0;
 }
 
-void socket_unmark(struct engine_stream *s)
+void socket_unmark(struct socket *s)
 {
 	if (s->attached && s->tos)
 		swap_tos(s->fd, s->family, &s->tos_before);
 }
 
-int32_t socket_connected(const struct engine_stream *s)
+int32_t socket_connected(const struct socket *s)
 {
 	int error = 0;
 	socklen_t len = sizeof(error);
@@ -323,10 +322,10 @@ int32_t socket_connected(const struct engine_stream *s)
  * error. Otherwise what the socket has taken is still delivered, and the end
  * is said at once (shutdown(2)), whoever has inherited the socket. If the peer
  * sent what nobody read, closing would reset as well, so that is read first. */
-void socket_close(struct engine_stream *s, int cut)
+void socket_close(struct socket *s, int cut)
 {
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-	char unread[ENGINE_DISCARD_BYTES];
+	char unread[SOCKET_DISCARD_BYTES];
 
 	if (s->fd < 0)
 		return;
@@ -334,7 +333,7 @@ void socket_close(struct engine_stream *s, int cut)
 		connect(s->fd, &nobody, sizeof(nobody));
 	if (s->type == QSOCKET_TCP && !s->attached) {
 		shutdown(s->fd, SHUT_WR);
-		for (int i = 0; i < ENGINE_DISCARD_READS_MAX; i++)
+		for (int i = 0; i < SOCKET_DISCARD_READS_MAX; i++)
 			if (recv(s->fd, unread, sizeof(unread), MSG_DONTWAIT) <= 0)
 				break;
 	}

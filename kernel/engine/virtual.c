@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "../host.h"
 
 #define TIME_NS_MAX (1ull << 62) /* sums of two times, and of a duration, stay in 64 bits */
 
@@ -144,7 +144,7 @@ static int32_t virtual_run(struct link *link, struct qrun_args *args)
 	return (int32_t)n;
 }
 
-static int32_t virtual_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct virtual_link *v = link->state;
 	struct qs_arrival arrival = {
@@ -188,6 +188,14 @@ static int32_t virtual_send(struct link *link, uint32_t stream, const struct qse
 			     .reason = (uint8_t)queued.reason,
 		     });
 	return error ? error : (int32_t)args->data_len;
+}
+
+static int32_t virtual_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	int32_t result = queue(link, stream, args);
+
+	pthread_mutex_unlock(&link->lock);
+	return result;
 }
 
 static int32_t virtual_open(struct link *link, const struct qsockinit_args *args)
@@ -234,27 +242,33 @@ static void virtual_shut(struct link *link)
 	policy_shut(link);
 }
 
-static int32_t virtual_add(struct link *link, const struct qsocket_args *args)
+static int32_t virtual_add(struct link *link, struct qsocket_args *args)
 {
-	int32_t stream;
+	int32_t stream = qs_feasible(&link->policy, QS_NONE, &args->attr, &args->admission);
 
+	if (stream)
+		return stream;
 	if (args->local.family || args->peer.family)
 		return -EINVAL;
 	stream = qs_add(&link->policy, &args->attr);
 	return stream < 0 ? stream : policy_opened(link, (uint32_t)stream);
 }
 
-static int32_t virtual_attach(struct link *link, const struct qattach_args *args)
+static int32_t virtual_attach(struct link *link, struct qattach_args *args)
 {
 	(void)link;
 	(void)args;
 	return -EOPNOTSUPP;
 }
 
-static int32_t virtual_change(struct link *link, uint32_t stream, const struct qchange_args *args)
+static int32_t virtual_change(struct link *link, uint32_t stream, struct qchange_args *args)
 {
+	int32_t error = policy_feasible(link, stream, args);
+
+	if (error)
+		return error;
 	if (stream == QS_NONE)
-		qs_rate(&link->policy, args->rate);
+		policy_rate(link, args);
 	else
 		qs_change(&link->policy, stream, &args->attr);
 	return 0;
@@ -287,9 +301,11 @@ const struct host virtual_host = {
 	.name = QSOCKET_VIRTUAL,
 	.open = virtual_open,
 	.shut = virtual_shut,
+	.share = policy_share,
 	.add = virtual_add,
 	.attach = virtual_attach,
 	.change = virtual_change,
+	.info = policy_info,
 	.describe = virtual_describe,
 	.send = virtual_send,
 	.run = virtual_run,

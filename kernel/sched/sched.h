@@ -332,6 +332,10 @@ void qs_late(struct qs_link QS_MEM *link, struct qs_packet *packet);
 void qs_refuse(struct qs_link QS_MEM *link, uint32_t stream, const struct qs_arrival *arrival,
 	       uint8_t reason);
 
+/* The frame that a stream has open is not continued: what of it came is lost.
+ * For hosts whose messages may be lost on their way here. */
+void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream);
+
 /* When qs_dequeue() found nothing: when to ask again, at the latest. */
 uint64_t qs_next_ns(struct qs_link QS_MEM *link);
 

@@ -73,19 +73,35 @@ int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr)
 	return (int32_t)stream;
 }
 
+static void end_fifo_frame(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
+{
+	struct qs_stream QS_MEM *s = &link->streams[stream];
+	struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
+
+	ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
+	ledger->frames_partial += ledger->left_frame == ledger->fifo_seq + 1;
+	s->fifo_open = 0;
+}
+
+void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream)
+{
+	struct qs_stream QS_MEM *s = &link->streams[stream];
+
+	if (s->open != QS_NONE)
+		qs_lose(link, s->open, QSOCKET_INCOMPLETE);
+	if (s->fifo_open)
+		end_fifo_frame(link, stream, QSOCKET_INCOMPLETE);
+	s->discarding = 0;
+}
+
 void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
 {
 	struct qs_stream QS_MEM *s = &link->streams[stream];
 
 	while (QS_LOOP && s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
-	if (s->fifo_open) {
-		struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
-
-		ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
-		ledger->frames_partial += ledger->left_frame == ledger->fifo_seq + 1;
-		s->fifo_open = 0;
-	}
+	if (s->fifo_open)
+		end_fifo_frame(link, stream, reason);
 }
 
 void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)

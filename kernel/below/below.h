@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The host below the protocol stack: the scheduler is the device's own queue,
+ * in the kernel, and serves all of the machine's processes. Here is only what a
+ * sender needs: its sockets, registered with that scheduler (gate.c), and the
+ * care that nothing meant for it goes anywhere else (route.c, watch.c). A
+ * message goes straight to its socket (send.c), without a copy or a thread.
+ */
+#ifndef QS_BELOW_HOST_H
+#define QS_BELOW_HOST_H
+
+#include <stdatomic.h>
+
+#include "../bpf/gate.h"
+#include "../host.h"
+
+/* Limits. */
+#define BELOW_READS_MAX 8		 /* of a stream's counters, until they are of one moment */
+#define BELOW_RETRIES_MAX 4		 /* of a send that reported an earlier datagram's error */
+#define BELOW_LOOK_NS 10000000ull	 /* of sending, between two looks after the device */
+#define BELOW_LOOK_AGAIN_NS 100000000ull /* where it was not found */
+#define BELOW_CLOSE_NS 20000  /* between two looks whether a stream's sends are through */
+#define BELOW_CONNECT_MS 1000 /* the first message of a TCP socket waits for the peer */
+
+/* A stream's look after its device. */
+struct below_watch {
+	uint64_t due_ns;  /* the next look */
+	uint64_t arrived; /* packets that had reached the device at the last */
+	uint64_t sent;	  /* since then */
+	uint8_t away;	  /* its packets would go elsewhere: none may */
+};
+
+/* What a look has found. */
+struct below_sight {
+	uint8_t answered; /* the scheduler knows the socket */
+	uint8_t attached; /* and is the device's queue */
+	uint8_t near;	  /* and the route leads to the device */
+	uint64_t arrived;
+};
+
+enum below_verdict {
+	BELOW_FINE,
+	BELOW_LOOK_CLOSER, /* ask whether it is attached, and for the route */
+	BELOW_AWAY,
+};
+
+/* What this side has counted of a stream; the scheduler knows nothing of it. */
+struct below_counts {
+	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
+	uint64_t frames_lost[QS_LEVELS][QSOCKET_REASONS]; /* before their first packet */
+	uint64_t errors, calls;
+	int32_t last_error;
+};
+
+/* Under link->lock; the socket does not change while `in_flight`. */
+struct below_stream {
+	struct socket socket;
+	_Atomic(uint32_t) in_flight; /* sends under way; less without the lock */
+	uint32_t next;		     /* among the free */
+	uint8_t both;		     /* an IPv6 socket that sends IPv4 as well */
+	uint8_t broken;		     /* TCP: the connection is gone */
+	uint8_t frame_open;
+	uint8_t discarding; /* the rest of a frame of which something was lost */
+	uint16_t frame_messages;
+	struct qsocket_attr attr;
+	struct qsocket_addr to; /* where the route led to the device, last */
+	struct below_watch watch;
+	struct below_counts counts;
+	uint8_t *rest; /* TCP: of a message that the socket took in part */
+	uint32_t rest_at, rest_len;
+};
+
+struct below {
+	uint32_t ifindex;
+	int32_t gate_fd;  /* a socket to ask with */
+	int32_t route_fd; /* rtnetlink */
+	uint32_t free;	  /* streams */
+	uint32_t used;	  /* from here on never used */
+	struct below_stream *streams;
+	uint32_t streams_max;
+	struct qs_gate_link found; /* at opening, and when last asked for */
+	struct below_counts past;  /* of closed streams */
+};
+
+/* gate.c */
+/* The scheduler of a device; -ENOPROTOOPT: it has none, -EPROTO: of another
+ * version. */
+int32_t bpf_find(uint32_t ifindex, struct qs_gate_link *link);
+int32_t gate_link(int fd, uint32_t ifindex, struct qs_gate_link *link);
+/* Registers a socket, or changes what it needs; what is asked for in all. */
+int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
+		   struct qsocket_admission *admission);
+int32_t gate_read(int fd, uint32_t ifindex, struct qs_gate_stream *stream);
+void gate_leave(int fd, uint32_t ifindex);
+
+/* route.c */
+int route_open(void);
+/* 0 if what this socket sends there leaves by the device; -ENOLINK. */
+int32_t route_check(int route_fd, uint32_t ifindex, int fd, const struct qsocket_addr *to);
+
+/* watch.c */
+enum below_verdict below_judge(const struct below_watch *watch, const struct below_sight *sight);
+void below_seen(struct below_watch *watch, const struct below_sight *sight, uint64_t now_ns);
+/* 0, or -ENOLINK: looks after the device where it is time to. */
+int32_t below_look(struct below *b, struct below_stream *s, uint64_t now_ns);
+
+/* send.c */
+int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args);
+/* TCP: writes what is left of a message; 0 if nothing is left. */
+int32_t below_flush(struct below_stream *s);
+
+/* info.c */
+int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info);
+/* Adds a stream's counters. */
+void below_describe(struct link *link, uint32_t stream, struct qsocket_info *info);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The calls on a link whose scheduler is the device's queue. Whose that is, and
+ * how fast, was said when the device was initialised; here a program's sockets
+ * join it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/net_tstamp.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "below.h"
+
+/* The send buffer bounds what is queued, as the scheduler's limits do: as large
+ * as the stream's, or as may be (net.core.wmem_max). The kernel doubles what it
+ * is told, for its own. Of TCP it finds a better size itself. */
+static void set_room(const struct socket *socket, const struct qsocket_attr *attr)
+{
+	uint64_t bytes = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
+	int wanted = bytes < INT_MAX / 2 ? (int)bytes : INT_MAX / 2, has = 0;
+	socklen_t len = sizeof(has);
+
+	if (socket->type == QSOCKET_TCP && !attr->queue_bytes)
+		return;
+	/* an attached socket's owner may have asked for more */
+	if (socket->attached && !getsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &has, &len) &&
+	    has / 2 >= wanted)
+		return;
+	if (setsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)))
+		return; /* it stays as it is */
+}
+
+static int32_t set_time(int fd)
+{
+	struct sock_txtime txtime = {.clockid = CLOCK_MONOTONIC};
+
+	return setsockopt(fd, SOL_SOCKET, SO_TXTIME, &txtime, sizeof(txtime)) ? -errno : 0;
+}
+
+/* The peer of a connected socket, as qsocket.h writes addresses. */
+static void peer_of(int fd, struct qsocket_addr *peer)
+{
+	union address address = {0};
+	socklen_t len = sizeof(address);
+
+	*peer = (struct qsocket_addr){0};
+	if (getpeername(fd, &address.any, &len))
+		return;
+	peer->family = address.any.sa_family;
+	if (peer->family == AF_INET) {
+		peer->port = ntohs(address.in.sin_port);
+		memcpy(peer->bytes, &address.in.sin_addr, 4);
+	} else {
+		peer->port = ntohs(address.in6.sin6_port);
+		peer->scope = address.in6.sin6_scope_id;
+		memcpy(peer->bytes, &address.in6.sin6_addr, 16);
+	}
+}
+
+/* A handle for a socket, once the scheduler knows it. */
+static int32_t join(struct link *link, struct below_stream *ready, const struct qsocket_attr *attr,
+		    struct qsocket_admission *admission)
+{
+	struct below *b = link->state;
+	int fd = ready->socket.fd;
+	uint32_t stream = b->free;
+	int32_t result = 0;
+
+	if (stream == QS_NONE && b->used == b->streams_max)
+		return -ENOSPC;
+	if (ready->to.family)
+		result = route_check(b->route_fd, b->ifindex, fd, &ready->to);
+	if (!result && ready->socket.type == QSOCKET_UDP)
+		result = set_time(fd);
+	if (!result)
+		result = gate_enter(fd, b->ifindex, attr, admission);
+	if (result)
+		return result;
+	set_room(&ready->socket, attr);
+	ready->attr = *attr;
+	if (stream == QS_NONE)
+		stream = b->used;
+	result = streams_add(link, stream);
+	if (result < 0) {
+		gate_leave(fd, b->ifindex);
+		return result;
+	}
+	if (stream == b->used)
+		b->used++;
+	else
+		b->free = b->streams[stream].next;
+	b->streams[stream] = *ready;
+	return result;
+}
+
+static int32_t below_add(struct link *link, struct qsocket_args *args)
+{
+	struct below_stream s = {.socket.type = (uint8_t)args->type, .to = args->peer};
+	struct qsocket_addr local = args->local;
+	int32_t result;
+
+	if (args->type == QSOCKET_TCP && !args->peer.family)
+		return -EDESTADDRREQ;
+	/* to be registered it must exist: for whichever family comes */
+	if (!local.family && !args->peer.family) {
+		local.family = AF_INET6;
+		s.both = 1;
+	}
+	result = socket_open(&s.socket, &local, &args->peer);
+	if (result == -EAFNOSUPPORT && s.both) {
+		local.family = AF_INET;
+		s.both = 0;
+		result = socket_open(&s.socket, &local, &args->peer);
+	}
+	if (!result)
+		result = join(link, &s, &args->attr, &args->admission);
+	if (result < 0)
+		socket_close(&s.socket, 0);
+	return result;
+}
+
+static int32_t below_attach(struct link *link, struct qattach_args *args)
+{
+	struct below_stream s = {.socket.type = (uint8_t)args->type};
+	int32_t result = socket_attach(&s.socket, args->fd);
+
+	if (result)
+		return result;
+	peer_of(args->fd, &s.to);
+	return join(link, &s, &args->attr, &args->admission);
+}
+
+static int32_t below_change(struct link *link, uint32_t stream, struct qchange_args *args)
+{
+	struct below *b = link->state;
+	struct below_stream *s;
+	int32_t result;
+
+	if (stream == QS_NONE)
+		return -EPERM; /* it is not this program's alone */
+	s = &b->streams[stream];
+	result = gate_enter(s->socket.fd, b->ifindex, &args->attr, &args->admission);
+	if (result)
+		return result;
+	s->attr = args->attr;
+	set_room(&s->socket, &args->attr);
+	return 0;
+}
+
+/* What is queued now will be dropped, and nobody can ask for it any more. */
+static void keep_counters(struct link *link, uint32_t stream)
+{
+	struct below *b = link->state;
+	struct below_stream *s = &b->streams[stream];
+
+	below_describe(link, stream, &link->past);
+	link->past.dropped[QSOCKET_CLOSED] += link->past.queued;
+	link->past.dropped_bytes += link->past.queued_bytes;
+	link->past.queued = link->past.queued_bytes = 0;
+	for (unsigned reason = 0; reason < QSOCKET_REASONS; reason++) {
+		b->past.dropped[reason] += s->counts.dropped[reason];
+		for (unsigned level = 0; level < QS_LEVELS; level++)
+			b->past.frames_lost[level][reason] += s->counts.frames_lost[level][reason];
+	}
+	for (unsigned drop = 0; drop < QS_PRIORITIES; drop++)
+		b->past.dropped_by_priority[drop] += s->counts.dropped_by_priority[drop];
+	b->past.dropped_bytes += s->counts.dropped_bytes;
+}
+
+/* Waits for the sends that are under way, with the table's lock: they wait for
+ * nothing, or for BELOW_CONNECT_MS. */
+static void settle(struct link *link, const struct below_stream *s)
+{
+	const struct timespec nap = {.tv_nsec = BELOW_CLOSE_NS};
+
+	while (atomic_load_explicit(&s->in_flight, memory_order_acquire)) {
+		pthread_mutex_unlock(&link->lock);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+		pthread_mutex_lock(&link->lock);
+	}
+}
+
+/* Draining takes no thread: what was sent is the kernel's already, and the
+ * socket is kept until it is closed again, once nothing is queued. */
+static int32_t below_close(struct link *link, uint32_t stream, uint32_t flags)
+{
+	struct below *b = link->state;
+	struct below_stream *s = &b->streams[stream];
+	int drained = link->closing[stream] && !s->rest;
+
+	if ((flags & QCLOSE_DRAIN) && !link->closing[stream]) {
+		link->closing[stream] = 1;
+		if (s->socket.type == QSOCKET_TCP && !s->socket.attached && !below_flush(s))
+			shutdown(s->socket.fd, SHUT_WR);
+		return 0;
+	}
+	link->closing[stream] = 1;
+	settle(link, s);
+	keep_counters(link, stream);
+	/* what TCP has taken is still delivered, and by the stream's contract */
+	if (s->socket.attached || s->socket.type == QSOCKET_UDP || !drained)
+		gate_leave(s->socket.fd, b->ifindex);
+	socket_close(&s->socket, s->rest != NULL);
+	free(s->rest);
+	streams_remove(link, stream);
+	memset(s, 0, sizeof(*s));
+	s->next = b->free;
+	b->free = stream;
+	return 0;
+}
+
+static const struct socket *below_socket(const struct link *link, uint32_t stream)
+{
+	const struct below *b = link->state;
+
+	return &b->streams[stream].socket;
+}
+
+static int32_t below_run(struct link *link, struct qrun_args *args)
+{
+	(void)link;
+	(void)args;
+	return -EOPNOTSUPP;
+}
+
+/* A link says nothing of a device's scheduler, or what that is. */
+static int32_t agrees(const struct below *b, const struct qsockinit_args *args)
+{
+	if (*args->scheduler && strcmp(args->scheduler, b->found.scheduler))
+		return -EBUSY;
+	return (args->rate && args->rate != b->found.rate) || args->classes_len ? -EEXIST : 0;
+}
+
+static int32_t below_share(struct link *link, const struct qsockinit_args *args)
+{
+	return agrees(link->state, args);
+}
+
+static void free_below(struct below *b)
+{
+	if (b->gate_fd >= 0)
+		close(b->gate_fd);
+	if (b->route_fd >= 0)
+		close(b->route_fd);
+	memory_unmap(b->streams, b->streams_max * sizeof(*b->streams));
+	free(b);
+}
+
+static int32_t open_below(struct below *b, const struct qsockinit_args *args)
+{
+	int32_t error;
+
+	b->ifindex = if_nametoindex(args->device);
+	if (!b->ifindex)
+		return -ENODEV;
+	b->gate_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (b->gate_fd < 0)
+		return -errno;
+	b->route_fd = route_open();
+	if (b->route_fd < 0)
+		return b->route_fd;
+	error = gate_link(b->gate_fd, b->ifindex, &b->found);
+	if (!error)
+		error = agrees(b, args);
+	if (error)
+		return error;
+	b->streams_max = args->streams ? args->streams : b->found.streams_max;
+	if (b->streams_max == 0 || b->streams_max > QSOCKET_STREAMS_MAX)
+		b->streams_max = QSOCKET_STREAMS_DEFAULT;
+	b->streams = memory_map(b->streams_max * sizeof(*b->streams));
+	return b->streams ? 0 : -ENOMEM;
+}
+
+static int32_t below_open(struct link *link, const struct qsockinit_args *args)
+{
+	struct below *b = calloc(1, sizeof(*b));
+	int32_t error;
+
+	if (!b)
+		return -ENOMEM;
+	b->gate_fd = b->route_fd = -1;
+	b->free = QS_NONE;
+	error = open_below(b, args);
+	if (!error)
+		error = streams_open(link, b->streams_max);
+	if (error)
+		free_below(b);
+	else
+		link->state = b;
+	return error;
+}
+
+static void below_shut(struct link *link)
+{
+	free_below(link->state);
+	link->state = NULL;
+	streams_shut(link);
+}
+
+const struct host below_host = {
+	.name = QSOCKET_BELOW,
+	.open = below_open,
+	.shut = below_shut,
+	.share = below_share,
+	.add = below_add,
+	.attach = below_attach,
+	.change = below_change,
+	.info = below_info,
+	.describe = below_describe,
+	.socket = below_socket,
+	.send = below_send,
+	.run = below_run,
+	.close = below_close,
+};
