@@ -227,7 +227,10 @@ static const char *queue_sound(struct qs_queue *queue, int managed)
 		if (!s->competes || s->managed != managed)
 			continue;
 		len++;
-		queue->key(s, &key);
+		if (managed)
+			link.policy->key(s, &key);
+		else
+			qs_tag_key(s, &key);
 		if (best == QS_NONE || key_before(&key, &best_key)) {
 			best = i;
 			best_key = key;
