@@ -227,7 +227,9 @@ static const char *queue_sound(struct qs_queue *queue, int managed)
 		if (!s->competes || s->managed != managed)
 			continue;
 		len++;
-		if (managed)
+		if (queue == &link.ranks)
+			key = (struct qs_key){s->rank_ns, s->seq, 0};
+		else if (managed)
 			link.policy->key(s, &key);
 		else
 			qs_tag_key(s, &key);
