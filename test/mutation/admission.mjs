@@ -8,11 +8,15 @@ export const admission = [
   ...rows("admit.c", [
     [
       "doomed: counts what is promised",
-      "bytes += p->bytes;\n\t}\n\treturn !in_time(link, now_ns + guard",
+      "bytes += QS_ZERO + p->bytes;\n\t}\n\treturn !in_time(link, now_ns + guard",
       "}\n\treturn !in_time(link, now_ns + guard",
     ],
     ["doomed: ... if it is due before", "if (!qs_due_before(p, u))\n\t\t\tbreak;", ""],
-    ["doomed: whole by its deadline", "uint64_t bytes = u->bytes;", "uint64_t bytes = 1;"],
+    [
+      "doomed: whole by its deadline",
+      "uint64_t bytes = QS_ZERO + u->bytes;",
+      "uint64_t bytes = 1;",
+    ],
     ["in time: by the deadline itself", "link->lag_ns + 1;", "link->lag_ns;"],
     ["in time: no later", "(ns * link->rate - 1)", "(ns * link->rate)", { first: "c/guard" }],
     ["in time: not what is over already", "if (expiry_ns < now_ns)\n\t\treturn -1;", "", {
@@ -36,8 +40,8 @@ export const admission = [
     ],
     [
       "fits: each promised frame ends in time",
-      "bytes += p->bytes;\n\t\tif (!in_time(link, now_ns, bytes, p->due_ns))\n\t\t\treturn 0;",
-      "bytes += p->bytes;",
+      "bytes += QS_ZERO + p->bytes;\n\t\tif (!in_time(link, now_ns, bytes, p->due_ns))\n\t\t\treturn 0;",
+      "bytes += QS_ZERO + p->bytes;",
     ],
     [
       "fits: behind what is due before it",
@@ -50,8 +54,12 @@ export const admission = [
       "if (0)",
       { first: "c/guard" },
     ],
-    ["fits: the packet goes first", "uint64_t bytes = packet_bytes;", "uint64_t bytes = 0;"],
-    ["fits: its rest counts", "bytes += u->bytes - packet_bytes;", ";"],
+    [
+      "fits: the packet goes first",
+      "uint64_t bytes = QS_ZERO + packet_bytes;",
+      "uint64_t bytes = 0;",
+    ],
+    ["fits: its rest counts", "bytes += QS_ZERO + u->bytes - packet_bytes;", ";"],
     [
       "fits: what does not expire has no deadline to keep",
       "int listed = !(u->flags & QS_MORTAL);",
@@ -75,7 +83,7 @@ export const admission = [
     ],
     [
       "endangers: best effort is no reason",
-      "qs_manages(link->policy, link->streams[v->stream].period_ns, v->due_ns)",
+      "qs_manages(QS_POLICY(link), link->streams[v->stream].period_ns, v->due_ns)",
       "1",
     ],
     [
@@ -100,7 +108,7 @@ export const admission = [
     ],
     [
       "endangers: what is promised before it counts",
-      "before += units[link->promised[promised++]].bytes",
+      "before += QS_ZERO + units[link->promised[promised++]].bytes",
       "promised++",
     ],
     [
@@ -221,7 +229,7 @@ export const admission = [
   ...rows("feasible.c", [
     ["asks: (1 - x/y) where windows count", "lossy ? attr->old - attr->oln : 1", "1"],
     ["asks: all where nothing is dropped", "!(attr->flags & QSOCKET_UNDROPPABLE);", "1;"],
-    ["asks: nothing without a period", "if (!attr->ipg_ns)\n\t\treturn ask;", ""],
+    ["asks: nothing without a period", "if (!attr->ipg_ns)\n\t\treturn;", ""],
     ["periods differ: under dwcs and dwcs99 only", "policy->equal_periods && windowed", "windowed"],
     ["periods differ: only of windows that may violate", " && attr->oln < attr->old", ""],
     [
@@ -255,7 +263,7 @@ export const admission = [
     ],
     ["periods are told apart by every digit", "times * digit * digit", "times * digit"],
   ], "admission"),
-  ...rows("link.c", [
+  ...rows("stream.c", [
     [
       "a stream that goes asks for nothing",
       "\tqs_unbook(link, s);\n\tif (s->ledgered)",

@@ -88,7 +88,7 @@ export const counters = [
     ["... a leaf does not", "|| level > 1)", "|| level > 2)"],
     ["kept waiting beyond its deadline is late", "\ts->late++;\n}", "}"],
   ], "c/errors"),
-  ...rows("link.c", [
+  ...rows("stream.c", [
     [
       "offered: what is sent, late, queued or dropped",
       "s->sent + s->late + s->messages",
@@ -100,7 +100,11 @@ export const counters = [
       "ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++",
       ";",
     ],
-    ["a new stream starts from nothing", "link->ledgers[stream] = (struct qs_ledger){0};", ";"],
+    [
+      "a new stream starts from nothing",
+      "clear(&link->ledgers[stream], sizeof(struct qs_ledger));",
+      ";",
+    ],
     ["a frame open is told", "s->open != QS_NONE || s->fifo_open", "s->open != QS_NONE"],
   ]),
 ];

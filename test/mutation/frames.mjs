@@ -161,7 +161,7 @@ export const frames = [
   ...mutations("expiry", "sched.c", [
     [
       "what has expired is lost before it is served",
-      "\tif (link->policy->lossy)\n\t\tqs_expire",
+      "\tif (QS_POLICY(link)->lossy)\n\t\tqs_expire",
       "\tif (0)\n\t\tqs_expire",
     ],
     [
@@ -200,7 +200,7 @@ export const frames = [
     ],
     [
       "what has expired makes room first",
-      "\tif (link->policy->lossy)\n\t\tqs_expire",
+      "\tif (QS_POLICY(link)->lossy)\n\t\tqs_expire",
       "\tif (0)\n\t\tqs_expire",
     ],
     ["undroppable streams evict nothing", "\t\tif (!s->lossy)\n\t\t\treturn NO_ROOM;\n", ""],

@@ -209,7 +209,7 @@ export const order = [
       "\tif (0)\n\t\tqs_reorder",
     ],
   ]),
-  ...mutations("window", "link.c", [
+  ...mutations("window", "stream.c", [
     ["a window that does not change goes on", "if (!same_window)", "if (1)"],
     ["a window that changes begins anew", "if (!same_window)", "if (0)"],
   ]),
@@ -261,11 +261,11 @@ export const order = [
     ],
     [
       "misses are counted before each decision",
-      "if (link->policy->slides)\n\t\t\tslide",
+      "if (QS_POLICY(link)->slides)\n\t\t\tslide",
       "if (0)\n\t\t\tslide",
     ],
   ]),
-  ...mutations("rank", "link.c", [
+  ...mutations("rank", "stream.c", [
     ["a new period forgets the releases of the old", "\t\ts->released = 0;", "\t\t"],
     [
       "a new period ranks the head anew",

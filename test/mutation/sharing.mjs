@@ -93,7 +93,7 @@ export const sharing = [
     ],
     [
       "... and when an earlier one comes",
-      "if (fair->first != QS_NONE && before(s, &streams[fair->first]))",
+      "if (fair->first != QS_NONE && tag_before(s, &streams[fair->first]))",
       "if (0)",
     ],
   ]),

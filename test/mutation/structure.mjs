@@ -57,7 +57,11 @@ export const structure = [
       "ring->chunks[place->a].ids[place->b] = last;",
       ";",
     ],
-    ["ring: ... and knows it", "ring->places[last] = *place;", ";"],
+    [
+      "ring: ... and knows it",
+      "ring->places[last] = (struct qs_place){place->a, place->b, place->c};",
+      ";",
+    ],
     [
       "ring: an empty bucket has no bit",
       "if (--bucket->len == 0)\n\t\tunmark(ring, slot);",
@@ -104,7 +108,7 @@ export const structure = [
     ["queue: few need no buckets, but only if there are none", "queue->ring.len == 0 && ", ""],
     [
       "queue: ranks apart are moved as well",
-      "\tif (link->policy->ranks_apart) {\n\t\ttake_out(&link->ranks, stream);\n\t\tadd(&link->ranks, link, stream);\n\t}\n",
+      "\tif (QS_POLICY(link)->ranks_apart) {\n\t\ttake_out(&link->ranks, stream);\n\t\tadd(&link->ranks, link, stream);\n\t}\n",
       "",
     ],
     ["queue: by rank where ranks are apart", "{s->rank_ns, s->seq, 0}", "{0, s->seq, 0}"],
@@ -131,7 +135,11 @@ export const structure = [
       "due_ns < ring->first << ring->shift",
       "due_ns < (ring->first + 1) << ring->shift",
     ],
-    ["watch: a walk brings up what comes next", "while (bring_up(link, next))", "while (0)"],
+    [
+      "watch: a walk brings up what comes next",
+      "while (QS_LOOP && order_bucket(link, next))",
+      "while (0)",
+    ],
     ["watch: the bound counts the ring", "near_ns < far_ns ? near_ns : far_ns", "near_ns"],
     ["watch: the bound counts the tree", "near_ns < far_ns ? near_ns : far_ns", "far_ns"],
     ["watch: bytes of all that waits", "\tlink->watch.bytes -= u->bytes;\n", ""],
@@ -148,6 +156,8 @@ export const structure = [
   ]),
   ...rows("link.c", [
     ["link: the longest time that does not overflow", "UINT64_MAX / rate", "1"],
+  ]),
+  ...rows("stream.c", [
     ["link: a freed stream is used again", "link->streams_free = stream;", ";"],
   ]),
 ];
