@@ -22,8 +22,7 @@
 #define QS_BELOW_LEAVING_MAX 64u	 /* members taken leave of at one packet */
 #define QS_BELOW_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
 #define QS_BELOW_GUARD_NS 1000000ull	 /* what a wake-up may be late: asked of a deadline */
-#define QS_BELOW_LIFETIME_NS                                                                       \
-	4294967295000ull /* a deadline is no further away: what qsend() can say */
+#define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
 
 struct qs_below {
 	uint32_t abi;

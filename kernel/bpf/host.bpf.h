@@ -4,8 +4,9 @@
  * holds, and the sockets that are registered.
  *
  * Lock: whatever a qdisc does, it does under the lock of its device's queue,
- * and the memory is only written there. The gate (gate.bpf.h), which runs in
- * its caller's context, writes to `members`, and reads the rest as it is.
+ * and the scheduler is only written there. The gate (gate.bpf.h), which runs in
+ * its caller's context, writes to `members` and `users`, and to what members
+ * have booked, under the desk's lock; the rest it reads as it is.
  */
 #ifndef QS_HOST_BPF_H
 #define QS_HOST_BPF_H

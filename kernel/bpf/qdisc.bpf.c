@@ -41,6 +41,7 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 		return NULL;
 	m = &b->link.messages[message];
 	count_lost(m->reason, m->drop, m->bytes, m->rest);
+	b->queued_bytes -= m->bytes;
 	skb = take(message);
 	qs_free(&b->link, message);
 	if (!skb) {
@@ -50,7 +51,6 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 	sch->q.qlen--;
 	sch->qstats.backlog -= wire_bytes(skb);
 	sch->qstats.drops++;
-	b->queued_bytes -= m->bytes;
 	return skb;
 }
 
