@@ -161,7 +161,8 @@ export class Mpeg2Parser {
         this.#reader.damage(unit.at);
       }
     }
-    if (code === PICTURE) this.#pictureHeader(unit);
+    if (code === undefined) this.#broken(unit, "a start code without its last byte");
+    else if (code === PICTURE) this.#pictureHeader(unit);
     else if (code <= SLICE_LAST) this.#slice(unit);
     else if (code === SEQUENCE) this.#sequenceHeader(unit);
     else if (code === GROUP) this.#groupHeader(unit);

@@ -222,7 +222,18 @@ test("damage of a program stream ends, is reported, and is over at the next grou
       const last = frames.slice(-11).map(({ type, damaged }) => type + (damaged ? "!" : ""));
       assert.equal(last.join(""), "BBPBBIBBPBB");
     }),
-    { numRuns: 100 },
+    {
+      numRuns: 100,
+      // a start code that is cut off within its four bytes
+      examples: [[
+        [{ place: 0.7305768589529843, change: "cut", count: 239 }, {
+          place: 0,
+          change: "flip",
+          count: 1,
+        }],
+        [1],
+      ]],
+    },
   );
 });
 
