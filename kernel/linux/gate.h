@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * What programs and the module agree on, beside ../qsocket.h.
+ *
+ * The calls are those of ../qsocket.h, by an ioctl on QSOCKETS_DEVICE in place
+ * of a system call: ioctl(fd, QSOCKETS_CALL(call, sizeof(*args)), args), which
+ * is qsocketcall(call, args, sizeof(*args)) with -1 and errno for -errno. A
+ * struct may be shorter than the kernel's (the rest is zeros) or longer (-E2BIG
+ * where that is not zeros), but not shorter than in the first version.
+ *
+ * A stream's handle is a file descriptor of its socket, in the calling process,
+ * whichever it is; a stream is its socket's, and ends with it. A link's handle
+ * is QSOCKET_LINK_HANDLE | the device's index; it names no state of the
+ * caller's, and closing it does nothing.
+ *
+ *	QSOCKINIT	QSOCKINIT_SYSTEM, _REPLACE, _OFF as there; without flags it
+ *			finds what is on a device (-ENOENT: nothing). A configured
+ *			qdisc that _REPLACE removed is not brought back by _OFF.
+ *	QSOCKET		`local.family` says of which family (0: AF_INET); all else of
+ *			both addresses is zeros: bind(2) and connect(2) the socket.
+ *	QATTACH		`fd`, not -1; the addresses are zeros. Returns `fd`.
+ *	QINFO		what the scheduler knows: nothing of calls or of the socket's
+ *			buffer.
+ *	QSEND(TO)	never waits (-EAGAIN). -ENOLINK: the socket is no stream (any
+ *			more), or what it sends there leaves by another device.
+ *	QCLOSE		the stream ends and what is queued is dropped; the socket is
+ *			still the caller's to close(2). No QCLOSE_DRAIN.
+ *	QRUN		-ENOSYS
+ *
+ * What a program sends with its own sendmsg(2) on such a socket is of the
+ * stream, too, with SCM_TXTIME as ../bpf/gate.h describes it.
+ */
+#ifndef QS_LINUX_GATE_H
+#define QS_LINUX_GATE_H
+
+#include "../qsocket.h"
+
+#define QSOCKETS_DEVICE "/dev/qsockets"
+#define QSOCKETS_IOCTL 0xd7 /* in no header of Linux 7.2 */
+#define QSOCKETS_CALL(call, bytes) _IOC(_IOC_READ | _IOC_WRITE, QSOCKETS_IOCTL, call, bytes)
+
+#define QSOCKET_LINK_HANDLE 0x40000000u
+
+/* A qdisc's kind is this and the scheduler's name. */
+#define QSOCKET_KIND "qs_"
+#define QSOCKET_HANDLE 0x51530000u /* of a root qdisc that QSOCKINIT made */
+
+/* A qdisc's TCA_OPTIONS. Of a change, 0 (and gid -1 with mode 0) is as before. */
+struct qsocket_options {
+	uint64_t rate;		 /* bytes per second */
+	uint32_t streams;	 /* most at once, 0 = default */
+	uint32_t queue_messages; /* of all streams, 0 = default */
+	uint32_t gid;		 /* who may register, as of a file's write permission */
+	uint32_t mode;
+};
+
+_Static_assert(sizeof(struct qsocket_options) == 24, "qsocket_options");
+
+#endif

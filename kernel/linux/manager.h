@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only
+ *
+ * The QSocket manager and what registers with it. A packet's walk: a socket is
+ * made a stream (manager.c, streams.c), sends (message.c), its packets are known
+ * again at the device (classifier.c) and queued by the device's scheduler
+ * (qdisc.c), which is a module of its own.
+ *
+ * Locks, in this order: rtnl; qsocket_lock, for schedulers, roots and who is
+ * registered; a socket's; the lock of a root's queue, for all that its scheduler
+ * knows, `stream` of members included. Packets need the last alone: they find
+ * members under RCU. No module hooks into a socket: a socket that is gone is
+ * still held here, and is found to be dead (streams.c).
+ */
+#ifndef QS_LINUX_MANAGER_H
+#define QS_LINUX_MANAGER_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rhashtable-types.h>
+#include <linux/uidgid.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/sch_generic.h>
+#include <net/sock.h>
+
+#include "../sched/sched.h"
+#include "gate.h"
+
+/* Limits. */
+#define QSOCKET_ARGS_BYTES_MAX 4096u	/* of a call's struct, however new */
+#define QSOCKET_FLOWS 64u		/* of best effort, by hash: the first streams */
+#define QSOCKET_FLOW_MESSAGES 256u	/* queued in one of them */
+#define QSOCKET_ROOT_STREAMS 4096u	/* where nobody says how many; flows included */
+#define QSOCKET_USER_SHARE 4u		/* 1/4 of them may be one user's, but the administrator's */
+#define QSOCKET_REAP_MS 100		/* between two looks for sockets that are gone */
+#define QSOCKET_DEAD_MAX 64u		/* of their packets, before one that may leave */
+#define QSOCKET_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
+#define QSOCKET_GUARD_NS 1000000ull	/* what a wake-up may be late: asked of a deadline */
+#define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
+#define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
+#define QSOCKET_TIME_FLAGS ((1u << QSOCKET_TIME_FLAG_BITS) - 1)
+#define QSOCKET_MODE_DEFAULT 0660u
+#define QSOCKET_MODE_MAX 0777u
+
+struct qsocket_root;
+
+/* A scheduler, as its module registers it. But for `qdisc`, which makes it a
+ * device's root, all is called with the lock of the root's queue. */
+struct qsocket_scheduler {
+	struct list_head list;
+	const char *name;
+	struct Qdisc_ops *qdisc; /* its id is QSOCKET_KIND and the name */
+	/* A stream's number, or -errno; of -EBUSY the admission is told, too. */
+	int (*add)(struct qsocket_root *root, const struct qsocket_attr *attr,
+		   struct qsocket_admission *admission);
+	int (*change)(struct qsocket_root *root, u32 stream, const struct qsocket_attr *attr,
+		      struct qsocket_admission *admission);
+	/* Drops what is queued, and adds the stream's last counters. */
+	void (*remove)(struct qsocket_root *root, u32 stream, struct qsocket_info *past);
+	/* Adds the counters of a stream, or (QS_NONE) those of all of the device's
+	 * traffic, and says what it is. */
+	void (*report)(struct qsocket_root *root, u32 stream, struct qsocket_info *info);
+};
+
+/* A device with a scheduler as its root qdisc: what the manager knows of it.
+ * It is the first part of the qdisc's own memory. */
+struct qsocket_root {
+	struct list_head list;	  /* none: not entered */
+	struct list_head members; /* these under qsocket_lock */
+	u32 members_len;
+	struct xarray users; /* how many of them are a user's */
+	struct Qdisc *sch;
+	const struct qsocket_scheduler *scheduler;
+	struct delayed_work reaper;
+	struct qsocket_info past;	/* of streams that are gone; qsocket_lock */
+	struct qsocket_options options; /* written under rtnl and qsocket_lock */
+	kuid_t uid;
+	kgid_t gid; /* invalid: no group */
+};
+
+/* A socket that is a stream. */
+struct qsocket_member {
+	struct rhash_head node; /* by sk */
+	struct sock *sk;	/* held: no other can have its address */
+	struct qsocket_root *root;
+	struct list_head list; /* of root->members */
+	u32 stream;	       /* QS_NONE once it is gone; the queue's lock */
+	int ifindex;
+	bool udp;
+	kuid_t uid;
+	struct qsocket_admission admission;
+	/* SO_TXTIME as it was */
+	bool txtime, deadline_mode, report_errors;
+	u8 clockid;
+	struct rcu_head rcu;
+};
+
+extern struct mutex qsocket_lock;
+
+/* manager.c */
+long sys_qsocketcall(u32 call, void __user *args, u32 args_len);
+int qsocket_register(struct qsocket_scheduler *scheduler);
+void qsocket_unregister(struct qsocket_scheduler *scheduler);
+bool qsocket_has(const char *name); /* loads its module, where there is one */
+
+/* check.c: what callers hand in */
+int qsocket_check_init(const struct qsockinit_args *args);
+int qsocket_check_attr(const struct qsocket_attr *attr);
+int qsocket_check_message(const struct qsend_args *args);
+
+/* root.c: devices. A qdisc enters itself once it is able to work, and leaves
+ * before it is gone; it may leave without having entered. */
+int qsocket_root_enter(struct qsocket_root *root, struct Qdisc *sch,
+		       const struct qsocket_scheduler *scheduler,
+		       const struct qsocket_options *options);
+void qsocket_root_leave(struct qsocket_root *root);
+int qsocket_root_set(struct qsocket_root *root, const struct qsocket_options *options);
+/* With qsocket_lock: NULL, where the device has none. */
+struct qsocket_root *qsocket_root_of(const struct net *net, int ifindex);
+bool qsocket_may_register(const struct qsocket_root *root);
+long qsocket_init(struct qsockinit_args *args);
+long qsocket_change_rate(int ifindex, u64 rate);
+
+/* tc.c: as tc(8) does it: 0 or what the kernel's traffic control says */
+int qsocket_tc_add(struct net *net, int ifindex, const char *scheduler,
+		   const struct qsocket_options *options);
+int qsocket_tc_change(struct net *net, int ifindex, const char *scheduler,
+		      const struct qsocket_options *options);
+int qsocket_tc_delete(struct net *net, int ifindex);
+
+/* streams.c */
+long qsocket_create(struct qsocket_args *args);
+long qsocket_attach(struct qattach_args *args);
+long qsocket_change(struct qchange_args *args);
+long qsocket_close(const struct qclose_args *args);
+void qsocket_reap(struct work_struct *work);
+void qsocket_leave(struct qsocket_member *member); /* with qsocket_lock */
+
+/* report.c */
+long qsocket_report(struct qinfo_args *args);
+
+/* message.c */
+long qsocket_send(const struct qsend_args *args);
+
+/* classifier.c: sockets that are streams. The first two with qsocket_lock. */
+int qsocket_members_add(struct qsocket_member *member);
+void qsocket_members_remove(struct qsocket_member *member);
+/* Under RCU, or with qsocket_lock: NULL if it is none. */
+struct qsocket_member *qsocket_member_of(const struct sock *sk);
+/* With the lock of the root's queue: the stream of a packet, and its message. */
+u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
+		     struct qs_arrival *arrival);
+int __init qsocket_members_init(void);
+void qsocket_members_exit(void);
+
+/* device.c: the gate */
+int __init qsocket_device_init(void);
+void qsocket_device_exit(void);
+
+#endif

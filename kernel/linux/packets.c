@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device's packets, from the one call of net/sched to the other. Part of each
+ * scheduler's module, behind policy.h; the same flow as ../bpf/qdisc.bpf.c.
+ *
+ * A packet waits in `packets`, in the slot of the scheduler's number for its
+ * message; what the scheduler has lost it names by that number, and the packet
+ * is freed before the call returns. All of it is under the lock of the queue.
+ */
+#include <linux/netdevice.h>
+#include <net/pkt_sched.h>
+
+#include "compat.h"
+#include "manager.h"
+
+struct host {
+	struct qsocket_root root; /* the manager's; first */
+	struct qdisc_watchdog watchdog;
+	void *memory;		  /* the scheduler's */
+	struct sk_buff **packets; /* by message */
+	/* pacing: when the link will have sent all that was handed out */
+	u64 free_ns;
+	u64 remainder; /* of the division that free_ns is a sum of */
+	/* all of the device's traffic, in packets */
+	u64 sent, late, sent_bytes;
+	u64 dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
+	u64 delay_ns_sum, delay_ns_max;
+	u64 queued_bytes;
+	struct qs_link link;
+};
+
+static struct sk_buff *host_take(struct host *h, u32 message)
+{
+	struct sk_buff *skb = h->packets[message];
+
+	h->packets[message] = NULL;
+	return skb;
+}
+
+static void host_count_lost(struct host *h, u32 reason, u32 drop, u32 bytes)
+{
+	h->dropped[reason % QSOCKET_REASONS]++;
+	h->dropped_by_priority[drop % QS_PRIORITIES]++;
+	h->dropped_bytes += bytes;
+}
+
+/* The packet of a message that was lost; NULL where there is no more. */
+static struct sk_buff *host_next_lost(struct Qdisc *sch)
+{
+	struct host *h = qdisc_priv(sch);
+	u32 message = qs_reap(&h->link);
+	const struct qs_message *m;
+	struct sk_buff *skb;
+
+	if (message == QS_NONE)
+		return NULL;
+	m = &h->link.messages[message];
+	host_count_lost(h, m->reason, m->drop, m->bytes);
+	h->queued_bytes -= m->bytes;
+	skb = host_take(h, message);
+	qs_free(&h->link, message);
+	qs_qlen_add(sch, -1, -(int)qdisc_pkt_len(skb));
+	qs_drops_add(sch, 1);
+	return skb;
+}
+
+/* What was lost since the last call, to be freed without the lock. */
+static struct sk_buff *host_lost(struct Qdisc *sch)
+{
+	struct sk_buff *list = NULL, *skb;
+
+	while ((skb = host_next_lost(sch))) {
+		skb->next = list;
+		list = skb;
+	}
+	return list;
+}
+
+/* The number of the message, or QS_NONE. */
+static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns)
+{
+	bool continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
+	struct qs_queued queued;
+	int error = qs_enqueue(&h->link, stream, now_ns, a, &queued);
+	u32 reason;
+
+	/* the end of the frame before it was lost on its way */
+	if (error == -QS_EPROTO && !continues) {
+		qs_abandon(&h->link, stream);
+		error = qs_enqueue(&h->link, stream, now_ns, a, &queued);
+	}
+	if (!error && queued.message != QS_NONE)
+		return queued.message;
+	reason = queued.reason;
+	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
+		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
+		qs_refuse(&h->link, stream, a, reason);
+	} else if (error) {
+		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
+	}
+	host_count_lost(h, reason, a->flags >> QSOCKET_DROP_SHIFT, a->bytes);
+	return QS_NONE;
+}
+
+static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff **to_free)
+{
+	struct host *h = qdisc_priv(sch);
+	u64 now_ns = ktime_get_ns();
+	int result = NET_XMIT_SUCCESS;
+	struct qs_arrival arrival;
+	struct sk_buff *lost;
+	u32 message;
+
+	if (h->free_ns < now_ns && qs_idle(&h->link))
+		h->free_ns = now_ns; /* a link with nothing to send saves nothing up */
+	message = qsocket_classify(&h->root, skb, now_ns, &arrival);
+	message = host_admit(h, &arrival, message, now_ns);
+	if (message == QS_NONE) {
+		result = qdisc_drop(skb, sch, to_free);
+	} else {
+		h->packets[message] = skb;
+		h->queued_bytes += arrival.bytes;
+		qs_qlen_add(sch, 1, qdisc_pkt_len(skb));
+	}
+	while ((lost = host_next_lost(sch)))
+		__qdisc_drop(lost, to_free);
+	return result;
+}
+
+/* What the link spends on a packet (../engine/link.c does the same). */
+static void host_charge(struct host *h, u32 bytes, u64 now_ns)
+{
+	u64 product = bytes * (u64)NSEC_PER_SEC + h->remainder;
+
+	h->free_ns = max(h->free_ns, now_ns - min(now_ns, (u64)QSOCKET_CATCH_UP_NS));
+	h->free_ns += product / h->link.rate;
+	h->remainder = product % h->link.rate;
+}
+
+static void host_count_sent(struct host *h, const struct qs_packet *p)
+{
+	u64 delay_ns = p->done_ns - h->link.messages[p->message].arrival_ns;
+
+	if (p->outcome == QSOCKET_LATE)
+		h->late++;
+	else
+		h->sent++;
+	h->sent_bytes += p->bytes;
+	h->delay_ns_sum += delay_ns;
+	h->delay_ns_max = max(h->delay_ns_max, delay_ns);
+}
+
+/* A stream whose socket is gone, before the manager looks for such. What has
+ * been handed out of it is taken back. */
+static bool host_is_gone(const struct sk_buff *skb, u32 stream)
+{
+	return stream >= QSOCKET_FLOWS && skb->sk && skb->sk->sk_protocol == IPPROTO_UDP &&
+	       sock_flag(skb->sk, SOCK_DEAD);
+}
+
+static void host_lose_gone(struct Qdisc *sch, const struct qs_packet *p, struct sk_buff *skb)
+{
+	struct host *h = qdisc_priv(sch);
+	const struct qs_message *m = &h->link.messages[p->message];
+
+	host_count_lost(h, QSOCKET_CLOSED, m->drop, m->bytes);
+	qs_unsend(&h->link, p, QSOCKET_CLOSED, 0);
+	qs_free(&h->link, p->message);
+	qs_drops_add(sch, 1);
+	qs_drop_at_dequeue(sch, skb);
+	qs_flush(&h->link, p->stream, QSOCKET_CLOSED);
+}
+
+/* The packet that leaves now, or NULL and when to ask again. */
+static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
+{
+	struct host *h = qdisc_priv(sch);
+	struct qs_packet p;
+	struct sk_buff *skb;
+	u64 next_ns;
+
+	if (h->free_ns > now_ns) {
+		qdisc_qstats_overlimit(sch);
+		qdisc_watchdog_schedule_ns(&h->watchdog, h->free_ns);
+		return NULL;
+	}
+	h->link.lag_ns = min(now_ns - h->free_ns, (u64)QSOCKET_CATCH_UP_NS);
+	for (u32 gone = 0; gone < QSOCKET_DEAD_MAX; gone++) {
+		if (!qs_dequeue(&h->link, now_ns, 0, &p)) {
+			h->free_ns = now_ns;
+			next_ns = qs_next_ns(&h->link);
+			if (next_ns != QS_FOREVER)
+				qdisc_watchdog_schedule_ns(&h->watchdog, next_ns);
+			return NULL;
+		}
+		skb = host_take(h, p.message);
+		h->queued_bytes -= p.bytes;
+		qs_qlen_add(sch, -1, -(int)qdisc_pkt_len(skb));
+		if (!host_is_gone(skb, p.stream)) {
+			host_charge(h, qdisc_pkt_len(skb), now_ns);
+			host_count_sent(h, &p);
+			qs_sent(&h->link, &p);
+			qs_free(&h->link, p.message);
+			return skb;
+		}
+		host_lose_gone(sch, &p, skb);
+	}
+	qdisc_watchdog_schedule_ns(&h->watchdog, now_ns);
+	return NULL;
+}
+
+static struct sk_buff *host_dequeue(struct Qdisc *sch)
+{
+	struct sk_buff *skb = host_decide(sch, ktime_get_ns()), *lost;
+
+	while ((lost = host_next_lost(sch)))
+		qs_drop_at_dequeue(sch, lost);
+	if (skb)
+		qdisc_bstats_update(sch, skb);
+	return skb;
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Streams: a socket that asks for one has it until it says otherwise, or is
+ * gone, or the device has another qdisc. Who has a socket open may do that, and
+ * nobody else.
+ *
+ * A socket is gone when it is released for the last time, after close(2), exit,
+ * SIGKILL, and whoever it was shared with by fork(2) or SCM_RIGHTS. It is then
+ * dead (SOCK_DEAD), and freed only when nobody holds it. Here it is held, and
+ * looked at: when one of its packets would leave (qdisc.c), when there seem to
+ * be too many streams, and every QSOCKET_REAP_MS. So no code of a module is
+ * entered in any socket, and none can be left there when the module goes.
+ */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/in.h>
+#include <linux/net.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
+
+#include "compat.h"
+#include "manager.h"
+
+/* Of TCP, what was written before is delivered first. */
+static bool is_gone(const struct qsocket_member *member)
+{
+	const struct sock *sk = member->sk;
+
+	return sock_flag(sk, SOCK_DEAD) && (member->udp || sk->sk_state == TCP_CLOSE);
+}
+
+/* The scheduler's time of sending is that of SO_TXTIME, as setsockopt(2) sets it. */
+static void take_time(struct qsocket_member *member)
+{
+	struct sock *sk = member->sk;
+
+	lock_sock(sk);
+	member->txtime = sock_flag(sk, SOCK_TXTIME);
+	member->clockid = sk->sk_clockid;
+	member->deadline_mode = sk->sk_txtime_deadline_mode;
+	member->report_errors = sk->sk_txtime_report_errors;
+	sk->sk_clockid = CLOCK_MONOTONIC;
+	sk->sk_txtime_deadline_mode = 0;
+	sk->sk_txtime_report_errors = 0;
+	sock_set_flag(sk, SOCK_TXTIME);
+	release_sock(sk);
+}
+
+static void give_time_back(const struct qsocket_member *member)
+{
+	struct sock *sk = member->sk;
+
+	lock_sock(sk);
+	sk->sk_clockid = member->clockid;
+	sk->sk_txtime_deadline_mode = member->deadline_mode;
+	sk->sk_txtime_report_errors = member->report_errors;
+	sock_valbool_flag(sk, SOCK_TXTIME, member->txtime);
+	release_sock(sk);
+}
+
+static unsigned long user_streams(struct qsocket_root *root, kuid_t uid)
+{
+	void *entry = xa_load(&root->users, __kuid_val(uid));
+
+	return entry ? xa_to_value(entry) : 0;
+}
+
+static int set_user_streams(struct qsocket_root *root, kuid_t uid, unsigned long len)
+{
+	if (len)
+		return xa_err(
+			xa_store(&root->users, __kuid_val(uid), xa_mk_value(len), GFP_KERNEL));
+	xa_erase(&root->users, __kuid_val(uid));
+	return 0;
+}
+
+static void remove_stream(struct qsocket_member *member)
+{
+	struct qsocket_root *root = member->root;
+	u32 stream = member->stream;
+
+	spin_lock_bh(qdisc_lock(root->sch));
+	member->stream = QS_NONE;
+	root->scheduler->remove(root, stream, &root->past);
+	spin_unlock_bh(qdisc_lock(root->sch));
+}
+
+void qsocket_leave(struct qsocket_member *member)
+{
+	struct qsocket_root *root = member->root;
+
+	lockdep_assert_held(&qsocket_lock);
+	qsocket_members_remove(member);
+	remove_stream(member);
+	if (member->udp && !is_gone(member))
+		give_time_back(member);
+	set_user_streams(root, member->uid, user_streams(root, member->uid) - 1);
+	list_del(&member->list);
+	root->members_len--;
+	sock_put(member->sk);
+	kfree_rcu(member, rcu);
+}
+
+static void reap(struct qsocket_root *root)
+{
+	struct qsocket_member *member, *next;
+
+	list_for_each_entry_safe(member, next, &root->members, list) if (is_gone(member))
+		qsocket_leave(member);
+}
+
+void qsocket_reap(struct work_struct *work)
+{
+	struct qsocket_root *root = container_of(work, struct qsocket_root, reaper.work);
+
+	mutex_lock(&qsocket_lock);
+	reap(root);
+	if (!list_empty(&root->members))
+		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
+	mutex_unlock(&qsocket_lock);
+}
+
+/* Whether there is room for one more of the caller's. */
+static int find_room(struct qsocket_root *root, kuid_t uid)
+{
+	u32 most = root->options.streams - QSOCKET_FLOWS, share = most / QSOCKET_USER_SHARE;
+
+	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
+		share = most;
+	if (root->members_len >= most || user_streams(root, uid) >= share)
+		reap(root);
+	if (root->members_len >= most)
+		return -ENOSPC;
+	return user_streams(root, uid) >= share ? -EDQUOT : 0;
+}
+
+static int add_stream(struct qsocket_member *member, const struct qsocket_attr *attr)
+{
+	struct qsocket_root *root = member->root;
+	int stream, error;
+
+	spin_lock_bh(qdisc_lock(root->sch));
+	stream = root->scheduler->add(root, attr, &member->admission);
+	spin_unlock_bh(qdisc_lock(root->sch));
+	if (stream < 0)
+		return stream;
+	member->stream = stream;
+	error = set_user_streams(root, member->uid, user_streams(root, member->uid) + 1);
+	if (error)
+		goto remove;
+	error = qsocket_members_add(member);
+	if (error)
+		goto forget_user;
+	return 0;
+
+forget_user:
+	set_user_streams(root, member->uid, user_streams(root, member->uid) - 1);
+remove:
+	remove_stream(member);
+	return error;
+}
+
+static struct qsocket_attr with_type(const struct qsocket_attr *attr, bool udp)
+{
+	struct qsocket_attr result = *attr;
+
+	if (!udp) /* what is lost would be sent again */
+		result.flags |= QSOCKET_UNDROPPABLE;
+	return result;
+}
+
+static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
+		 struct qsocket_admission *admission)
+{
+	bool udp = sk->sk_protocol == IPPROTO_UDP;
+	struct qsocket_attr attr = with_type(given, udp);
+	int ifindex = link & ~QSOCKET_LINK_HANDLE, error;
+	struct qsocket_root *root = qsocket_root_of(sock_net(sk), ifindex);
+	struct qsocket_member *member;
+
+	if (!(link & QSOCKET_LINK_HANDLE) || !root)
+		return -EBADF;
+	if (!qsocket_may_register(root))
+		return -EACCES;
+	if (qsocket_member_of(sk))
+		return -EALREADY;
+	error = find_room(root, current_euid());
+	if (error)
+		return error;
+	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+	if (!member)
+		return -ENOMEM;
+	member->sk = sk;
+	member->root = root;
+	member->ifindex = ifindex;
+	member->udp = udp;
+	member->uid = current_euid();
+	error = add_stream(member, &attr);
+	*admission = member->admission;
+	if (error) {
+		kfree(member);
+		return error;
+	}
+	sock_hold(sk);
+	if (udp)
+		take_time(member);
+	list_add_tail(&member->list, &root->members);
+	if (!root->members_len++)
+		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
+	return 0;
+}
+
+/* Internet sockets alone have what a stream needs. */
+static int check_socket(const struct sock *sk, u32 type)
+{
+	if (sk->sk_family != AF_INET && sk->sk_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (type == QSOCKET_UDP)
+		return sk->sk_protocol == IPPROTO_UDP ? 0 : -EPROTOTYPE;
+	if (type == QSOCKET_TCP)
+		return sk->sk_protocol == IPPROTO_TCP ? 0 : -EPROTOTYPE;
+	return -EINVAL;
+}
+
+static int attach(struct socket *sock, u32 type, u32 link, const struct qsocket_attr *attr,
+		  struct qsocket_admission *admission)
+{
+	int error = check_socket(sock->sk, type);
+
+	if (!error)
+		error = qsocket_check_attr(attr);
+	if (error)
+		return error;
+	mutex_lock(&qsocket_lock);
+	error = enter(sock->sk, link, attr, admission);
+	mutex_unlock(&qsocket_lock);
+	return error;
+}
+
+long qsocket_attach(struct qattach_args *args)
+{
+	struct socket *sock;
+	int error;
+
+	memset(&args->admission, 0, sizeof(args->admission));
+	if (args->zero || memchr_inv(&args->local, 0, sizeof(args->local)) ||
+	    memchr_inv(&args->peer, 0, sizeof(args->peer)))
+		return -EINVAL;
+	sock = sockfd_lookup(args->fd, &error);
+	if (!sock)
+		return error;
+	error = attach(sock, args->type, args->link, &args->attr, &args->admission);
+	sockfd_put(sock);
+	return error ? error : args->fd;
+}
+
+long qsocket_create(struct qsocket_args *args)
+{
+	int family = args->local.family ? args->local.family : AF_INET, fd, error;
+	struct socket *sock;
+	struct file *file;
+
+	memset(&args->admission, 0, sizeof(args->admission));
+	args->local.family = 0;
+	if (memchr_inv(&args->local, 0, sizeof(args->local)) ||
+	    memchr_inv(&args->peer, 0, sizeof(args->peer)))
+		return -EOPNOTSUPP; /* bind(2) and connect(2) are for that, and looked after */
+	args->local.family = family;
+	if (family != AF_INET && family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (args->type != QSOCKET_UDP && args->type != QSOCKET_TCP)
+		return -EINVAL;
+	error = sock_create(family, args->type == QSOCKET_UDP ? SOCK_DGRAM : SOCK_STREAM, 0, &sock);
+	if (error)
+		return error;
+	file = sock_alloc_file(sock, O_CLOEXEC, NULL); /* releases it on failure, too */
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		fput(file);
+		return fd;
+	}
+	error = attach(sock, args->type, args->link, &args->attr, &args->admission);
+	if (error) {
+		put_unused_fd(fd);
+		fput(file);
+		return error;
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+static int change(struct sock *sk, struct qchange_args *args)
+{
+	struct qsocket_member *member = qsocket_member_of(sk);
+	struct qsocket_root *root;
+	struct qsocket_attr attr;
+	int error;
+
+	if (!member)
+		return -ENOLINK;
+	root = member->root;
+	attr = with_type(&args->attr, member->udp);
+	spin_lock_bh(qdisc_lock(root->sch));
+	error = root->scheduler->change(root, member->stream, &attr, &args->admission);
+	spin_unlock_bh(qdisc_lock(root->sch));
+	member->admission = args->admission;
+	return error;
+}
+
+long qsocket_change(struct qchange_args *args)
+{
+	struct socket *sock;
+	int error = qsocket_check_attr(&args->attr);
+
+	memset(&args->admission, 0, sizeof(args->admission));
+	if (args->zero || error)
+		return error ? error : -EINVAL;
+	if (args->handle & QSOCKET_LINK_HANDLE) {
+		if (!args->rate || args->rate > QSOCKET_RATE_MAX ||
+		    memchr_inv(&args->attr, 0, sizeof(args->attr)))
+			return -EINVAL;
+		return qsocket_change_rate(args->handle & ~QSOCKET_LINK_HANDLE, args->rate);
+	}
+	if (args->rate)
+		return -EINVAL;
+	sock = sockfd_lookup(args->handle, &error);
+	if (!sock)
+		return error;
+	mutex_lock(&qsocket_lock);
+	error = change(sock->sk, args);
+	mutex_unlock(&qsocket_lock);
+	sockfd_put(sock);
+	return error;
+}
+
+long qsocket_close(const struct qclose_args *args)
+{
+	struct qsocket_member *member;
+	struct socket *sock;
+	int error;
+
+	if (args->flags)
+		return args->flags == QCLOSE_DRAIN ? -EOPNOTSUPP : -EINVAL;
+	if (args->handle & QSOCKET_LINK_HANDLE)
+		return 0;
+	sock = sockfd_lookup(args->handle, &error);
+	if (!sock)
+		return error;
+	mutex_lock(&qsocket_lock);
+	member = qsocket_member_of(sock->sk);
+	if (member)
+		qsocket_leave(member);
+	mutex_unlock(&qsocket_lock);
+	sockfd_put(sock);
+	return member ? 0 : -ENOLINK;
+}
