@@ -36,6 +36,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { base } from "./base.mjs";
 import { start } from "./machine.mjs";
+import { modules } from "./modules.mjs";
 import { parse, whatIsMissing } from "./options.mjs";
 import { guestTests, runTests } from "./tests.mjs";
 
@@ -80,7 +81,11 @@ async function prepare() {
   options.places = options.places.filter((place) => runtimes[place]);
   const { added, countInstructions, keep, kernel, refresh, verbose } = options;
   const guest = await base(kernel, { anew: refresh, say });
-  const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), workDisk(folder, added)];
+  const parts = files.some((file) => file.startsWith("module"))
+    ? await modules(guest.version, { anew: refresh, say })
+    : [];
+  const work = workDisk(folder, [...added, ...parts]);
+  const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), work];
   const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
   return async () => {
     const started = performance.now();

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A program that uses the calls of kernel/linux as they are, through the gate
+ * of its modules, and says what they answer as one JSON value a line.
+ *
+ *	gate init DEVICE SCHEDULER RATE [replace]
+ *		for the group GATE_GROUP of the environment, or video
+ *	gate off DEVICE
+ *	gate info DEVICE
+ *	gate send DEVICE ADDRESS MESSAGES BYTES DEADLINE_MS SEGMENT [stay]
+ *		whole frames of level 2 to port 5004; says what was sent, and when
+ *		nothing is queued any more (`stay`: at once) what the stream has
+ *		counted. `stay` then waits for the end of its input.
+ *	gate pass DEVICE
+ *		a process opens a stream, passes its socket on by SCM_RIGHTS, and
+ *		ends; the one that has it now waits for the end of its input.
+ *	gate wrong DEVICE
+ *		calls that must be refused: the result of each, by its name
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "linux/gate.h"
+
+#define PORT 5004
+#define NAP_US 5000
+#define VIDEO 44
+
+static int gate;
+
+static int call(unsigned number, void *args, unsigned bytes)
+{
+	int result = ioctl(gate, QSOCKETS_CALL(number, bytes), args);
+
+	return result < 0 ? -errno : result;
+}
+
+static struct qsocket_addr address_of(const char *text)
+{
+	struct qsocket_addr address = {.port = PORT};
+
+	address.family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	inet_pton(address.family, text, address.bytes);
+	return address;
+}
+
+static int init(const char *device, const char *scheduler, uint64_t rate, uint32_t flags)
+{
+	struct qsockinit_args args = {.flags = flags, .rate = rate};
+	const char *group = getenv("GATE_GROUP");
+	int result;
+
+	snprintf(args.device, sizeof(args.device), "%s", device);
+	snprintf(args.scheduler, sizeof(args.scheduler), "%s", scheduler);
+	if (flags & QSOCKINIT_SYSTEM)
+		args.gid = group ? (uint32_t)atoi(group) : VIDEO;
+	result = call(QSOCKINIT, &args, sizeof(args));
+	if (!flags && result >= 0)
+		return result;
+	printf("{\"result\":%d,\"scheduler\":\"%s\",\"rate\":%llu,\"obstacle\":\"%s\",\"why\":\"%"
+	       "s\"}"
+	       "\n",
+	       result, args.scheduler, (unsigned long long)args.rate, args.obstacle, args.why);
+	return result;
+}
+
+static uint64_t say_info(uint32_t handle, int quiet)
+{
+	struct qinfo_args args = {.handle = handle};
+	const struct qsocket_info *info = &args.info;
+	int result = call(QINFO, &args, sizeof(args));
+
+	if (quiet)
+		return result < 0 ? 0 : info->queued;
+	printf("{\"result\":%d,\"kind\":%u,\"host\":%u,\"scheduler\":\"%s\",\"rate\":%llu,"
+	       "\"offered\":%llu,\"sent\":%llu,\"late\":%llu,\"queued\":%llu,\"streams\":%u,"
+	       "\"framesOffered\":%llu,\"framesSent\":%llu,\"framesPartial\":%llu,\"dropped\":[",
+	       result, info->kind, info->host, info->scheduler, (unsigned long long)info->rate,
+	       (unsigned long long)info->offered, (unsigned long long)info->sent,
+	       (unsigned long long)info->late, (unsigned long long)info->queued, info->streams,
+	       (unsigned long long)info->frames_offered[2],
+	       (unsigned long long)info->frames_sent[2], (unsigned long long)info->frames_partial);
+	for (int i = 0; i < QSOCKET_REASONS; i++)
+		printf("%s%llu", i ? "," : "", (unsigned long long)info->dropped[i]);
+	printf("]}\n");
+	return info->queued;
+}
+
+static int say_link(const char *device)
+{
+	int link = init(device, "", 0, 0);
+
+	if (link >= 0)
+		say_info(link, 0);
+	return 0;
+}
+
+static int open_stream(uint32_t link, uint16_t family)
+{
+	struct qsocket_args args = {.link = link, .type = QSOCKET_UDP, .local.family = family};
+
+	return call(QSOCKET, &args, sizeof(args));
+}
+
+static void wait_for_end(void)
+{
+	char byte;
+
+	while (read(0, &byte, 1) > 0)
+		;
+}
+
+static int send_many(const char *device, char **words, int stay)
+{
+	static char data[65536];
+	struct qsend_args message = {.data = (uintptr_t)data, .to = address_of(words[0])};
+	int many = atoi(words[1]), bytes = atoi(words[2]), deadline_ms = atoi(words[3]);
+	int room = 8 << 20, link = init(device, "", 0, 0), fd, accepted = 0, refused = 0;
+
+	if (link < 0)
+		return 0;
+	fd = open_stream(link, message.to.family);
+	message.handle = fd;
+	message.data_len = bytes;
+	message.deadline_us = deadline_ms * 1000;
+	message.flags = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END | 3 << QSOCKET_DROP_SHIFT |
+			2 << QSOCKET_LEVEL_SHIFT |
+			(uint32_t)atoi(words[4]) << QSOCKET_SEGMENT_SHIFT;
+	if (deadline_ms)
+		message.flags |= QSOCKET_DEADLINE;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	for (int i = 0; fd >= 0 && i < many; i++) {
+		int result;
+
+		memset(data, i, bytes);
+		result = call(QSENDTO, &message, sizeof(message));
+		if (result == bytes)
+			accepted++;
+		else
+			refused = result;
+	}
+	printf("{\"uid\":%d,\"stream\":%d,\"accepted\":%d,\"refused\":%d}\n", (int)getuid(), fd,
+	       accepted, refused);
+	while (!stay && say_info(fd, 1))
+		usleep(NAP_US);
+	say_info(fd, 0);
+	if (stay)
+		wait_for_end();
+	return 0;
+}
+
+static void pass(int channel, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	if (fd < 0) {
+		recvmsg(channel, &message, 0);
+		return;
+	}
+	*header = (struct cmsghdr){CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS};
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	sendmsg(channel, &message, 0);
+}
+
+static int pass_on(const char *device)
+{
+	int link = init(device, "", 0, 0), channel[2];
+
+	if (link < 0 || socketpair(AF_UNIX, SOCK_DGRAM, 0, channel))
+		return 1;
+	if (fork() == 0) {
+		pass(channel[0], open_stream(link, AF_INET));
+		_exit(0);
+	}
+	wait(NULL);
+	pass(channel[1], -1);
+	say_info(link, 0);
+	wait_for_end();
+	return 0;
+}
+
+static void wrong(const char *name, int result)
+{
+	printf("\"%s\":%d,", name, result);
+}
+
+static int wrong_calls(const char *device)
+{
+	int link = init(device, "", 0, 0), stream = open_stream(link, AF_INET);
+	int plain = socket(AF_INET, SOCK_DGRAM, 0), local = socket(AF_UNIX, SOCK_DGRAM, 0);
+	struct qattach_args attach = {.link = link, .type = QSOCKET_UDP, .fd = stream};
+	struct qsend_args message = {.handle = plain, .to = address_of("10.79.0.2")};
+	struct {
+		struct qclose_args known;
+		uint64_t unknown;
+	} longer = {.known.handle = plain, .unknown = 1};
+	struct qsockinit_args other = {.flags = QSOCKINIT_SYSTEM, .rate = 1000};
+	struct qchange_args change = {.handle = link, .rate = 1000000};
+	struct qclose_args drain = {.handle = stream, .flags = QCLOSE_DRAIN};
+
+	printf("{");
+	wrong("unknown", call(200, &attach, sizeof(attach)));
+	wrong("short", call(QATTACH, &attach, sizeof(attach) - 8));
+	wrong("long", call(QCLOSE, &longer, sizeof(longer)));
+	wrong("pointer", call(QATTACH, NULL, sizeof(attach)));
+	wrong("type", ioctl(gate, _IOC(_IOC_READ, 'x', 1, 8), &attach) < 0 ? -errno : 0);
+	wrong("again", call(QATTACH, &attach, sizeof(attach)));
+	attach.fd = local;
+	wrong("family", call(QATTACH, &attach, sizeof(attach)));
+	attach.fd = plain;
+	attach.type = QSOCKET_TCP;
+	wrong("protocol", call(QATTACH, &attach, sizeof(attach)));
+	attach.type = QSOCKET_UDP;
+	attach.link = plain;
+	wrong("link", call(QATTACH, &attach, sizeof(attach)));
+	attach.link = link;
+	attach.attr.oln = 2;
+	attach.attr.old = 1;
+	wrong("window", call(QATTACH, &attach, sizeof(attach)));
+	attach.attr = (struct qsocket_attr){
+		.ipg_ns = 1000000, .unit_bytes = 60000000, .flags = QSOCKET_ADMIT};
+	wrong("admission", call(QATTACH, &attach, sizeof(attach)));
+	wrong("overbooked", attach.admission.flags & QSOCKET_OVERBOOKED);
+	wrong("stranger", call(QSENDTO, &message, sizeof(message)));
+	message.handle = stream;
+	message.data = 0xdead0000;
+	message.data_len = 100;
+	wrong("data", call(QSENDTO, &message, sizeof(message)));
+	message.to = address_of("127.0.0.1");
+	wrong("route", call(QSENDTO, &message, sizeof(message)));
+	message.data_len = QSOCKET_MESSAGE_BYTES_MAX + 1;
+	wrong("size", call(QSENDTO, &message, sizeof(message)));
+	wrong("unconnected", call(QSEND, &(struct qsend_args){.handle = stream}, sizeof(message)));
+	wrong("drain", call(QCLOSE, &drain, sizeof(drain)));
+	wrong("rate", call(QCHANGE, &change, sizeof(change)));
+	snprintf(other.device, sizeof(other.device), "%s", device);
+	wrong("initialise", call(QSOCKINIT, &other, sizeof(other)));
+	memset(other.device, 0, sizeof(other.device));
+	snprintf(other.device, sizeof(other.device), "none");
+	wrong("device", call(QSOCKINIT, &other, sizeof(other)));
+	printf("\"closed\":%d}\n", call(QCLOSE, &(struct qclose_args){.handle = stream}, 8));
+	return 0;
+}
+
+int main(int len, char **words)
+{
+	const char *what = len > 2 ? words[1] : "";
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	gate = open(QSOCKETS_DEVICE, O_RDWR | O_CLOEXEC);
+	if (gate < 0) {
+		perror(QSOCKETS_DEVICE);
+		return 1;
+	}
+	if (!strcmp(what, "init") && len > 4)
+		init(words[2], words[3], strtoull(words[4], NULL, 10),
+		     QSOCKINIT_SYSTEM | (len > 5 ? QSOCKINIT_REPLACE : 0));
+	else if (!strcmp(what, "off"))
+		init(words[2], "", 0, QSOCKINIT_OFF);
+	else if (!strcmp(what, "info"))
+		return say_link(words[2]);
+	else if (!strcmp(what, "send") && len > 7)
+		return send_many(words[2], words + 3, len > 8);
+	else if (!strcmp(what, "pass"))
+		return pass_on(words[2]);
+	else if (!strcmp(what, "wrong"))
+		return wrong_calls(words[2]);
+	else
+		return 2;
+	return 0;
+}

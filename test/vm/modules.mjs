@@ -1,0 +1,134 @@
+// The kernel modules of kernel/linux, for the guest's kernel: built with Debian's headers and compiler
+// for it, in a root file system made by unpacking their packages, in which nothing is installed either.
+// That and the modules are cached: the one by the kernel's version, the other by the sources as well.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { cached } from "./cache.mjs";
+import { Suite } from "./packages.mjs";
+
+/** Where the guest has them, and the program that talks to them. */
+export const MODULES = "/opt/qsockets";
+
+const RECIPE = 2; // counts the changes of this file after which what is cached is of no use
+const TOOLS = ["bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "make"]
+  .concat("perl-base", "sed");
+const FOLDERS = ["sched", "linux", "linux/include"]; // below kernel
+const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
+const BUILD_MS_MAX = 10 * 60_000;
+const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
+const client = fileURLToPath(new URL("guest/gate.c", import.meta.url));
+
+/** The files to add to a guest of this kernel: `{ file, path }` of each. */
+export async function modules(version, { anew = false, say }) {
+  const inputs = [RECIPE, version, sources().map(({ from }) => hash(from)), hash(client)];
+  const folder = await cached("modules", inputs, async (folder) => {
+    const root = await buildRoot(version, { anew, say });
+    say(`building the kernel modules for Linux ${version}`);
+    build(folder, root, version);
+    tool("cc", ["-O1", "-o", join(folder, "gate"), `-I${kernel}`, client]);
+  });
+  return readdirSync(folder).map((name) => ({
+    file: join(folder, name),
+    path: `${MODULES}/${name}`,
+  }));
+}
+
+/** What is built, by where it is to be: qsocket.h and sched stay beside linux. */
+function sources() {
+  const list = [{ from: join(kernel, "qsocket.h"), to: "qsocket.h" }];
+  for (const folder of FOLDERS) {
+    for (const name of readdirSync(join(kernel, folder)).sort()) {
+      if (SOURCE.test(name) && !/\.mod\.c$/.test(name)) {
+        list.push({ from: join(kernel, folder, name), to: `${folder}/${name}` });
+      }
+    }
+  }
+  return list;
+}
+
+function build(folder, root, version) {
+  const work = mkdtempSync(join(tmpdir(), "qsockets-modules-"));
+  try {
+    for (const { from, to } of sources()) {
+      mkdirSync(dirname(join(work, to)), { recursive: true });
+      cpSync(from, join(work, to));
+    }
+    // The compiler is the kernel's own, so what it warns of is a fault of ours.
+    const make = `make -s -C /module/linux KDIR=/lib/modules/${version}/build KCFLAGS=-Werror W=1`;
+    inRoot(root, work, `${make} 2>&1`);
+    const built = readdirSync(join(work, "linux")).filter((name) => name.endsWith(".ko"));
+    if (built.length === 0) throw new Error("Cannot build the kernel modules: none came of it");
+    for (const name of built) cpSync(join(work, "linux", name), join(folder, name));
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Runs a command with `root` as its root and `work` as its /module, in mounts of its own. */
+function inRoot(root, work, command) {
+  const self = process.getuid() === 0 ? [] : ["--user", "--map-root-user"];
+  const script = `mount --bind "$2" "$1/module" && mount --bind /dev/null "$1/dev/null" &&
+    mount --rbind /proc "$1/proc" &&
+    exec chroot "$1" /usr/bin/env -i PATH=/usr/bin:/usr/sbin HOME=/ LC_ALL=C sh -c "$3"`;
+  return tool("unshare", [...self, "--mount", "sh", "-c", script, "sh", root, work, command]);
+}
+
+/** A root file system with the headers of a kernel, its compiler, and what make needs. */
+function buildRoot(version, { anew, say }) {
+  return cached("headers", [RECIPE, version, TOOLS], (folder) => {
+    const suite = join(folder, "suite");
+    const debian = new Suite(suite);
+    say(`downloading the headers and the compiler of Linux ${version}`);
+    const files = debian.download([`linux-headers-${version}`, ...TOOLS]);
+    say(`unpacking ${files.length} packages`);
+    for (const name of ["bin", "sbin", "lib", "lib64"]) {
+      mkdirSync(join(folder, "usr", name), { recursive: true });
+      symlinkSync(`usr/${name}`, join(folder, name));
+    }
+    for (const file of files) tool("dpkg-deb", ["-x", file, folder]);
+    rmSync(suite, { recursive: true });
+    for (const name of ["doc", "locale", "man", "info"]) {
+      rmSync(join(folder, "usr/share", name), { recursive: true, force: true });
+    }
+    for (const name of ["dev", "module", "proc", "tmp"]) {
+      mkdirSync(join(folder, name), { recursive: true });
+    }
+    writeFileSync(join(folder, "dev/null"), "");
+    for (const [name, target] of [["sh", "dash"], ["awk", "gawk"]]) {
+      if (!existsSync(join(folder, "usr/bin", name))) {
+        symlinkSync(target, join(folder, "usr/bin", name));
+      }
+    }
+  }, { anew });
+}
+
+function hash(file) {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}
+
+function tool(command, args) {
+  const done = spawnSync(command, args, {
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+    timeout: BUILD_MS_MAX,
+  });
+  if (done.status === 0) return done.stdout;
+  const why = done.error?.message ?? `${done.stdout}${done.stderr}`.trim();
+  throw new Error(`Cannot run ${command} ${args.slice(-1)}: ${why}`);
+}
