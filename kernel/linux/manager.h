@@ -6,10 +6,10 @@
  * (qdisc.c), which is a module of its own.
  *
  * Locks, in this order: rtnl; qsocket_lock, for schedulers, roots and who is
- * registered; a socket's; the lock of a root's queue, for all that its scheduler
- * knows, `stream` of members included. Packets need the last alone: they find
- * members under RCU. No module hooks into a socket: a socket that is gone is
- * still held here, and is found to be dead (streams.c).
+ * registered; the lock of a root's queue, for all that its scheduler knows,
+ * `stream` of members included. Packets need the last alone: they find members
+ * under RCU. A socket's lock is taken without any of these. No module hooks into a socket: a socket
+ * that is gone is still held here, and is found to be dead (streams.c).
  */
 #ifndef QS_LINUX_MANAGER_H
 #define QS_LINUX_MANAGER_H
@@ -78,6 +78,12 @@ struct qsocket_root {
 	kgid_t gid; /* invalid: no group */
 };
 
+/* SO_TXTIME as a socket had it, and gets it back by QCLOSE. */
+struct qsocket_time {
+	bool on, deadline_mode, report_errors;
+	u8 clockid;
+};
+
 /* A socket that is a stream. */
 struct qsocket_member {
 	struct rhash_head node; /* by sk */
@@ -89,9 +95,7 @@ struct qsocket_member {
 	bool udp;
 	kuid_t uid;
 	struct qsocket_admission admission;
-	/* SO_TXTIME as it was */
-	bool txtime, deadline_mode, report_errors;
-	u8 clockid;
+	struct qsocket_time before;
 	struct rcu_head rcu;
 };
 

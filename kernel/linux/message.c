@@ -116,7 +116,9 @@ static struct dst_entry *route_to(struct sock *sk, const union address *to)
 /* Another device's queue would take a time that means a deadline at its word. */
 static int check_route(struct sock *sk, const union address *to, int ifindex)
 {
-	struct dst_entry *dst = to ? NULL : sk_dst_check(sk, 0);
+	/* what IPv6 has in mind is not checked so easily */
+	bool known = !to && sk->sk_family == AF_INET;
+	struct dst_entry *dst = known ? sk_dst_check(sk, 0) : NULL;
 	int error = 0;
 
 	if (!dst)

@@ -30,16 +30,16 @@ static bool is_gone(const struct qsocket_member *member)
 	return sock_flag(sk, SOCK_DEAD) && (member->udp || sk->sk_state == TCP_CLOSE);
 }
 
-/* The scheduler's time of sending is that of SO_TXTIME, as setsockopt(2) sets it. */
-static void take_time(struct qsocket_member *member)
+/* A message's time is that of SO_TXTIME, switched on as setsockopt(2) does it.
+ * Without qsocket_lock: whoever holds the socket may wait long for room in it,
+ * and nobody else shall wait for them. */
+static void take_time(struct sock *sk, struct qsocket_time *before)
 {
-	struct sock *sk = member->sk;
-
 	lock_sock(sk);
-	member->txtime = sock_flag(sk, SOCK_TXTIME);
-	member->clockid = sk->sk_clockid;
-	member->deadline_mode = sk->sk_txtime_deadline_mode;
-	member->report_errors = sk->sk_txtime_report_errors;
+	before->on = sock_flag(sk, SOCK_TXTIME);
+	before->clockid = sk->sk_clockid;
+	before->deadline_mode = sk->sk_txtime_deadline_mode;
+	before->report_errors = sk->sk_txtime_report_errors;
 	sk->sk_clockid = CLOCK_MONOTONIC;
 	sk->sk_txtime_deadline_mode = 0;
 	sk->sk_txtime_report_errors = 0;
@@ -47,15 +47,13 @@ static void take_time(struct qsocket_member *member)
 	release_sock(sk);
 }
 
-static void give_time_back(const struct qsocket_member *member)
+static void give_time_back(struct sock *sk, const struct qsocket_time *before)
 {
-	struct sock *sk = member->sk;
-
 	lock_sock(sk);
-	sk->sk_clockid = member->clockid;
-	sk->sk_txtime_deadline_mode = member->deadline_mode;
-	sk->sk_txtime_report_errors = member->report_errors;
-	sock_valbool_flag(sk, SOCK_TXTIME, member->txtime);
+	sk->sk_clockid = before->clockid;
+	sk->sk_txtime_deadline_mode = before->deadline_mode;
+	sk->sk_txtime_report_errors = before->report_errors;
+	sock_valbool_flag(sk, SOCK_TXTIME, before->on);
 	release_sock(sk);
 }
 
@@ -93,8 +91,6 @@ void qsocket_leave(struct qsocket_member *member)
 	lockdep_assert_held(&qsocket_lock);
 	qsocket_members_remove(member);
 	remove_stream(member);
-	if (member->udp && !is_gone(member))
-		give_time_back(member);
 	set_user_streams(root, member->uid, user_streams(root, member->uid) - 1);
 	list_del(&member->list);
 	root->members_len--;
@@ -171,7 +167,7 @@ static struct qsocket_attr with_type(const struct qsocket_attr *attr, bool udp)
 }
 
 static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
-		 struct qsocket_admission *admission)
+		 const struct qsocket_time *before, struct qsocket_admission *admission)
 {
 	bool udp = sk->sk_protocol == IPPROTO_UDP;
 	struct qsocket_attr attr = with_type(given, udp);
@@ -196,6 +192,7 @@ static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
 	member->ifindex = ifindex;
 	member->udp = udp;
 	member->uid = current_euid();
+	member->before = *before;
 	error = add_stream(member, &attr);
 	*admission = member->admission;
 	if (error) {
@@ -203,8 +200,6 @@ static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
 		return error;
 	}
 	sock_hold(sk);
-	if (udp)
-		take_time(member);
 	list_add_tail(&member->list, &root->members);
 	if (!root->members_len++)
 		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
@@ -227,14 +222,19 @@ static int attach(struct socket *sock, u32 type, u32 link, const struct qsocket_
 		  struct qsocket_admission *admission)
 {
 	int error = check_socket(sock->sk, type);
+	struct qsocket_time before = {};
 
 	if (!error)
 		error = qsocket_check_attr(attr);
 	if (error)
 		return error;
+	if (type == QSOCKET_UDP)
+		take_time(sock->sk, &before);
 	mutex_lock(&qsocket_lock);
-	error = enter(sock->sk, link, attr, admission);
+	error = enter(sock->sk, link, attr, &before, admission);
 	mutex_unlock(&qsocket_lock);
+	if (error && type == QSOCKET_UDP)
+		give_time_back(sock->sk, &before);
 	return error;
 }
 
@@ -339,7 +339,9 @@ long qsocket_change(struct qchange_args *args)
 long qsocket_close(const struct qclose_args *args)
 {
 	struct qsocket_member *member;
+	struct qsocket_time before;
 	struct socket *sock;
+	bool udp = false;
 	int error;
 
 	if (args->flags)
@@ -351,9 +353,14 @@ long qsocket_close(const struct qclose_args *args)
 		return error;
 	mutex_lock(&qsocket_lock);
 	member = qsocket_member_of(sock->sk);
-	if (member)
+	if (member) {
+		before = member->before;
+		udp = member->udp;
 		qsocket_leave(member);
+	}
 	mutex_unlock(&qsocket_lock);
+	if (udp)
+		give_time_back(sock->sk, &before);
 	sockfd_put(sock);
 	return member ? 0 : -ENOLINK;
 }
