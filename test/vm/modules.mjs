@@ -22,7 +22,7 @@ import { fileURLToPath } from "node:url";
 import { cached } from "./cache.mjs";
 import { Suite } from "./packages.mjs";
 
-/** Where the guest has them, and the program that talks to them. */
+/** Where the guest has them, and the programs that use them. */
 export const MODULES = "/opt/qsockets";
 
 const RECIPE = 2; // counts the changes of this file after which what is cached is of no use
@@ -32,16 +32,28 @@ const FOLDERS = ["sched", "linux", "linux/include"]; // below kernel
 const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
 const BUILD_MS_MAX = 10 * 60_000;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
-const client = fileURLToPath(new URL("guest/gate.c", import.meta.url));
+const clients = ["gate", "fuzz"].map((name) => ({
+  name,
+  file: fileURLToPath(new URL(`guest/${name}.c`, import.meta.url)),
+}));
 
 /** The files to add to a guest of this kernel: `{ file, path }` of each. */
 export async function modules(version, { anew = false, say }) {
-  const inputs = [RECIPE, version, sources().map(({ from }) => hash(from)), hash(client)];
+  const inputs = [
+    RECIPE,
+    version,
+    [
+      ...sources().map(({ from }) => from),
+      ...clients.map(({ file }) => file),
+    ].map(hash),
+  ];
   const folder = await cached("modules", inputs, async (folder) => {
     const root = await buildRoot(version, { anew, say });
     say(`building the kernel modules for Linux ${version}`);
     build(folder, root, version);
-    tool("cc", ["-O1", "-o", join(folder, "gate"), `-I${kernel}`, client]);
+    for (const { name, file } of clients) {
+      tool("cc", ["-O1", "-pthread", "-o", join(folder, name), `-I${kernel}`, file]);
+    }
   });
   return readdirSync(folder).map((name) => ({
     file: join(folder, name),

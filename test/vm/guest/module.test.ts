@@ -15,6 +15,7 @@ const V6 = "fd79::2";
 const SLOW = 125_000; // bytes per second: 1 Mbit/s
 const FAST = 1_250_000;
 const WAIT_MS_MAX = 5_000;
+const FUZZ_SECONDS = 10;
 
 const EPERM = -1, E2BIG = -7, EBADF = -9, EACCES = -13, EFAULT = -14, EBUSY = -16, EEXIST = -17;
 const ENODEV = -19, EINVAL = -22, ENOTTY = -25, ENOSYS = -38, ENOLINK = -67, EDESTADDRREQ = -89;
@@ -307,6 +308,22 @@ moduleTest("ten times initialised and given back, nothing is left", () => {
   assert.ok(memory() - before < 10, `${before} areas of memory, then ${memory()}`);
   assert.equal(sh("tc qdisc show dev vmmod0"), qdiscs);
   assert.equal(loaded().get("qsocket_dwcs"), 0);
+});
+
+moduleTest("random calls of many threads, and a device that changes under them, do no harm", () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  console.log(`seed ${seed}`);
+  gate("root", "init", "vmmod0", "dwcs", FAST);
+  const fuzz = `${FOLDER}/fuzz vmmod0 ${V4} ${FUZZ_SECONDS} ${seed}`;
+  const done = sh(`${asUser("alice", [fuzz]).join(" ")} & ${fuzz}; wait`).trim().split("\n");
+  assert.equal(done.length, 2);
+  for (const { accepted, refused } of done.map((line) => JSON.parse(line))) {
+    assert.ok(accepted > 0 && refused > 0, `${done}`);
+  }
+  assert.ok(gate("root", "init", "vmmod0", "vds", FAST, "replace")[0].result > 0);
+  assert.equal(gate("root", "info", "vmmod0")[0].streams, 0);
+  const [, info] = gate("alice", "send", "vmmod0", V4, 10, 100, 1000, 0);
+  assert.equal(info.sent, 10);
 });
 
 moduleTest("unloading is refused while a device has a scheduler or anybody the gate", async () => {
