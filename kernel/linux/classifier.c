@@ -5,12 +5,22 @@
  * as it is held here. All other traffic is best effort, shared among flows by
  * the hash of their addresses.
  */
+#include <linux/icmpv6.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/rhashtable.h>
 #include <linux/skbuff.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 
 #include "compat.h"
 #include "manager.h"
+
+/* Of a datagram that says nothing: what qsend() says where it is not told. */
+#define USUAL (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
+#define NEIGHBOURS 0 /* the flow of what finds them */
 
 static const struct rhashtable_params params = {
 	.key_len = sizeof(struct sock *),
@@ -43,13 +53,46 @@ static u32 sound(u32 flags)
 				     : flags & ~(QSOCKET_START | QSOCKET_END | QSOCKET_LEADING);
 }
 
-/* What travels with a datagram. */
+/* A message that was cut (RFC 791, section 3.2; RFC 8200, section 4.5) is a
+ * frame of its fragments, or they are that part of a frame that it was. */
+static u32 marks_of_fragment(u32 flags, bool first, bool last)
+{
+	if (!(flags & QSOCKET_FRAME))
+		flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	if (!first)
+		flags &= ~QSOCKET_START;
+	return last ? flags : flags & ~QSOCKET_END;
+}
+
+static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
+{
+	const struct frag_hdr *header;
+	struct frag_hdr copy;
+	u16 cut;
+
+	if (skb->protocol == htons(ETH_P_IP)) {
+		cut = ntohs(ip_hdr(skb)->frag_off) & (IP_MF | IP_OFFSET);
+		return cut ? marks_of_fragment(flags, !(cut & IP_OFFSET), !(cut & IP_MF)) : flags;
+	}
+	if (skb->protocol != htons(ETH_P_IPV6) || ipv6_hdr(skb)->nexthdr != NEXTHDR_FRAGMENT)
+		return flags;
+	header = skb_header_pointer(skb, skb_network_offset(skb) + sizeof(struct ipv6hdr),
+				    sizeof(copy), &copy);
+	if (!header)
+		return flags;
+	cut = ntohs(header->frag_off);
+	return marks_of_fragment(flags, !(cut & IP6_OFFSET), !(cut & IP6_MF));
+}
+
+/* What a datagram says, or travels with it. */
 static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arrival)
 {
 	u64 time_ns = ktime_to_ns(skb->tstamp);
 
-	if (!time_ns)
+	if (!time_ns) {
+		arrival->flags = USUAL;
 		return;
+	}
 	skb_set_delivery_time(skb, 0, 0); /* it means something else to whoever comes next */
 	arrival->flags = sound(time_ns & QSOCKET_TIME_FLAGS);
 	if (arrival->flags & QSOCKET_DEADLINE)
@@ -57,27 +100,44 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 			min(time_ns & ~(u64)QSOCKET_TIME_FLAGS, now_ns + QSOCKET_LIFETIME_NS);
 }
 
-u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
-		     struct qs_arrival *arrival)
+/* The flow of best effort. Questions for a neighbour have one of their own:
+ * whoever floods all others could else keep everybody from new neighbours. They
+ * are not IP, or sent by the kernel's own socket (ndisc.c). */
+static u32 flow_of(struct sk_buff *skb, const struct sock *sk)
 {
-	struct sock *sk = skb->sk;
-	struct qsocket_member *member = sk && sk_fullsock(sk) ? qsocket_member_of(sk) : NULL;
+	if (skb->protocol != htons(ETH_P_IP) && skb->protocol != htons(ETH_P_IPV6))
+		return NEIGHBOURS;
+	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
+		return NEIGHBOURS;
+	return NEIGHBOURS + 1 + skb_get_hash(skb) % (QSOCKET_FLOWS - 1);
+}
+
+u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
+		     struct qs_arrival *arrival, struct qsocket_user **user)
+{
+	struct sock *sk = skb->sk && sk_fullsock(skb->sk) ? skb->sk : NULL;
+	struct qsocket_member *member = sk ? qsocket_member_of(sk) : NULL;
 	u32 stream = QS_NONE;
 
 	*arrival = (struct qs_arrival){
 		.deadline_ns = QS_FOREVER,
 		.bytes = min_t(u32, qdisc_pkt_len(skb), QSOCKET_PACKET_BYTES_MAX),
 	};
-	if (member && member->udp)
+	*user = NULL;
+	if (member && member->udp) {
 		read_message(skb, now_ns, arrival);
+		arrival->flags = mark_fragment(skb, arrival->flags);
+	}
 	/* a route may lead a stream's packets past its own device */
 	if (member && member->root == root)
 		stream = member->stream;
-	if (stream != QS_NONE)
+	if (stream != QS_NONE) {
+		*user = member->user;
 		return stream;
+	}
 	arrival->flags = 0;
 	arrival->deadline_ns = QS_FOREVER;
-	return skb_get_hash(skb) % QSOCKET_FLOWS;
+	return flow_of(skb, sk);
 }
 EXPORT_SYMBOL_GPL(qsocket_classify);
 

@@ -28,7 +28,8 @@
  *	QRUN		-ENOSYS
  *
  * What a program sends with its own sendmsg(2) on such a socket is of the
- * stream, too, with SCM_TXTIME as ../bpf/gate.h describes it.
+ * stream, too, with an SCM_TXTIME as message.c makes one, or without: then it
+ * has drop priority 6, no level and no deadline.
  */
 #ifndef QS_LINUX_GATE_H
 #define QS_LINUX_GATE_H

@@ -32,6 +32,7 @@
 #define QSOCKET_FLOW_MESSAGES 256u	/* queued in one of them */
 #define QSOCKET_ROOT_STREAMS 4096u	/* where nobody says how many; flows included */
 #define QSOCKET_USER_SHARE 4u		/* 1/4 of them may be one user's, but the administrator's */
+#define QSOCKET_ROOM_SHARE 2u		/* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100		/* between two looks for sockets that are gone */
 #define QSOCKET_DEAD_MAX 64u		/* of their packets, before one that may leave */
 #define QSOCKET_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
@@ -68,7 +69,7 @@ struct qsocket_root {
 	struct list_head list;	  /* none: not entered */
 	struct list_head members; /* these under qsocket_lock */
 	u32 members_len;
-	struct xarray users; /* how many of them are a user's */
+	struct xarray users; /* by uid */
 	struct Qdisc *sch;
 	const struct qsocket_scheduler *scheduler;
 	struct delayed_work reaper;
@@ -76,6 +77,12 @@ struct qsocket_root {
 	struct qsocket_options options; /* written under rtnl and qsocket_lock */
 	kuid_t uid;
 	kgid_t gid; /* invalid: no group */
+};
+
+/* Who has streams on a device. */
+struct qsocket_user {
+	u32 streams; /* qsocket_lock; at 0 it is freed, and nothing is queued of it */
+	u32 queued;  /* messages; the queue's lock */
 };
 
 /* SO_TXTIME as a socket had it, and gets it back by QCLOSE. */
@@ -94,6 +101,7 @@ struct qsocket_member {
 	int ifindex;
 	bool udp;
 	kuid_t uid;
+	struct qsocket_user *user;
 	struct qsocket_admission admission;
 	struct qsocket_time before;
 	struct rcu_head rcu;
@@ -151,9 +159,10 @@ int qsocket_members_add(struct qsocket_member *member);
 void qsocket_members_remove(struct qsocket_member *member);
 /* Under RCU, or with qsocket_lock: NULL if it is none. */
 struct qsocket_member *qsocket_member_of(const struct sock *sk);
-/* With the lock of the root's queue: the stream of a packet, and its message. */
+/* With the lock of the root's queue: the stream of a packet, its message, and
+ * the user it is to be counted to, or NULL. */
 u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
-		     struct qs_arrival *arrival);
+		     struct qs_arrival *arrival, struct qsocket_user **user);
 int __init qsocket_members_init(void);
 void qsocket_members_exit(void);
 

@@ -13,11 +13,16 @@
 #include "compat.h"
 #include "manager.h"
 
+struct slot {
+	struct sk_buff *skb;
+	struct qsocket_user *user; /* whose it is, if anybody's */
+};
+
 struct host {
 	struct qsocket_root root; /* the manager's; first */
 	struct qdisc_watchdog watchdog;
-	void *memory;		  /* the scheduler's */
-	struct sk_buff **packets; /* by message */
+	void *memory;	      /* the scheduler's */
+	struct slot *packets; /* by message */
 	/* pacing: when the link will have sent all that was handed out */
 	u64 free_ns;
 	u64 remainder; /* of the division that free_ns is a sum of */
@@ -31,10 +36,20 @@ struct host {
 
 static struct sk_buff *host_take(struct host *h, u32 message)
 {
-	struct sk_buff *skb = h->packets[message];
+	struct slot *slot = &h->packets[message];
+	struct sk_buff *skb = slot->skb;
 
-	h->packets[message] = NULL;
+	if (slot->user)
+		slot->user->queued--;
+	*slot = (struct slot){};
 	return skb;
+}
+
+static void host_hold(struct host *h, u32 message, struct sk_buff *skb, struct qsocket_user *user)
+{
+	h->packets[message] = (struct slot){skb, user};
+	if (user)
+		user->queued++;
 }
 
 static void host_count_lost(struct host *h, u32 reason, u32 drop, u32 bytes)
@@ -76,18 +91,35 @@ static struct sk_buff *host_lost(struct Qdisc *sch)
 	return list;
 }
 
+/* For a user who has as much of the room as anybody may the link is full: a
+ * message can still take the place of one of its own stream. However many
+ * users do their worst, some room is left to whoever comes then. */
+static int host_enqueue_within(struct host *h, u32 stream, u64 now_ns, const struct qs_arrival *a,
+			       struct qs_queued *queued, const struct qsocket_user *user)
+{
+	u32 most = h->link.messages_max, len = h->link.messages_len;
+	int error;
+
+	if (user && len && len < most && user->queued >= (most - len) / QSOCKET_ROOM_SHARE)
+		h->link.messages_max = len;
+	error = qs_enqueue(&h->link, stream, now_ns, a, queued);
+	h->link.messages_max = most;
+	return error;
+}
+
 /* The number of the message, or QS_NONE. */
-static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns)
+static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns,
+		      const struct qsocket_user *user)
 {
 	bool continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	struct qs_queued queued;
-	int error = qs_enqueue(&h->link, stream, now_ns, a, &queued);
+	int error = host_enqueue_within(h, stream, now_ns, a, &queued, user);
 	u32 reason;
 
 	/* the end of the frame before it was lost on its way */
 	if (error == -QS_EPROTO && !continues) {
 		qs_abandon(&h->link, stream);
-		error = qs_enqueue(&h->link, stream, now_ns, a, &queued);
+		error = host_enqueue_within(h, stream, now_ns, a, &queued, user);
 	}
 	if (!error && queued.message != QS_NONE)
 		return queued.message;
@@ -107,18 +139,19 @@ static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff *
 	struct host *h = qdisc_priv(sch);
 	u64 now_ns = ktime_get_ns();
 	int result = NET_XMIT_SUCCESS;
+	struct qsocket_user *user;
 	struct qs_arrival arrival;
 	struct sk_buff *lost;
-	u32 message;
+	u32 stream, message;
 
 	if (h->free_ns < now_ns && qs_idle(&h->link))
 		h->free_ns = now_ns; /* a link with nothing to send saves nothing up */
-	message = qsocket_classify(&h->root, skb, now_ns, &arrival);
-	message = host_admit(h, &arrival, message, now_ns);
+	stream = qsocket_classify(&h->root, skb, now_ns, &arrival, &user);
+	message = host_admit(h, &arrival, stream, now_ns, user);
 	if (message == QS_NONE) {
 		result = qdisc_drop(skb, sch, to_free);
 	} else {
-		h->packets[message] = skb;
+		host_hold(h, message, skb, user);
 		h->queued_bytes += arrival.bytes;
 		qs_qlen_add(sch, 1, qdisc_pkt_len(skb));
 	}

@@ -25,6 +25,9 @@
 #include "../sched/heap.c"
 #include "../sched/lose.c"
 #include "../sched/outcome.c"
+#if __has_include("../sched/pace.c")
+#include "../sched/pace.c"
+#endif
 #include "../sched/ready.c"
 #include "../sched/ring.c"
 #include "../sched/sched.c"

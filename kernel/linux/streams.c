@@ -57,20 +57,37 @@ static void give_time_back(struct sock *sk, const struct qsocket_time *before)
 	release_sock(sk);
 }
 
-static unsigned long user_streams(struct qsocket_root *root, kuid_t uid)
+static struct qsocket_user *user_of(struct qsocket_root *root, kuid_t uid)
 {
-	void *entry = xa_load(&root->users, __kuid_val(uid));
-
-	return entry ? xa_to_value(entry) : 0;
+	return xa_load(&root->users, __kuid_val(uid));
 }
 
-static int set_user_streams(struct qsocket_root *root, kuid_t uid, unsigned long len)
+/* One more stream of a user's; NULL without memory. */
+static struct qsocket_user *take_user(struct qsocket_root *root, kuid_t uid)
 {
-	if (len)
-		return xa_err(
-			xa_store(&root->users, __kuid_val(uid), xa_mk_value(len), GFP_KERNEL));
+	struct qsocket_user *user = user_of(root, uid);
+
+	if (!user) {
+		user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+		if (user && xa_err(xa_store(&root->users, __kuid_val(uid), user, GFP_KERNEL))) {
+			kfree(user);
+			user = NULL;
+		}
+	}
+	if (user)
+		user->streams++;
+	return user;
+}
+
+/* The stream's packets are gone. */
+static void drop_user(struct qsocket_root *root, kuid_t uid)
+{
+	struct qsocket_user *user = user_of(root, uid);
+
+	if (--user->streams)
+		return;
 	xa_erase(&root->users, __kuid_val(uid));
-	return 0;
+	kfree(user);
 }
 
 static void remove_stream(struct qsocket_member *member)
@@ -91,7 +108,7 @@ void qsocket_leave(struct qsocket_member *member)
 	lockdep_assert_held(&qsocket_lock);
 	qsocket_members_remove(member);
 	remove_stream(member);
-	set_user_streams(root, member->uid, user_streams(root, member->uid) - 1);
+	drop_user(root, member->uid);
 	list_del(&member->list);
 	root->members_len--;
 	sock_put(member->sk);
@@ -121,14 +138,17 @@ void qsocket_reap(struct work_struct *work)
 static int find_room(struct qsocket_root *root, kuid_t uid)
 {
 	u32 most = root->options.streams - QSOCKET_FLOWS, share = most / QSOCKET_USER_SHARE;
+	struct qsocket_user *user = user_of(root, uid);
 
 	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
 		share = most;
-	if (root->members_len >= most || user_streams(root, uid) >= share)
+	if (root->members_len >= most || (user && user->streams >= share)) {
 		reap(root);
+		user = user_of(root, uid);
+	}
 	if (root->members_len >= most)
 		return -ENOSPC;
-	return user_streams(root, uid) >= share ? -EDQUOT : 0;
+	return user && user->streams >= share ? -EDQUOT : 0;
 }
 
 static int add_stream(struct qsocket_member *member, const struct qsocket_attr *attr)
@@ -136,24 +156,24 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	struct qsocket_root *root = member->root;
 	int stream, error;
 
+	member->user = take_user(root, member->uid);
+	if (!member->user)
+		return -ENOMEM;
 	spin_lock_bh(qdisc_lock(root->sch));
 	stream = root->scheduler->add(root, attr, &member->admission);
 	spin_unlock_bh(qdisc_lock(root->sch));
-	if (stream < 0)
+	if (stream < 0) {
+		drop_user(root, member->uid);
 		return stream;
+	}
 	member->stream = stream;
-	error = set_user_streams(root, member->uid, user_streams(root, member->uid) + 1);
-	if (error)
-		goto remove;
+	if (uid_eq(member->uid, GLOBAL_ROOT_UID))
+		member->user = NULL; /* whose messages nobody counts */
 	error = qsocket_members_add(member);
-	if (error)
-		goto forget_user;
-	return 0;
-
-forget_user:
-	set_user_streams(root, member->uid, user_streams(root, member->uid) - 1);
-remove:
-	remove_stream(member);
+	if (error) {
+		remove_stream(member);
+		drop_user(root, member->uid);
+	}
 	return error;
 }
 
