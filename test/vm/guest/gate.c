@@ -4,7 +4,8 @@
  * of its modules, and says what they answer as one JSON value a line.
  *
  *	gate init DEVICE SCHEDULER RATE [replace]
- *		for the group GATE_GROUP of the environment, or video
+ *		for the group GATE_GROUP of the environment, or video; GATE_MESSAGES
+ *		is how many may be queued
  *	gate off DEVICE
  *	gate info DEVICE
  *	gate send DEVICE ADDRESS MESSAGES BYTES DEADLINE_MS SEGMENT [stay]
@@ -56,13 +57,15 @@ static struct qsocket_addr address_of(const char *text)
 static int init(const char *device, const char *scheduler, uint64_t rate, uint32_t flags)
 {
 	struct qsockinit_args args = {.flags = flags, .rate = rate};
-	const char *group = getenv("GATE_GROUP");
+	const char *group = getenv("GATE_GROUP"), *messages = getenv("GATE_MESSAGES");
 	int result;
 
 	snprintf(args.device, sizeof(args.device), "%s", device);
 	snprintf(args.scheduler, sizeof(args.scheduler), "%s", scheduler);
 	if (flags & QSOCKINIT_SYSTEM)
 		args.gid = group ? (uint32_t)atoi(group) : VIDEO;
+	if (flags & QSOCKINIT_SYSTEM && messages)
+		args.queue_messages = (uint32_t)atoi(messages);
 	result = call(QSOCKINIT, &args, sizeof(args));
 	if (!flags && result >= 0)
 		return result;

@@ -1,0 +1,113 @@
+// What the tests of the kernel modules share: the modules loaded, a device to use them on, and the
+// program gate.c, which makes the calls. What arrives at the other end of the device is counted by that
+// network's own kernel.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { asUser, attempt, guestTest, sh } from "./guest.ts";
+
+export const FOLDER = "/opt/qsockets";
+export const GATE = `${FOLDER}/gate`;
+export const V4 = "10.79.0.2";
+export const V6 = "fd79::2";
+export const SLOW = 125_000; // bytes per second: 1 Mbit/s
+export const FAST = 1_250_000;
+const WAIT_MS_MAX = 5_000;
+
+export type User = "alice" | "bob" | "root";
+
+/** What a line of the gate's program says. */
+// deno-lint-ignore no-explicit-any
+export type Line = any;
+
+function command(user: User, words: readonly (string | number)[]): string[] {
+  const all = [GATE, ...words.map(String)];
+  return user === "root" ? all : asUser(user, all);
+}
+
+/** Runs the gate's program to its end: the lines that it said. */
+export function gate(user: User, ...words: (string | number)[]): Line[] {
+  return sh(command(user, words).join(" ")).trim().split("\n").map((line) => JSON.parse(line));
+}
+
+export interface Running {
+  next(): Promise<Line>;
+  kill(): Promise<void>;
+}
+
+/** Starts one that stays. */
+export function stay(user: User, ...words: (string | number)[]): Running {
+  const [program, ...args] = command(user, words);
+  const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  return {
+    async next() {
+      const { value, done } = await lines.next();
+      assert.ok(!done, "the program ended");
+      return JSON.parse(value);
+    },
+    kill() {
+      child.kill("SIGKILL");
+      return gone;
+    },
+  };
+}
+
+/** The link's counters, once they are as expected. */
+export async function linkWhere(holds: (link: Line) => boolean): Promise<Line> {
+  const end = performance.now() + WAIT_MS_MAX;
+  for (;;) {
+    const [link] = gate("root", "info", "vmmod0");
+    if (holds(link)) return link;
+    assert.ok(performance.now() < end, `still ${JSON.stringify(link)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Datagrams that have arrived at the other end, where nobody listens. */
+export function arrived(): number {
+  const v4 = sh("ip netns exec vmmod sh -c 'grep ^Udp: /proc/net/snmp | tail -n 1'").split(" ");
+  const v6 = sh("ip netns exec vmmod grep Udp6NoPorts /proc/net/snmp6").trim().split(/\s+/);
+  return Number(v4[2]) + Number(v6[1]);
+}
+
+/** Loaded modules of ours, and how often each is used. */
+export function loaded(): Map<string, number> {
+  const lines = sh("grep ^qsocket /proc/modules || true").split("\n").filter(Boolean);
+  return new Map(lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[2])]));
+}
+
+function load(): void {
+  const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ko"));
+  assert.ok(files.length > 1, `no modules in ${FOLDER}`);
+  for (const file of ["qsockets.ko", ...files.filter((name) => name !== "qsockets.ko")]) {
+    sh(`insmod ${FOLDER}/${file}`);
+  }
+}
+
+/** With a pair of devices, the other one in a network of its own; the first test loads the modules. */
+export function moduleTest(name: string, run: () => void | Promise<void>): void {
+  guestTest(name, async () => {
+    if (loaded().size === 0) load();
+    try {
+      sh(`set -e
+        ip netns add vmmod
+        ip link add vmmod0 type veth peer name vmmod1 netns vmmod
+        ethtool -K vmmod0 tx-udp-segmentation off
+        ip addr add 10.79.0.1/24 dev vmmod0
+        ip addr add fd79::1/64 dev vmmod0 nodad
+        ip link set vmmod0 up
+        ip -n vmmod addr add ${V4}/24 dev vmmod1
+        ip -n vmmod addr add ${V6}/64 dev vmmod1 nodad
+        ip -n vmmod link set lo up
+        ip -n vmmod link set vmmod1 up
+        ping -c 1 -W 5 ${V4} && ping -6 -c 1 -W 5 ${V6}`);
+      await run();
+    } finally {
+      attempt("ip link del vmmod0; ip netns del vmmod");
+    }
+  });
+}
