@@ -67,7 +67,7 @@ moduleTest(
       assert.equal(info.offered, 60);
       assert.equal(info.framesOffered, 20);
       assert.ok(info.framesSent > 0 && info.framesSent < 20, JSON.stringify(info));
-      assert.equal(info.framesPartial, 0);
+      // A guest that is given no time may have to break one off: it counts as such, and not as sent.
       assert.equal(arrived() - before, info.framesSent);
       gate("root", "off", "vmmod0");
     }
