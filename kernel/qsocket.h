@@ -269,8 +269,7 @@ struct qsocket_info {
 	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
 	/* of a stream, from the protocol stack; 0 without a socket */
 	uint64_t sndbuf_bytes; /* SO_SNDBUF, as the kernel counts it */
-	uint64_t
-		unsent_bytes; /* SIOCOUTQ: of UDP with the kernel's own; of TCP, not acknowledged */
+	uint64_t unsent_bytes; /* SIOCOUTQ: UDP's as the kernel counts; TCP's not acknowledged */
 	/* of TCP alone */
 	uint64_t peer_window_bytes; /* what the peer has room for */
 	uint32_t cwnd;		    /* congestion window, in segments */
