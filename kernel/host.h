@@ -61,10 +61,10 @@ struct socket {
 	uint16_t family; /* 0: not known yet */
 	uint8_t type;	 /* enum qsocket_type */
 	uint8_t connected;
-	uint8_t connecting; /* TCP: the peer has not answered yet */
-	uint8_t attached;   /* the program has it open as well */
-	uint8_t tos;	    /* what marks its packets; 0: nothing does */
-	uint8_t tos_before; /* of a socket that the program has open as well */
+	uint8_t connecting;		  /* TCP: the peer has not answered yet */
+	uint8_t attached;		  /* the program has it open as well */
+	uint8_t tos;			  /* what marks its packets; 0: nothing does */
+	uint8_t ipv4_before, ipv6_before; /* in its place, where the program has it open as well */
 };
 
 /* What the multiplexer asks of a host, arguments checked, link->lock held.
