@@ -64,14 +64,36 @@ int32_t restore_save(int fd, const struct device *d, const struct root *root, st
 	return error;
 }
 
+static int32_t attach(int fd, const struct device *d, const struct root *root, uint32_t options_len)
+{
+	return netlink_attach(fd, d->ifindex, root->kind, root->handle, root->options, options_len);
+}
+
+static int is_back(int fd, const struct device *d, const struct root *saved)
+{
+	struct root now;
+
+	return !netlink_root(fd, d->ifindex, &now) && parameters_same(saved, &now);
+}
+
+/* One that nobody gave parameters has some that cannot be given: of sfq more
+ * flows than it may queue packets. So where what was said is not what is shown
+ * then, nothing is. */
 int32_t restore(int fd, const struct device *d, const struct root *saved)
 {
 	struct root set = *saved;
+	int32_t error;
 
 	if (!saved->handle)
 		return 0;
 	parameters_to_set(&set);
-	return netlink_attach(fd, d->ifindex, set.kind, set.handle, set.options, set.options_len);
+	error = attach(fd, d, &set, set.options_len);
+	if (error || !set.options_len || is_back(fd, d, saved))
+		return error;
+	if (!netlink_detach(fd, d->ifindex) && !attach(fd, d, &set, 0) && is_back(fd, d, saved))
+		return 0;
+	netlink_detach(fd, d->ifindex); /* the nearest that there is */
+	return attach(fd, d, &set, set.options_len);
 }
 
 int32_t restore_compare(const struct root *saved, const struct root *now, uint32_t filters,
