@@ -74,3 +74,33 @@ for (const [version, hostname] of [["IPv4", FAR.ipv4], ["IPv6", FAR.ipv6]]) {
     });
   }
 }
+
+/** What a queue of a class says, as tc(8) shows it. */
+function queue(parent: string): { limit: number; dropped: number } {
+  const text = sh(`tc -s -j qdisc show dev ${DEVICE} parent ${parent}`);
+  const [{ options, drops }] = JSON.parse(text);
+  return { limit: options.limit, dropped: drops };
+}
+
+test("the managed queue is some milliseconds of the rate, and holds the largest message", async () => {
+  cable();
+  const largest = 65507;
+  const limits = [100_000, RATE, RATE * 100].map((rate) => {
+    new Link({ device: DEVICE, rate, system: true, host: "isolated" }).close();
+    return queue("5153:10").limit;
+  });
+  assert.ok(limits[0] > largest && limits[0] < largest * 1.25, `${limits}`);
+  assert.ok(limits[2] > RATE * 100 * 0.01 && limits[2] < RATE * 100 * 0.03, `${limits}`);
+  new Link({ device: DEVICE, rate: RATE * 4, system: true, host: "isolated" }).close();
+  {
+    using link = new Link({ device: DEVICE });
+    using stream = link.open({ to: { hostname: FAR.ipv4, port: 5004 } });
+    const before = sent("5153:10");
+    for (let i = 0; i < 20; i++) stream.send(new Uint8Array(largest));
+    while (stream.info().queued > 0) await sleep(5);
+    // in fragments of 1480 bytes (RFC 791)
+    while (sent("5153:10") - before < 20 * Math.ceil((largest + 8) / 1480)) await sleep(5);
+  }
+  assert.equal(queue("5153:10").dropped, 0);
+  restoreDevice(DEVICE);
+});

@@ -65,6 +65,23 @@ for (
   });
 }
 
+test("a tbf that comes back lets pass what it let pass: its largest packet is not shown", async () => {
+  cable();
+  sh(`tc qdisc add dev ${DEVICE} root handle 7: tbf rate 7mbit burst 1514 limit 20000`);
+  const plain = createSocket("udp4").bind(0, "10.77.0.1");
+  await once(plain, "listening");
+  const passed = async () => {
+    await new Promise((done) => plain.send(new Uint8Array(1472), 5004, FAR.nobody, done));
+    await sleep(20);
+    return sh(`tc -s qdisc show dev ${DEVICE} handle 7:`).includes("(dropped 0");
+  };
+  assert.ok(await passed());
+  initialise({ replace: true }).close();
+  restoreDevice(DEVICE);
+  assert.ok(await passed(), "1514 bytes, as before");
+  plain.close();
+});
+
 test("a root qdisc that could not come back is not replaced", () => {
   cable();
   sh(`tc qdisc add dev ${DEVICE} root handle 7: htb default 1`);
