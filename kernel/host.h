@@ -23,6 +23,7 @@
 #define SOCKET_FD_MIN 3		      /* of a duplicate: 0, 1 and 2 are the program's */
 #define SOCKET_DISCARD_READS_MAX 64   /* of what a TCP peer sent and nobody read, at closing */
 #define SOCKET_DISCARD_BYTES 4096     /* in each */
+#define SOCKET_ERRORS_MAX 64	      /* of earlier datagrams, forgotten at once */
 #define SOCKET_TCP_UNSENT_BYTES 65536 /* in a TCP socket's buffer, where none can be dropped */
 
 _Static_assert(QSOCKET_STREAMS_MAX < QSOCKET_HANDLES_MAX,
@@ -171,5 +172,9 @@ void socket_close(struct socket *socket, int cut);
 
 /* stack.c: what the protocol stack says of a socket */
 void stack_info(const struct socket *socket, struct qsocket_info *info);
+/* Has it say so (ENOBUFS) where the device's queue drops a datagram; with that
+ * come the errors of earlier ones, to be forgotten. -errno. */
+int32_t stack_hear(int fd, int family);
+void stack_forget(int fd);
 
 #endif

@@ -225,6 +225,8 @@ static void wait_for_sockets(struct link *link, uint64_t timeout_ns)
 		/* it may have been closed, and another opened in its place */
 		if (!e->polls[i].revents || s->socket.fd != e->polls[i].fd)
 			continue;
+		if (e->polls[i].revents & POLLERR && s->socket.type == QSOCKET_UDP)
+			stack_forget(s->socket.fd);
 		if (s->wait == WAIT_ROOM)
 			s->wait = WAIT_OVER;
 		if (s->wait != WAIT_CONNECT)

@@ -122,6 +122,8 @@ int32_t socket_open(struct socket *s, const struct qsocket_addr *local,
 		return -errno;
 	if (s->tos && (error = mark(s, fd, family)))
 		goto close_fd;
+	if (s->tos && s->type == QSOCKET_UDP && (error = stack_hear(fd, family)))
+		goto close_fd;
 	if (s->type == QSOCKET_TCP && (error = open_tcp(fd)))
 		goto close_fd;
 	if (local->family) {
