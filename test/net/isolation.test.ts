@@ -117,6 +117,20 @@ for (const connected of [true, false]) {
   });
 }
 
+for (const [version, hostname] of [["IPv4", FAR.ipv4], ["IPv6", FAR.ipv6]]) {
+  test(`answers that nobody is there cost an ${version} stream no message`, async () => {
+    cable();
+    using link = new Link({ device: DEVICE, rate: RATE, system: true, host: "isolated" });
+    const before = sent("5153:10");
+    using stream = link.open();
+    for (let i = 0; i < 200; i++) stream.sendto(new Uint8Array(1000), { hostname, port: 9 });
+    while (stream.info().queued > 0) await sleep(5);
+    assert.equal(stream.info().sent, 200);
+    assert.ok(sent("5153:10") - before >= 200);
+    restoreDevice(DEVICE);
+  });
+}
+
 /** What a queue of a class says, as tc(8) shows it. */
 function queue(parent: string): { limit: number; dropped: number } {
   const text = sh(`tc -s -j qdisc show dev ${DEVICE} parent ${parent}`);
