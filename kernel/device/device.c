@@ -78,7 +78,12 @@ static int32_t start(struct work *w, struct qsockinit_args *args)
 	if (!error || (error == -ESTALE && device_is_ours(&w->root, w->state.kind)))
 		return 0;
 	memset(&w->state, 0, sizeof(w->state));
-	return error == -EBADMSG && !(args->flags & QSOCKINIT_REPLACE) ? error : 0;
+	if (error != -EBADMSG || args->flags & QSOCKINIT_REPLACE)
+		return 0;
+	device_why(args->why,
+		   "its state in %s cannot be believed; initialise it with replace: true",
+		   STATE_DIRECTORY);
+	return error;
 }
 
 static int32_t remove_ours(struct work *w)

@@ -194,7 +194,14 @@ test("what a crash left is repaired by the next initialisation, or undone", () =
   initialise().close();
   assert.equal(traffic(), whole);
   writeFileSync(`/run/qsockets/${states()[0]}`, "half"); // not a state
-  assert.equal(refusal(() => initialise()).code, "EBADMSG");
+  for (const call of [() => initialise(), () => restoreDevice(DEVICE)]) {
+    const { code, message } = refusal(call);
+    assert.equal(code, "EBADMSG");
+    assert.match(
+      message,
+      /its state in \/run\/qsockets cannot be believed; initialise it with rep/,
+    );
+  }
   initialise({ replace: true }).close();
   assert.equal(traffic(), whole);
   restoreDevice(DEVICE);
