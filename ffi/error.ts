@@ -7,7 +7,12 @@ for (const [name, errno] of Object.entries(constants.errno)) {
   if (!NAMES.has(errno)) NAMES.set(errno, name);
 }
 // Linux's, which node:os does not list.
-for (const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112]] as const) {
+for (
+  const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112], [
+    "ENOTRECOVERABLE",
+    131,
+  ]] as const
+) {
   NAMES.set(errno, name);
 }
 

@@ -4,7 +4,7 @@ import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { changeLink } from "./change.ts";
 import { arrangeClasses, type Classes } from "./classes.ts";
-import { failure } from "./error.ts";
+import { errorName, failure } from "./error.ts";
 import { hostName, type LinkHost, type LinkInfo, readInfo } from "./info.ts";
 import { Args, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
@@ -88,7 +88,9 @@ export class Link implements Disposable {
    * Opens a link. Throws a QError if the device does not exist (ENODEV) or has another scheduler
    * already (EBUSY) or another rate (EEXIST), or its owner lets this program open none there
    * (EACCES); a RangeError or TypeError for wrong options. With `system`, also EPERM to others than
-   * root, and EEXIST where somebody configured the device's root qdisc.
+   * root, and EEXIST where somebody configured the device's root qdisc. With `system`, of a device
+   * that is initialised already, another rate, group or mode is set in place, and taken over by
+   * every link that is open on it.
    */
   constructor(options: LinkOptions) {
     const {
@@ -128,7 +130,7 @@ export class Link implements Disposable {
     if (handle < 0) {
       throw failure("qsockinit", handle, doing, {
         EEXIST: "it is open already, with another rate or other classes",
-        ...reasons(answer, rate, system),
+        ...reasons(answer, handle, rate, system),
       });
     }
     this.#handle = handle;
@@ -191,7 +193,9 @@ export class Link implements Disposable {
 /**
  * Undoes what `system: true` made of a device: it has the qdisc again that it had before. Links that
  * are open on it stay, without what isolates them. Throws a QError ENOENT if the device is not
- * initialised, ENODEV if there is none, EPERM to others than root.
+ * initialised, ENODEV if there is none, EPERM to others than root; and, though the device is given
+ * back, EEXIST if somebody has given it another root qdisc since, which is left, and ENOTRECOVERABLE
+ * if what came back is not in all what was there: the message says what is not.
  *
  * @example
  * ```ts
@@ -214,7 +218,7 @@ export function restoreDevice(device: string): void {
   if (result < 0) {
     throw failure("qsockinit", result, doing, {
       ENOENT: "it is not initialised",
-      ...reasons(initArgs.read(), 0, true),
+      ...reasons(initArgs.read(), result, 0, true),
     });
   }
 }
@@ -236,6 +240,7 @@ interface Answer {
 /** What an error means, where C said more than its number. */
 function reasons(
   { host, why, obstacle }: Answer,
+  result: number,
   rate: number,
   system: boolean,
 ): Record<string, string> {
@@ -251,16 +256,9 @@ function reasons(
     return rate === 0 && why !== "" ? { EINVAL: `rate must be given, as ${why}` } : {};
   }
   if (why === "") return {};
-  const again = system ? "; pass replace: true to change that" : "";
-  return {
-    EACCES: why,
-    EBUSY: `${why}${again}`,
-    EEXIST: why,
-    EPERM: why,
-    ENOTSUP: why,
-    EBADMSG: why,
-    ENOENT: why,
-  };
+  const code = errorName(-result);
+  const again = system && code === "EBUSY" ? "; pass replace: true to change that" : "";
+  return { [code]: `${why}${again}` };
 }
 
 function opening(device: unknown, system?: unknown): string {

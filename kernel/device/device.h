@@ -9,6 +9,7 @@
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
+ *	parameters.c	theirs: those that the kernel shows, and those that it takes
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
  *	netlink.c	the kernel's traffic control messages

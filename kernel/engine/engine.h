@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/uio.h>
 
+#include "../device/device.h"
 #include "../host.h"
 
 /* Limits. */
@@ -34,6 +35,7 @@
 #define ENGINE_POLL_NS 200000ull       /* between two looks at blocked sockets, when busy */
 #define ENGINE_RETRIES_MAX 4	       /* of a send that reported an earlier datagram's error */
 #define ENGINE_SLICE_NS 100000ull      /* of processor time, asked of the system's scheduler */
+#define ENGINE_LOOK_NS 1000000000ull   /* of sending, between two looks at the device's rate */
 #define ENGINE_STACK_BYTES (256u << 10)
 
 /* What a datagram, or a TCP segment, weighs on the link beside its payload. */
@@ -144,6 +146,10 @@ struct engine {
 	uint64_t free_ns;   /* when the link will have sent all that was handed out */
 	uint64_t remainder; /* of the division that free_ns is a sum of */
 	uint64_t pause_ns;
+	/* of an isolated device: which, and its class's rate when last looked */
+	struct device device; /* without lock: it stays */
+	uint64_t class_rate;
+	uint64_t look_ns; /* the next look; of other devices never */
 	/* the thread */
 	uint8_t running, stop;
 	uint8_t idle;		/* asleep until woken: the next sender wakes it */
@@ -166,7 +172,17 @@ void engine_wake(struct engine *e);
 /* Closes the sockets of streams that have drained, of those in e->ended. */
 void engine_drain(struct link *link);
 
-/* link.c: while nothing may be sent the link's time stands still, until now */
+/* isolated.c: engine_open() and the host's calls, where the device is isolated */
+int32_t isolated_open(struct link *link, const struct qsockinit_args *args);
+int32_t isolated_share(struct link *link, const struct qsockinit_args *args);
+int32_t isolated_info(struct link *link, uint32_t stream, struct qsocket_info *info);
+/* For the thread: looks after the rate, without lock, where it is time to (on
+ * other devices never); what time it is then. */
+uint64_t isolated_watch(struct link *link, uint64_t now_ns);
+
+/* link.c: from now on another rate */
+void engine_rate(struct link *link, uint64_t rate, uint64_t now_ns);
+/* while nothing may be sent the link's time stands still, until now */
 void engine_stand_still(struct link *link, uint64_t now_ns);
 /* the thread, once there is a stream */
 int32_t engine_start(struct link *link);

@@ -61,6 +61,20 @@ void engine_stand_still(struct link *link, uint64_t now_ns)
 		e->free_ns = open_ns < now_ns ? open_ns : now_ns;
 }
 
+/* What is on its way goes at the new rate from here on. */
+void engine_rate(struct link *link, uint64_t rate, uint64_t now_ns)
+{
+	struct engine *e = link->state;
+
+	engine_stand_still(link, now_ns);
+	if (e->free_ns > now_ns)
+		e->free_ns = now_ns + (uint64_t)((unsigned __int128)(e->free_ns - now_ns) *
+						 link->policy.rate / rate);
+	e->remainder = 0;
+	qs_rate(&link->policy, rate);
+	engine_wake(e);
+}
+
 /* What waited for room, or for the device, goes first. Returns the batch's
  * new length. */
 static uint32_t take_held(struct link *link, uint64_t now_ns)
@@ -211,6 +225,8 @@ static void wait_for_sockets(struct link *link, uint64_t timeout_ns)
 		/* it may have been closed, and another opened in its place */
 		if (!e->polls[i].revents || s->socket.fd != e->polls[i].fd)
 			continue;
+		if (e->polls[i].revents & POLLERR && s->socket.type == QSOCKET_UDP)
+			stack_forget(s->socket.fd);
 		if (s->wait == WAIT_ROOM)
 			s->wait = WAIT_OVER;
 		if (s->wait != WAIT_CONNECT)
@@ -244,6 +260,8 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 		else
 			e->idle = 1;
 	}
+	if (!e->idle && until_ns > e->look_ns)
+		until_ns = e->look_ns;
 	if (until_ns < now_ns + ENGINE_NAP_NS)
 		until_ns = now_ns + ENGINE_NAP_NS;
 	if (until_ns == now_ns + ENGINE_NAP_NS && e->waiting_len == 0 && !e->idle) {
@@ -288,7 +306,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&link->lock);
 	e = link->state;
 	while (!e->stop) {
-		uint64_t now_ns = qsocket_now();
+		uint64_t now_ns = isolated_watch(link, qsocket_now());
 		uint32_t len = take(link, now_ns);
 
 		engine_reap(link);

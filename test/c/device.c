@@ -54,12 +54,15 @@ static const char *root_is_read(void)
 	HOLDS(!r.too_long && read_all(&r, len, &root) == 1);
 	HOLDS(!strcmp(root.kind, "tbf") && root.handle == 0x80010000 && root.options_len == 36);
 	HOLDS(root.options[0] == 0xa5 && root.options[35] == 0xa5 && !root.options[36]);
-	HOLDS(!root.children && !root.has_size_table);
+	HOLDS(!root.children && !root.has_size_table && !root.has_estimator);
 	r.tc.tcm_ifindex++;
 	HOLDS(read_all(&r, len, &root) == 0 && !root.children);
 	r.tc.tcm_ifindex--;
 	r.tc.tcm_parent = 0x80010001;
-	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1);
+	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1 && root.configured == 1);
+	HOLDS(!strcmp(root.child, "tbf"));
+	r.tc.tcm_handle = 0; /* as mq's own */
+	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1 && !root.configured);
 	r.tc.tcm_parent = TC_H_INGRESS;
 	HOLDS(read_all(&r, len, &root) == 0 && !root.children);
 	return NULL;
@@ -161,6 +164,8 @@ static const char *state_is_checked(void)
 	REFUSED(s.device.address_len = sizeof(s.device.address) + 1);
 	REFUSED(s.rate = 0);
 	REFUSED(s.rate = QSOCKET_RATE_MAX + 1);
+	REFUSED(s.rate_next = QSOCKET_RATE_MAX + 1);
+	REFUSED(memset(s.saved.child, 'x', sizeof(s.saved.child)));
 	REFUSED(*s.scheduler = 0);
 	REFUSED(memset(s.device.name, 'x', sizeof(s.device.name)));
 	REFUSED(memset(s.scheduler, 'x', sizeof(s.scheduler)));
@@ -174,7 +179,7 @@ static const char *state_is_checked(void)
 
 static const char *only_what_comes_back_is_replaced(void)
 {
-	struct root root = {.kind = "tbf", .handle = 0x10000};
+	struct root root = {.kind = "pfifo", .handle = 0x10000};
 	char why[QSOCKET_WHY_BYTES] = "";
 
 	HOLDS(restore_check(&root, 0, why) == 0 && !*why);
