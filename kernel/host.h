@@ -94,6 +94,9 @@ struct host {
 /* isolated_host is an engine whose packets are marked: device/htb.c */
 extern const struct host engine_host, isolated_host, virtual_host, below_host;
 
+/* qsockinit.c: what it says is out is written on failure, too */
+int32_t link_init(struct qsockinit_args *args);
+
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
 int name_ok(const char name[QSOCKET_NAME_BYTES]);
