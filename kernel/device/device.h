@@ -8,6 +8,7 @@
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	memory.c	what root may see and change of that while it runs
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
