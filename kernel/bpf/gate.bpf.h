@@ -257,6 +257,11 @@ static int tell_stream(struct bpf_sockopt *ctx)
 	COPY(out->ledger, b->link.ledgers[stream]);
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
+	/* one that was refused, and is kept for being told why: it is no member */
+	if (!m->wanted) {
+		leave_user(m->uid);
+		bpf_map_delete_elem(&members, &cookie);
+	}
 	return 0;
 }
 
