@@ -280,6 +280,24 @@ static int32_t call_qrun(struct qrun_args *args, uint32_t args_len)
 	return result;
 }
 
+static int32_t call_qlist(struct qlist_args *args, uint32_t args_len)
+{
+	struct qlist_args a;
+	int32_t result;
+
+	copy_in(&a, args, sizeof(a));
+	if (a.streams_max == 0 || a.streams_max > QSOCKET_LIST_MAX ||
+	    a.stream_bytes > QSOCKET_LIST_STREAM_BYTES_MAX)
+		return -ERANGE;
+	if (args_len != sizeof(a) + a.streams_max * a.stream_bytes || a.stream_bytes == 0 ||
+	    a.stream_bytes % 8 || a.scope || a.zero)
+		return -EINVAL;
+	result = link_list(&a, args->streams);
+	if (result >= 0)
+		*args = a;
+	return result;
+}
+
 int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 {
 	static const struct {
@@ -298,12 +316,14 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 	union args copy;
 	int32_t result;
 
-	if (call < QSOCKINIT || call > QRUN)
+	if (call < QSOCKINIT || call > QLIST)
 		return -ENOSYS;
 	if (!args)
 		return -EFAULT;
 	if (call == QRUN)
 		return args_len < sizeof(struct qrun_args) ? -EINVAL : call_qrun(args, args_len);
+	if (call == QLIST)
+		return args_len < sizeof(struct qlist_args) ? -EINVAL : call_qlist(args, args_len);
 	if (args_len != calls[call].args_len)
 		return -EINVAL;
 	copy_in(&copy, args, args_len);
