@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Below the stack: loads the scheduler's object for one device (kernel/bpf,
- * built by `make bpf`), lays out its memory, and pins what must outlive this
+ * Below the stack: loads the scheduler's object for one device (kernel/bpf/built,
+ * or what `make bpf` just built), lays out its memory, and pins what must outlive this
  * process: the qdisc's registration, the gate's programs on the root cgroup,
  * and the maps that root reads.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,15 +291,41 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 	return error;
 }
 
-void bpf_uninstall(const struct device *d, const char *kind)
+static void unpin(const struct device *d)
 {
 	char path[PATH_MAX];
 
-	(void)kind;
 	for (unsigned i = 0; i < sizeof(pinned) / sizeof(pinned[0]); i++) {
 		memory_pin_path(path, sizeof(path), d, pinned[i]);
 		unlink(path);
 	}
 	memory_pin_path(path, sizeof(path), d, "");
 	rmdir(path);
+}
+
+/* Devices of this network that were removed took their qdiscs with them, not
+ * what is pinned for these. */
+static void sweep(const struct device *d)
+{
+	DIR *directory = opendir(PINS);
+	const struct dirent *entry;
+
+	while (directory && (entry = readdir(directory))) {
+		struct device gone = {0};
+		char name[IF_NAMESIZE];
+
+		if (sscanf(entry->d_name, "%" SCNu64 "-%" SCNu32, &gone.netns_inode,
+			   &gone.ifindex) == 2 &&
+		    gone.netns_inode == d->netns_inode && !if_indextoname(gone.ifindex, name))
+			unpin(&gone);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+void bpf_uninstall(const struct device *d, const char *kind)
+{
+	(void)kind;
+	unpin(d);
+	sweep(d);
 }
