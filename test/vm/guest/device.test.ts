@@ -188,7 +188,7 @@ deviceTest("a socket that is refused holds no place, and may ask for less", asyn
   assert.equal(code, "EBUSY");
   assert.equal(utilisation, 8);
   const members = () =>
-    Number(sh("bpftool map dump pinned ${PINS}/*/members | grep -c key || true"));
+    Number(sh(`bpftool map dump pinned ${PINS}/*/members | grep -c key || true`));
   assert.equal(members(), 0);
   alice.write("");
   assert.equal(await alice.next(), "attached");
