@@ -180,7 +180,8 @@ export class Link implements Disposable {
    * Its open streams one by one, with their counters: to root, of a device whose host is "below",
    * those of all processes (`scope: "all"`); to everybody else, and of any other link, those of this
    * program (`"own"`). Those that open or close meanwhile may be told of, or not. Throws a QError
-   * EBADF once the link is closed, ENOLINK where its device has lost its scheduler.
+   * EBADF once the link is closed, EPROTO where another version of the library initialised the
+   * device.
    *
    * @example
    * ```ts

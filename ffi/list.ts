@@ -24,7 +24,7 @@ export interface LinkStream extends SocketInfo {
 
 /**
  * The streams of a link, with what they have sent so far. Throws a QError EBADF once it is closed,
- * and ENOLINK where its device has lost its scheduler.
+ * and EPROTO where another version of the library initialised its device.
  */
 export function* listStreams(
   handle: number,
@@ -42,7 +42,11 @@ export function* listStreams(
       after,
     };
     const length = library().qsocketcall(CALL.QLIST, args.fill(asked), args.bytes.byteLength);
-    if (length < 0) throw failure("qlist", length, doing);
+    if (length < 0) {
+      throw failure("qlist", length, doing, {
+        EPROTO: "another version of the library initialised its device",
+      });
+    }
     const told = args.read();
     for (let i = 0; i < length; i++) {
       const { cookie, pid, uid, command, info } = args.item(i);

@@ -102,7 +102,8 @@ int32_t link_list(struct qlist_args *args, void *streams)
 		return result;
 	if (*name && geteuid() == 0 && !device_of(name, &device)) {
 		result = bpf_list(&device, args, streams);
-		if (result != -EACCES && result != -EPERM)
+		/* in a container that is not shown them, or after `off`: its own */
+		if (result != -EACCES && result != -EPERM && result != -ENOENT)
 			return result;
 	}
 	link = handle_lock(args->link, &stream);

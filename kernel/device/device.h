@@ -79,7 +79,8 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 /* Another rate, gid or mode, at once; the scheduler stays. */
 int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, const char *kind,
 		   char why[QSOCKET_WHY_BYTES]);
-/* For root, the streams of all processes: as QLIST answers. */
+/* For root, the streams of all processes: as QLIST answers; -ENOENT, -EACCES and
+ * -EPERM where it is shown none. */
 int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
 void bpf_uninstall(const struct device *d, const char *kind);

@@ -154,5 +154,5 @@ int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams)
 	memory_unlock();
 free:
 	free_members(&m);
-	return error == -ENOENT ? -ENOLINK : error ? error : (int32_t)args->streams_len;
+	return error ? error : (int32_t)args->streams_len;
 }
