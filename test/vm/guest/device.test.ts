@@ -77,7 +77,7 @@ guestTest("what a removed device has left goes when another one is initialised",
 });
 
 deviceTest("another rate is taken over while a stream sends, and nothing is lost", async () => {
-  qsockDoes(`init ${DEVICE} --rate 400kbit --group video`);
+  qsockDoes(`init ${DEVICE} --streams 256 --rate 400kbit --group video`);
   const alice = program(
     "alice",
     `
@@ -102,7 +102,10 @@ deviceTest("another rate is taken over while a stream sends, and nothing is lost
   );
   const [slow] = await alice.next();
   assert.equal(await alice.next(), "sending");
-  assert.match(qsockDoes(`init ${DEVICE} --rate 8mbit --group video`), /at 8 Mbit\/s/);
+  assert.match(
+    qsockDoes(`init ${DEVICE} --streams 256 --rate 8mbit --group video`),
+    /at 8 Mbit\/s/,
+  );
   const [, , rate] = await alice.next();
   const [fast, info] = await alice.next();
   assert.equal(rate, 1_000_000);
@@ -118,7 +121,7 @@ deviceTest("what was initialised outlives the process that did it", async () => 
   const root = program(
     "root",
     `
-    const options = { device: "${DEVICE}", rate: "10mbit", system: true, group: "video" };
+    const options = { device: "${DEVICE}", rate: "10mbit", system: true, group: "video", streams: 256 };
     const link = new Link(options);
     say(link.host);
     await pause(1e6);
@@ -147,12 +150,15 @@ deviceTest("without a compiler's objects the shipped ones serve, and no others",
   const folder = "/project/kernel/build/bpf";
   sh(`mv ${folder} ${folder}.away`);
   try {
-    assert.match(qsockDoes(`init ${DEVICE} --rate 10mbit`), /below the protocol stack/);
+    assert.match(
+      qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit`),
+      /below the protocol stack/,
+    );
     qsockDoes(`off ${DEVICE}`);
     sh(`mkdir ${folder}
       sed 's/qsockets sources ./qsockets sources x/' ${folder}.away/dwcs.bpf.o > ${folder}/dwcs.bpf.o
       mv /project/kernel/bpf/built /project/kernel/bpf/built.away`);
-    const words = qsockDoes(`init ${DEVICE} --rate 10mbit`);
+    const words = qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit`);
     assert.match(words, /dwcs.bpf.o is of other sources than the library/);
   } finally {
     attempt(`rm -rf ${folder}; mv ${folder}.away ${folder}
@@ -161,7 +167,7 @@ deviceTest("without a compiler's objects the shipped ones serve, and no others",
 });
 
 deviceTest("a socket that is refused holds no place, and may ask for less", async () => {
-  qsockDoes(`init ${DEVICE} --rate 1mbit --group video`);
+  qsockDoes(`init ${DEVICE} --streams 256 --rate 1mbit --group video`);
   const alice = program(
     "alice",
     `

@@ -11,6 +11,7 @@ import { asUser, attempt, type Done, evaluate, guestTest, sh } from "./guest.ts"
 export const DEVICE = "vmdevice0";
 /** and who is at its other end. */
 export const OTHER = "10.79.0.2";
+const REMOVE = `ip link del ${DEVICE}; ip netns del vmdevice`;
 const PROGRAM_MS_MAX = 50_000;
 const QSOCK = ("Bun" in globalThis ? "" : "run -A --no-check ") + "/project/examples/qsock.ts";
 
@@ -30,6 +31,7 @@ export function qsockDoes(args: string, user?: "alice" | "bob"): string {
 /** A device whose other end is in another network, and takes what comes. */
 export function deviceTest(name: string, run: () => Promise<void> | void): void {
   guestTest(name, async () => {
+    attempt(REMOVE); // of a test that was cut off
     sh(`set -e
       ip netns add vmdevice
       ip link add ${DEVICE} type veth peer name vmdevice1 netns vmdevice
@@ -42,7 +44,7 @@ export function deviceTest(name: string, run: () => Promise<void> | void): void 
       await run();
     } finally {
       qsock(`off ${DEVICE}`);
-      attempt(`ip link del ${DEVICE}; ip netns del vmdevice`);
+      attempt(REMOVE);
     }
   });
 }

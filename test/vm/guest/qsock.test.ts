@@ -8,7 +8,7 @@ import { DEVICE, deviceTest, OTHER, program, qsock, qsockDoes } from "./prepared
 deviceTest(
   "root is told of alice's stream, by the processes that have it, and bob of none",
   async () => {
-    qsockDoes(`init ${DEVICE} --rate 1mbit --mode 0666`);
+    qsockDoes(`init ${DEVICE} --streams 256 --rate 1mbit --mode 0666`);
     const alice = program(
       "alice",
       `
@@ -43,18 +43,18 @@ deviceTest(
 );
 
 deviceTest("others than root, another scheduler and a configured qdisc are refused", () => {
-  const refused = qsock(`init ${DEVICE} --rate 10mbit`, "alice");
+  const refused = qsock(`init ${DEVICE} --streams 256 --rate 10mbit`, "alice");
   assert.equal(refused.status, 1);
   assert.match(refused.output, /only root may do that/);
 
   sh(`tc qdisc replace dev ${DEVICE} root handle 7: tbf rate 1mbit burst 3k latency 50ms`);
-  const theirs = qsock(`init ${DEVICE} --rate 10mbit`);
+  const theirs = qsock(`init ${DEVICE} --streams 256 --rate 10mbit`);
   assert.equal(theirs.status, 1);
   assert.match(theirs.output, /its root qdisc is "tbf".*pass --replace/);
-  const words = qsockDoes(`init ${DEVICE} --rate 10mbit --replace --scheduler edf`);
+  const words = qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit --replace --scheduler edf`);
   assert.match(words, /edf at 10 Mbit\/s, as the device's own queue, below the protocol stack\n/);
 
-  const second = qsock(`init ${DEVICE} --rate 10mbit --scheduler dwcs`);
+  const second = qsock(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler dwcs`);
   assert.equal(second.status, 1);
   assert.match(second.output, /it is initialised for edf.*pass --replace/);
   assert.match(qsock(`off ${DEVICE}`, "alice").output, /only root may do that/);
