@@ -8,7 +8,7 @@ import { type Link, QError, qlist, qsockinit, restoreDevice } from "../mod.ts";
 import type { LinkOptions } from "../mod.ts";
 import { type Arguments, asUsage, type Command, run, UsageError } from "./command.ts";
 import { devices, type Found, join } from "./qsock/device.ts";
-import { linkLines, linkRecord, streamRecord, streamTable } from "./qsock/show.ts";
+import { linkLines, linkRecord, streamRecord, streamTable, unseen } from "./qsock/show.ts";
 import { top } from "./qsock/top.ts";
 import { bitrate, count, table } from "./terminal.ts";
 
@@ -126,9 +126,7 @@ function doInfo(args: Arguments): void {
   }
   console.log(`${device}: ${link.scheduler} at ${bitrate(link.rate)}, ${where(link)}`);
   console.log(linkLines(counters));
-  const seen = streams[0]?.scope ?? (process.geteuid?.() === 0 ? "all" : "own");
-  const whose = seen === "all" && link.host === "below" ? "of all programs" : "of this program";
-  console.log(`\n${count(streams.length, "stream")} ${whose} to see`);
+  console.log(`\n${count(streams.length, "stream")} to see. ${unseen(link)}`.trimEnd());
   if (streams.length > 0) console.log(streamTable(streams.map((stream) => ({ stream }))));
 }
 

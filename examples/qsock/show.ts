@@ -1,6 +1,7 @@
 /** How a device and its streams are shown: as lines, a table, or records for JSON. */
 
 import { readFileSync } from "node:fs";
+import process from "node:process";
 import type { DropCounts, Link, LinkInfo, LinkStream, SocketInfo } from "../../mod.ts";
 import { bitrate, type Cell, count, table } from "../terminal.ts";
 
@@ -50,6 +51,12 @@ function cells({ stream, rate }: Seen): Cell[] {
     rounded(delay.mean),
     rounded(delay.max),
   ];
+}
+
+/** Why the streams of other programs are not among those of a link; "" where they are. */
+export function unseen(link: Link): string {
+  if (link.host !== "below") return "Other programs' streams are known to those programs alone.";
+  return process.geteuid?.() === 0 ? "" : "Other programs' streams are shown to root alone.";
 }
 
 /** Messages of the whole device, a few lines. */

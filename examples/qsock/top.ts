@@ -7,7 +7,7 @@ import process from "node:process";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Link, monotonic, qlist } from "../../mod.ts";
 import { bitrate, count } from "../terminal.ts";
-import { type Seen, streamTable } from "./show.ts";
+import { type Seen, streamTable, unseen } from "./show.ts";
 
 const ENTER = "\x1b[?1049h\x1b[?25l"; // another screen, without a cursor
 const LEAVE = "\x1b[?25h\x1b[?1049l";
@@ -58,7 +58,7 @@ export async function top(
       const { seen, rate } = looks.look(link);
       const head = `${device}: ${link.scheduler}, ${bitrate(rate)} of ${bitrate(link.rate)}, ` +
         count(link.info().streams, "stream");
-      const text = [head, "", ...streamTable(seen).split("\n")];
+      const text = [head, unseen(link), ...streamTable(seen).split("\n")];
       if (screen) screen.draw(text);
       else console.log(`${text.join("\n")}\n`);
       if (once) return;
@@ -102,7 +102,8 @@ class Screen {
 
   /** As many lines, and as much of each, as there is room for. */
   draw(lines: readonly string[]): void {
-    const { rows = 24, columns = 80 } = process.stdout;
+    const rows = process.stdout.rows || 24; // some terminals have none
+    const columns = process.stdout.columns || 80;
     const shown = lines.slice(0, rows - 1).map((line) => line.slice(0, columns) + REST_OF_LINE);
     process.stdout.write(HOME + shown.join("\n") + "\n" + REST_OF_SCREEN);
   }
