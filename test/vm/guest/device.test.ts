@@ -57,7 +57,7 @@ deviceTest("init and off ten times leave nothing behind", async () => {
   );
   for (let i = 0; i < 10; i++) assert.equal(await cycle.next(), "below");
   assert.equal(await cycle.next(), "done");
-  cycle.end();
+  await cycle.end();
   await isAgain(before);
 });
 
@@ -114,7 +114,7 @@ deviceTest("another rate is taken over while a stream sends, and nothing is lost
   assert.deepEqual([info.offered, info.sent, info.late, info.queued], [180, 180, 0, 0]);
   const drops = JSON.parse(qsockDoes(`info ${DEVICE} --json`)).dropped;
   assert.ok(Object.values(drops).every((count) => count === 0), JSON.stringify(drops));
-  alice.end();
+  await alice.end();
 });
 
 deviceTest("what was initialised outlives the process that did it", async () => {
@@ -129,7 +129,7 @@ deviceTest("what was initialised outlives the process that did it", async () => 
   );
   assert.equal(await root.next(), "below");
   process.kill(root.pid, "SIGKILL");
-  root.end();
+  await root.end();
   const alice = program(
     "alice",
     `
@@ -143,7 +143,7 @@ deviceTest("what was initialised outlives the process that did it", async () => 
   );
   const info = await alice.next();
   assert.deepEqual([info.host, info.sent], ["below", 5]);
-  alice.end();
+  await alice.end();
 });
 
 deviceTest("without a compiler's objects the shipped ones serve, and no others", () => {
@@ -199,5 +199,5 @@ deviceTest("a socket that is refused holds no place, and may ask for less", asyn
   alice.write("");
   assert.equal(await alice.next(), "attached");
   assert.equal(members(), 1);
-  alice.end();
+  await alice.end();
 });

@@ -55,7 +55,8 @@ export interface Program {
   // deno-lint-ignore no-explicit-any
   next(): Promise<any>;
   write(line: string): void;
-  end(): void;
+  /** Kills it, and resolves when it is gone, with its sockets. */
+  end(): Promise<void>;
 }
 
 const IMPORTS = `
@@ -75,6 +76,7 @@ export function program(user: "alice" | "root", text: string): Program {
   const child: ChildProcess = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
   let errors = "";
   child.stderr!.on("data", (data) => errors += data);
+  const gone = new Promise<void>((resolve) => child.on("exit", () => resolve()));
   const timer = setTimeout(() => child.kill("SIGKILL"), PROGRAM_MS_MAX);
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return {
@@ -85,9 +87,10 @@ export function program(user: "alice" | "root", text: string): Program {
       return JSON.parse(value);
     },
     write: (line) => void child.stdin!.write(line + "\n"),
-    end() {
+    async end() {
       clearTimeout(timer);
       child.kill("SIGKILL");
+      await gone;
     },
   };
 }

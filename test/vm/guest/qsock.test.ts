@@ -2,8 +2,8 @@
 // and what it refuses.
 
 import assert from "node:assert/strict";
-import { attempt, sh } from "./guest.ts";
-import { DEVICE, deviceTest, OTHER, program, qsock, qsockDoes } from "./prepared.ts";
+import { sh } from "./guest.ts";
+import { DEVICE, deviceTest, program, qsock, qsockDoes } from "./prepared.ts";
 
 deviceTest(
   "root is told of alice's stream, by the processes that have it, and bob of none",
@@ -34,9 +34,7 @@ deviceTest(
     const table = qsockDoes(`top ${DEVICE} --once --interval 50`);
     assert.match(table, new RegExp(`^ *${pid}  alice `, "m"), table);
     assert.deepEqual(JSON.parse(qsockDoes(`info ${DEVICE} --json`, "bob")).streams, []);
-    alice.end();
-    // its sockets went with it, and with the next packet its stream does
-    attempt(`ping -c 1 -W 5 ${OTHER}`);
+    await alice.end();
     assert.deepEqual(JSON.parse(qsockDoes(`info ${DEVICE} --json`)).streams, []);
   },
 );
