@@ -29,6 +29,7 @@ export {
   qchange,
   qclose,
   qinfo,
+  qlist,
   qsend,
   qsendto,
   qsocket,
@@ -48,6 +49,7 @@ export type {
   SocketInfo,
   StackInfo,
 } from "./ffi/info.ts";
+export type { LinkStream } from "./ffi/list.ts";
 export type {
   Address,
   Admission,

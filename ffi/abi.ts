@@ -12,6 +12,7 @@ export const CALL = {
   QSENDTO: 7,
   QCLOSE: 8,
   QRUN: 9,
+  QLIST: 10,
 } as const;
 
 /** Limits that options are checked against. */
@@ -33,6 +34,8 @@ export const LIMIT = {
   QSOCKET_UTILISATION_PPM_MAX: 1_000_000_000_000_000,
   QSOCKET_IPG_NS_MAX: 3_600_000_000_000,
   QSOCKET_EVENTS_MAX: 65536,
+  QSOCKET_LIST_MAX: 4096,
+  QSOCKET_COMMAND_BYTES: 16,
   QSOCKET_WHY_BYTES: 128,
 } as const;
 
@@ -85,4 +88,6 @@ export const ENUM = {
   QSOCKET_ERROR: 6,
   QSOCKET_CLOSED: 7,
   QSOCKET_REASONS: 8,
+  QLIST_OWN: 1,
+  QLIST_ALL: 2,
 } as const;

@@ -155,6 +155,8 @@ export interface LinkInfo extends SocketInfo {
   streams: number;
 }
 
+type InfoStruct = ReturnType<typeof args.read>["info"];
+
 const args = new Args(qinfoArgs);
 
 /**
@@ -168,7 +170,11 @@ export function readInfo(
 ): LinkInfo {
   const result = library().qsocketcall(CALL.QINFO, args.fill({ handle }), args.bytes.byteLength);
   if (result < 0) throw failure("qinfo", result, doing);
-  const { info } = args.read();
+  return infoOf(args.read().info, classNames);
+}
+
+/** `struct qsocket_info` as callers read it. */
+export function infoOf(info: InfoStruct, classNames: readonly string[] = []): LinkInfo {
   const sentMessages = info.sent + info.late;
   return {
     host: hostName(info.host),

@@ -332,3 +332,25 @@ export const qrunArgs = struct("qrun_args", {
   events_len: u32,
   zero: u32,
 });
+
+/** `struct qlist_stream` */
+export const qlistStream = struct("qlist_stream", {
+  cookie: u64,
+  handle: u32,
+  pid: u32,
+  uid: u32,
+  zero: u32,
+  command: chars(LIMIT.QSOCKET_COMMAND_BYTES),
+  info: qsocketInfo,
+});
+
+/** `struct qlist_args`, without the streams behind it. */
+export const qlistArgs = struct("qlist_args", {
+  link: u32,
+  streams_max: u32,
+  stream_bytes: u32,
+  scope: u32,
+  after: u64,
+  streams_len: u32,
+  zero: u32,
+});

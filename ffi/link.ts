@@ -8,6 +8,7 @@ import { errorName, failure } from "./error.ts";
 import { hostName, type LinkHost, type LinkInfo, readInfo } from "./info.ts";
 import { Args, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
+import { type LinkStream, listStreams } from "./list.ts";
 import { check, deviceName, linkOptions, show } from "./options.ts";
 import type {
   Admission,
@@ -175,6 +176,32 @@ export class Link implements Disposable {
   /** The counters of all its sockets together. Throws a QError EBADF once the link is closed. */
   info(): LinkInfo {
     return readInfo(this.#handle, "read the counters of the link");
+  }
+
+  /**
+   * Its open streams one by one, with their counters: to root, of a device whose host is "below",
+   * those of all processes (`scope: "all"`); to everybody else, and of any other link, those of this
+   * program (`"own"`). Those that open or close meanwhile may be told of, or not. Throws a QError
+   * EBADF once the link is closed, EPROTO where another version of the library initialised the
+   * device.
+   *
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import process from "node:process";
+   * import { Link } from "qsockets";
+   *
+   * using link = new Link({ rate: "10mbit" });
+   * using socket = link.open({ ipg: 40, oln: 1, old: 4 });
+   * const [stream] = link.streams();
+   * assert.deepEqual([stream.pid, stream.ipg, stream.offered], [process.pid, 40, 0]);
+   * for (const { command, uid, sent, dropped, queued } of link.streams()) {
+   *   console.log(command, uid, sent, dropped.expired, queued);
+   * }
+   * ```
+   */
+  streams(): Generator<LinkStream, void, undefined> {
+    return listStreams(this.#handle, "list the link's streams", this.classes.names);
   }
 
   /** Closes the link and its sockets, discarding what they have queued. Twice does nothing. */

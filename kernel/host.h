@@ -95,6 +95,15 @@ struct host {
 /* isolated_host is an engine whose packets are marked: device/htb.c */
 extern const struct host engine_host, isolated_host, virtual_host, below_host;
 
+/* qsockinit.c: what it says is out is written on failure, too */
+int32_t link_init(struct qsockinit_args *args);
+
+/* qlist.c: checked args, but for what is at the link; writes that many streams */
+int32_t link_list(struct qlist_args *args, void *streams);
+/* Puts one among them, at this place. */
+void list_put(const struct qlist_args *args, void *streams, uint32_t place,
+	      const struct qlist_stream *stream);
+
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
 int name_ok(const char name[QSOCKET_NAME_BYTES]);

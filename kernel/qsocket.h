@@ -6,8 +6,8 @@
  *
  *	int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len);
  *
- * args_len must be the size of the call's struct (QRUN: header plus room for
- * the events). Results are >= 0; failures are -errno. Times are nanoseconds
+ * args_len must be the size of the call's struct (QRUN and QLIST: header plus
+ * room for the events, or streams). Results are >= 0; failures are -errno. Times are nanoseconds
  * of CLOCK_MONOTONIC unless a name says otherwise, rates bytes per second.
  */
 #ifndef QSOCKET_H
@@ -28,6 +28,7 @@ enum qsocket_call {
 	QSENDTO = 7,   /* queue a message to an address          -> bytes  */
 	QCLOSE = 8,    /* close a stream or a link                         */
 	QRUN = 9,      /* advance a virtual link's clock         -> events */
+	QLIST = 10,    /* the streams of a link, and whose       -> streams */
 };
 
 /* Limits. */
@@ -54,9 +55,12 @@ enum qsocket_call {
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
 #define QSOCKET_UTILISATION_PPM_MAX 1000000000000000ull /* more than that is not told       */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
-#define QSOCKET_EVENTS_MAX 65536	 /* events returned by one QRUN               */
-#define QSOCKET_WHY_BYTES 128		 /* a reason in words, with the NUL           */
-#define QSOCKET_SCHEDULER_DEFAULT "dwcs" /* of a device, where nobody names one */
+#define QSOCKET_EVENTS_MAX 65536	   /* events returned by one QRUN               */
+#define QSOCKET_LIST_MAX 4096		   /* streams told of by one QLIST              */
+#define QSOCKET_LIST_STREAM_BYTES_MAX 4096 /* of each, whatever the caller's version */
+#define QSOCKET_COMMAND_BYTES 16	   /* of a process's name, with the NUL         */
+#define QSOCKET_WHY_BYTES 128		   /* a reason in words, with the NUL           */
+#define QSOCKET_SCHEDULER_DEFAULT "dwcs"   /* of a device, where nobody names one */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -306,6 +310,38 @@ struct qrun_args {
 	struct qsocket_event events[];
 };
 
+enum qlist_scope {
+	QLIST_OWN = 1, /* those of this process, by this link */
+	QLIST_ALL = 2, /* those of all processes: told to root, of QSOCKET_BELOW */
+};
+
+/* A stream, and the process that registered it. */
+struct qlist_stream {
+	uint64_t cookie; /* of its socket: SO_COOKIE; 0 = it has none yet */
+	uint32_t handle; /* of QLIST_OWN; else 0 */
+	uint32_t pid;	 /* as the first PID namespace has it, of QLIST_ALL */
+	uint32_t uid;
+	uint32_t zero;
+	char command[QSOCKET_COMMAND_BYTES];
+	struct qsocket_info info; /* what QINFO tells; of QLIST_ALL, what the scheduler knows */
+};
+
+/* QLIST: streams after one that was told of already, in order of their keys (the
+ * cookie; of QLIST_OWN the place of the stream in its link); 0 streams where
+ * there are no more. Those that open or close meanwhile are told of, or not.
+ * A stream_bytes other than this build's is that of an older or newer caller:
+ * the struct is cut off there, or ends in zeros. */
+struct qlist_args {
+	uint32_t link;
+	uint32_t streams_max;
+	uint32_t stream_bytes; /* sizeof(struct qlist_stream), of the caller's */
+	uint32_t scope;	       /* out: enum qlist_scope */
+	uint64_t after;	       /* a key, 0 = from the first on; out: of the last told */
+	uint32_t streams_len;  /* out */
+	uint32_t zero;
+	struct qlist_stream streams[];
+};
+
 _Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
 _Static_assert(sizeof(struct qsocket_attr) == 48, "qsocket_attr");
 _Static_assert(sizeof(struct qsocket_class) == 24, "qsocket_class");
@@ -319,6 +355,8 @@ _Static_assert(sizeof(struct qclose_args) == 8, "qclose_args");
 _Static_assert(sizeof(struct qsocket_event) == 24, "qsocket_event");
 _Static_assert(sizeof(struct qrun_args) == 32, "qrun_args");
 _Static_assert(offsetof(struct qinfo_args, info) == 8, "qinfo_args");
+_Static_assert(offsetof(struct qlist_stream, info) == 40, "qlist_stream");
+_Static_assert(sizeof(struct qlist_args) == 32, "qlist_args");
 
 #if defined(QSOCKET_BUILD)
 #define QSOCKET_API __attribute__((visibility("default")))

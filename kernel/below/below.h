@@ -111,6 +111,9 @@ int32_t below_flush(struct below_stream *s);
 
 /* info.c */
 int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info);
+/* What the scheduler knows of a stream, whoever's it is; info starts out zeroed. */
+void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
+		 struct qsocket_info *info);
 /* Adds a stream's counters. */
 void below_describe(struct link *link, uint32_t stream, struct qsocket_info *info);
 

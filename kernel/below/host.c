@@ -235,9 +235,15 @@ static int32_t agrees(const struct below *b, const struct qsockinit_args *args)
 	return (args->rate && args->rate != b->found.rate) || args->classes_len ? -EEXIST : 0;
 }
 
+/* Its owner may have changed it since the link was opened. */
 static int32_t below_share(struct link *link, const struct qsockinit_args *args)
 {
-	return agrees(link->state, args);
+	struct below *b = link->state;
+	struct qs_gate_link now;
+
+	if (!gate_link(b->gate_fd, b->ifindex, &now))
+		b->found = now;
+	return agrees(b, args);
 }
 
 static void free_below(struct below *b)

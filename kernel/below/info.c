@@ -175,3 +175,16 @@ int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info
 	info_stream(link, stream, info);
 	return 0;
 }
+
+void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
+		 struct qsocket_info *info)
+{
+	const struct below b = {.found = *link};
+	const struct below_stream s = {.attr = stream->attr};
+	const struct link of = {.state = (void *)&b};
+
+	set_attr(&s, info);
+	if (stream->stream != QS_NONE)
+		add_scheduled(&b, stream, info);
+	set_link(&of, QSOCKET_STREAM, info);
+}

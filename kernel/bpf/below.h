@@ -10,9 +10,17 @@
 
 #include "../sched/sched.h"
 
-#define QS_BELOW_ABI 1
+#define QS_BELOW_ABI 2
 #define QS_BELOW_ADDRESS 0x100000000000ull
 #define QS_BELOW_ZERO 8 /* where in it there is a zero */
+
+/* Names the sources of a library and of an object (Makefile): they must be the
+ * same. Built without, a library takes no object. */
+#ifndef QS_STAMP
+#define QS_STAMP ""
+#endif
+#define QS_STAMP_BYTES 24
+#define QS_STAMP_PREFIX "qsockets sources "
 
 /* Limits. */
 #define QS_BELOW_FLOWS 64u		 /* of best effort, by hash: the first streams */
@@ -33,8 +41,12 @@ struct qs_below {
 	uint64_t turn;	   /* odd while a decision is made */
 	uint64_t netns_cookie;
 	char scheduler[QSOCKET_NAME_BYTES];
-	/* who may register streams: as of a file's write permission */
-	uint32_t uid, gid, mode;
+	char stamp[QS_STAMP_BYTES];
+	/* who may register streams: as of a file's write permission. The group is
+	 * in the upper half of `access`, the mode in the lower: they change at once. */
+	uint64_t access;
+	uint64_t rate_wanted; /* by the owner: the link has it from the next packet on */
+	uint32_t uid;
 	/* pacing: when the link will have sent all that was handed out */
 	uint64_t free_ns;
 	uint64_t remainder; /* of the division that free_ns is a sum of */

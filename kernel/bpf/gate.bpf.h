@@ -54,14 +54,16 @@ static int in_group(u32 gid)
 static int may_register(u32 uid)
 {
 	const struct qs_below QS_MEM *b = BELOW;
+	u64 access = *(volatile u64 QS_MEM *)&b->access;
+	u32 gid = access >> 32;
 
 	if (uid == 0)
 		return 1;
 	if (uid == b->uid)
-		return (b->mode & 0200) != 0;
-	if (b->gid != QS_NONE && in_group(b->gid))
-		return (b->mode & 0020) != 0;
-	return (b->mode & 0002) != 0;
+		return (access & 0200) != 0;
+	if (gid != QS_NONE && in_group(gid))
+		return (access & 0020) != 0;
+	return (access & 0002) != 0;
 }
 
 /* What engine/check.c asks of a stream that is to be added. */
@@ -77,6 +79,20 @@ static int sound_attr(const struct qsocket_attr *a)
 	return !QS_ONLY.slides || a->old == 0 || a->ipg_ns > 0;
 }
 
+/* As tell() does, of the rate that the owner wants: the link may not have it yet. */
+static __always_inline void tell_wanted(struct qsocket_admission *admission)
+{
+	const struct qs_below QS_MEM *b = BELOW;
+
+	*admission = (struct qsocket_admission){
+		.utilisation_ppm = ppm_of(b->booked.all, b->rate_wanted),
+	};
+	if (admission->utilisation_ppm > PPM)
+		admission->flags |= QSOCKET_OVERBOOKED;
+	if (periods_differ(&b->booked))
+		admission->flags |= QSOCKET_UNEQUAL;
+}
+
 /* Books what a member asks for in place of what it did: 0, or -EBUSY. */
 static int book(struct desk *desk, const struct ask *before, const struct ask *after, int strict,
 		struct qsocket_admission *admission)
@@ -87,7 +103,7 @@ static int book(struct desk *desk, const struct ask *before, const struct ask *a
 	bpf_spin_lock(&desk->lock);
 	count(&b->booked, before, (u64)-1);
 	count(&b->booked, after, 1);
-	tell(&b->link, &b->booked, 0, admission);
+	tell_wanted(admission);
 	refused = strict && admission->flags & QSOCKET_OVERBOOKED && asks_more(before, after);
 	if (refused) {
 		count(&b->booked, after, (u64)-1);
@@ -241,6 +257,11 @@ static int tell_stream(struct bpf_sockopt *ctx)
 	COPY(out->ledger, b->link.ledgers[stream]);
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
+	/* one that was refused, and is kept for being told why: it is no member */
+	if (!m->wanted) {
+		leave_user(m->uid);
+		bpf_map_delete_elem(&members, &cookie);
+	}
 	return 0;
 }
 
@@ -252,16 +273,16 @@ static int tell_link(struct bpf_sockopt *ctx)
 
 	if ((void *)(out + 1) > ctx->optval_end)
 		return -QS_EINVAL;
-	tell(&b->link, &b->booked, 0, &admission);
+	tell_wanted(&admission);
 	out->abi = QS_GATE_ABI;
 	out->attached = b->attached;
 	COPY(out->scheduler, b->scheduler);
-	out->rate = b->link.rate;
+	out->rate = b->rate_wanted;
 	out->streams = b->link.streams_used;
 	out->streams_max = b->link.streams_max;
 	out->uid = b->uid;
-	out->gid = b->gid;
-	out->mode = b->mode;
+	out->gid = b->access >> 32;
+	out->mode = (u32)b->access;
 	out->messages_max = b->link.messages_max;
 	out->admission = admission;
 	out->sent = b->sent;

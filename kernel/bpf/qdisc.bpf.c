@@ -11,6 +11,7 @@
 #include "gate.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
+const char STAMP[] SEC("qsockets") = QS_STAMP_PREFIX QS_STAMP;
 
 static struct sk_buff *take(u32 message)
 {
@@ -54,6 +55,23 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 	return skb;
 }
 
+/* Takes over the rate that the owner wants (device/memory.c), here, where no
+ * decision is under way. What the link owes of the packet before is as many
+ * bytes as it was. */
+static void take_over(u64 now_ns)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	u64 rate = *(volatile u64 QS_MEM *)&b->rate_wanted;
+
+	if (rate == b->link.rate)
+		return;
+	if (b->free_ns > now_ns)
+		b->free_ns = now_ns + (b->free_ns - now_ns) * b->link.rate / rate;
+	b->remainder = 0;
+	b->link.rate = rate;
+	b->link.product_ns_max = (u64)-1 / rate; /* as qs_rate() has it */
+}
+
 /* 0: queued. */
 static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_ns,
 		 struct qs_queued *queued)
@@ -94,6 +112,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	USE_MEMORY();
 	b->turn++;
 	take_leave();
+	take_over(now_ns);
 	if (b->free_ns < now_ns && qs_idle(&b->link))
 		b->free_ns = now_ns; /* a link with nothing to send saves nothing up */
 	if (admit(skb, &a, classify(skb, now_ns, &a), now_ns, &queued)) {
@@ -185,12 +204,14 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 {
 	struct qs_below QS_MEM *b = BELOW;
 	struct sk_buff *skb = NULL;
+	u64 now_ns = bpf_ktime_get_ns();
 	u32 message;
 
 	USE_MEMORY();
 	b->turn++;
 	take_leave();
-	message = decide(sch, bpf_ktime_get_ns());
+	take_over(now_ns);
+	message = decide(sch, now_ns);
 	while (may_go_on() && b->link.dead != QS_NONE) {
 		skb = next_lost(sch);
 		if (skb)

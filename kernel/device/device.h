@@ -8,6 +8,8 @@
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	members.c	who is registered with that
+ *	memory.c	what root may see and change of that while it runs
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	parameters.c	theirs: those that the kernel shows, and those that it takes
  *	state.c		what is remembered, in STATE_DIRECTORY
@@ -78,6 +80,9 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 /* Another rate, gid or mode, at once; the scheduler stays. */
 int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, const char *kind,
 		   char why[QSOCKET_WHY_BYTES]);
+/* For root, the streams of all processes: as QLIST answers; -ENOENT, -EACCES and
+ * -EPERM where it is shown none. */
+int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
 void bpf_uninstall(const struct device *d, const char *kind);
 

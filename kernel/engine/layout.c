@@ -170,6 +170,24 @@ static const struct {
 	FIELD(qrun_args, now_ns),
 	FIELD(qrun_args, events_len),
 	FIELD(qrun_args, zero),
+
+	STRUCT(qlist_stream),
+	FIELD(qlist_stream, cookie),
+	FIELD(qlist_stream, handle),
+	FIELD(qlist_stream, pid),
+	FIELD(qlist_stream, uid),
+	FIELD(qlist_stream, zero),
+	FIELD(qlist_stream, command),
+	FIELD(qlist_stream, info),
+
+	STRUCT(qlist_args),
+	FIELD(qlist_args, link),
+	FIELD(qlist_args, streams_max),
+	FIELD(qlist_args, stream_bytes),
+	FIELD(qlist_args, scope),
+	FIELD(qlist_args, after),
+	FIELD(qlist_args, streams_len),
+	FIELD(qlist_args, zero),
 };
 /* clang-format on */
 

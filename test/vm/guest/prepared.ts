@@ -1,0 +1,96 @@
+// What the tests of a prepared device share: a device with another network at its end, the command
+// examples/qsock.ts, and programs of alice's and root's.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { asUser, attempt, type Done, evaluate, guestTest, sh } from "./guest.ts";
+
+/** The device, */
+export const DEVICE = "vmdevice0";
+/** and who is at its other end. */
+export const OTHER = "10.79.0.2";
+const REMOVE = `ip link del ${DEVICE}; ip netns del vmdevice`;
+const PROGRAM_MS_MAX = 50_000;
+const QSOCK = ("Bun" in globalThis ? "" : "run -A --no-check ") + "/project/examples/qsock.ts";
+
+/** Runs the command as a user of the shell does. */
+export function qsock(args: string, user?: "alice" | "bob"): Done {
+  const words = [process.execPath, ...QSOCK.split(" "), ...args.split(" ")];
+  return attempt((user ? asUser(user, words) : words).map((word) => `'${word}'`).join(" "));
+}
+
+/** The same, where it must succeed: what it printed. */
+export function qsockDoes(args: string, user?: "alice" | "bob"): string {
+  const { status, output } = qsock(args, user);
+  assert.equal(status, 0, `qsock ${args} said ${output}`);
+  return output;
+}
+
+/** A device whose other end is in another network, and takes what comes. */
+export function deviceTest(name: string, run: () => Promise<void> | void): void {
+  guestTest(name, async () => {
+    attempt(REMOVE); // of a test that was cut off
+    sh(`set -e
+      ip netns add vmdevice
+      ip link add ${DEVICE} type veth peer name vmdevice1 netns vmdevice
+      ip addr add 10.79.0.1/24 dev ${DEVICE}
+      ip link set ${DEVICE} up
+      ip -n vmdevice addr add ${OTHER}/24 dev vmdevice1
+      ip -n vmdevice link set vmdevice1 up
+      ping -c 1 -W 5 ${OTHER}`);
+    try {
+      await run();
+    } finally {
+      qsock(`off ${DEVICE}`);
+      attempt(REMOVE);
+    }
+  });
+}
+
+/** A program whose lines are read as they come, each being JSON. */
+export interface Program {
+  pid: number;
+  // deno-lint-ignore no-explicit-any
+  next(): Promise<any>;
+  write(line: string): void;
+  /** Kills it, and resolves when it is gone, with its sockets. */
+  end(): Promise<void>;
+}
+
+const IMPORTS = `
+  import process from "node:process";
+  import { Link } from "/project/mod.ts";
+  import { createInterface } from "node:readline";
+  const say = (value) => console.log(JSON.stringify(value));
+  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const to = { hostname: "${OTHER}", port: 5004 };
+`;
+
+/** A program of alice's or root's, whose lines are read as they come. */
+export function program(user: "alice" | "root", text: string): Program {
+  const plain = evaluate(IMPORTS + text);
+  const [command, ...args] = user === "root" ? plain : asUser(user, plain);
+  const child: ChildProcess = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr!.on("data", (data) => errors += data);
+  const gone = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+  const timer = setTimeout(() => child.kill("SIGKILL"), PROGRAM_MS_MAX);
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  return {
+    pid: child.pid!,
+    async next() {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`the program ended, and said\n${errors}`);
+      return JSON.parse(value);
+    },
+    write: (line) => void child.stdin!.write(line + "\n"),
+    async end() {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
