@@ -259,6 +259,7 @@ function reasons(
     EPERM: why,
     ENOTSUP: why,
     EBADMSG: why,
+    EPROTO: why,
     ENOENT: why,
   };
 }

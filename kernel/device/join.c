@@ -112,7 +112,12 @@ int32_t device_join(struct qsockinit_args *args)
 
 	if (error)
 		return error;
-	if (!find_below(&d, &found) || !find_isolated(&d, &found, args->why))
+	error = find_below(&d, &found);
+	if (error == -EPROTO) {
+		device_why(args->why, "the device's scheduler is another version's");
+		return error;
+	}
+	if (!error || !find_isolated(&d, &found, args->why))
 		return agree(&found, args);
 	args->host = QSOCKET_ABOVE;
 	return 0;
