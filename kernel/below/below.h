@@ -22,7 +22,7 @@
 #define BELOW_LOOK_NS 10000000ull	 /* of sending, between two looks after the device */
 #define BELOW_LOOK_AGAIN_NS 100000000ull /* where it was not found */
 #define BELOW_CLOSE_NS 20000	 /* between two looks whether a stream's sends are through */
-#define BELOW_LOOK_SENDS 16	 /* without a deadline, between two at the clock for it */
+#define BELOW_LOOK_SENDS 8	 /* of the usual, between two at the clock for that */
 #define BELOW_PEERS_MAX 8	 /* remembered of a socket that is not connected */
 #define BELOW_USUAL_AFTER 16	 /* messages that say the same, until that is the usual */
 #define BELOW_REST_BYTES 131072u /* TCP: kept of a stream until its socket takes it */

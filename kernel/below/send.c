@@ -148,44 +148,52 @@ static int32_t check_send(const struct link *link, uint32_t stream, const struct
 	return args->to.family ? -EISCONN : 0;
 }
 
-/* The clock is read for deadlines, and now and then for the watch. */
-static uint64_t now_if_needed(const struct below_stream *s, const struct qsend_args *args)
+static uint64_t said_of(const struct qsend_args *args)
 {
-	if (args->flags & QSOCKET_DEADLINE || s->watch.away || s->watch.due_ns == 0 ||
-	    s->watch.sent % BELOW_LOOK_SENDS == 0)
-		return qsocket_now();
-	return 0;
+	return (uint64_t)args->deadline_us << 32 | (args->flags & QS_GATE_FLAGS);
 }
 
-/* What travels with a message; 0 if it is the usual. That is changed once it is
- * another, time after time, but for the owner of a socket that is attached: what
- * that sends past us must mean nothing. What is on its way to the queue would be
- * misread, so nothing may be. */
-static uint64_t time_of(struct below *b, struct below_stream *s, const struct qsend_args *args,
-			uint64_t now_ns)
+/* The clock is read for deadlines that must be told, and now and then for the
+ * watch. */
+static int needs_clock(const struct below_stream *s, uint64_t said)
+{
+	return (said & QSOCKET_DEADLINE && said != s->usual) || s->watch.away ||
+	       s->watch.due_ns == 0 || s->watch.sent % BELOW_LOOK_SENDS == 0;
+}
+
+/* Makes what a message says the usual, if it is that, time after time: but not
+ * for the owner of a socket that is attached, as what that sends past us must
+ * mean nothing. What is on its way to the queue would be misread, so nothing may
+ * be. */
+static int becomes_usual(struct below *b, struct below_stream *s, uint64_t said)
 {
 	const uint32_t whole = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
-	uint32_t flags = args->flags & QS_GATE_FLAGS, marks = flags & whole;
-	uint64_t said = (uint64_t)args->deadline_us << 32 | flags;
 
-	if (said == s->usual)
-		return 0;
-	if (said != s->repeated || (marks && marks != whole)) {
+	if (said != s->repeated || (said & whole && (said & whole) != whole)) {
 		s->repeated = said;
 		s->repeats = 0;
-	} else if (++s->repeats >= BELOW_USUAL_AFTER && !s->socket.attached &&
-		   !atomic_load_explicit(&s->in_flight, memory_order_acquire)) {
-		s->repeats = 0;
-		if (!gate_usual(s->socket.fd, b->ifindex, said)) {
-			s->usual = said;
-			return 0;
-		}
+		return 0;
 	}
-	if (flags & QSOCKET_DEADLINE)
-		now_ns += args->deadline_us * 1000ull;
+	if (++s->repeats < BELOW_USUAL_AFTER || s->socket.attached ||
+	    atomic_load_explicit(&s->in_flight, memory_order_acquire))
+		return 0;
+	s->repeats = 0;
+	if (gate_usual(s->socket.fd, b->ifindex, said))
+		return 0;
+	s->usual = said;
+	return 1;
+}
+
+/* What travels with a message: 0 if it is the usual. */
+static uint64_t time_of(struct below *b, struct below_stream *s, uint64_t said, uint64_t now_ns)
+{
+	if (said == s->usual || becomes_usual(b, s, said))
+		return 0;
+	if (said & QSOCKET_DEADLINE)
+		now_ns += (said >> 32) * 1000;
 	else
 		now_ns = s->watch.due_ns - BELOW_LOOK_NS; /* one that has passed */
-	return (now_ns & ~(uint64_t)QS_GATE_FLAGS) | flags;
+	return (now_ns & ~(uint64_t)QS_GATE_FLAGS) | (said & QS_GATE_FLAGS);
 }
 
 /* Before the lock is let go: 0, 1 for what is lost and was counted, or -errno. */
@@ -194,11 +202,12 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 {
 	int32_t result = take_marks(s, args);
 	const struct below_peer *peer;
-	uint64_t now_ns;
+	uint64_t said = said_of(args), now_ns = 0;
 
 	if (result)
 		return result;
-	now_ns = now_if_needed(s, args);
+	if (needs_clock(s, said))
+		now_ns = qsocket_now();
 	if (now_ns >= s->watch.due_ns || s->watch.away)
 		result = below_look(b, s, now_ns);
 	parcel->fd = s->socket.fd;
@@ -212,7 +221,7 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 	}
 	if (result)
 		return below_refused(s, args, -result);
-	parcel->time_ns = time_of(b, s, args, now_ns);
+	parcel->time_ns = time_of(b, s, said, now_ns);
 	return 0;
 }
 
