@@ -221,7 +221,8 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 	}
 	if (result)
 		return below_refused(s, args, -result);
-	parcel->time_ns = time_of(b, s, said, now_ns);
+	if (s->socket.type == QSOCKET_UDP)
+		parcel->time_ns = time_of(b, s, said, now_ns);
 	return 0;
 }
 
