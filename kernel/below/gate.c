@@ -77,6 +77,11 @@ int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
 	return result;
 }
 
+int32_t gate_usual(int fd, uint32_t ifindex, uint64_t usual)
+{
+	return setsockopt(fd, QS_GATE_USUAL, (int)ifindex, &usual, sizeof(usual)) ? -errno : 0;
+}
+
 void gate_leave(int fd, uint32_t ifindex)
 {
 	uint8_t nothing = 0;

@@ -67,7 +67,7 @@ void below_describe(struct link *link, uint32_t stream, struct qsocket_info *inf
 	info->state &= ~(QSOCKET_STATE_FRAME_OPEN | QSOCKET_STATE_BLOCKED);
 	if (s->frame_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
-	if (s->rest)
+	if (s->rest_len)
 		info->state |= QSOCKET_STATE_BLOCKED;
 	if (s->broken)
 		info->state |= QSOCKET_STATE_BROKEN;
@@ -105,13 +105,13 @@ static void info_stream(struct link *link, uint32_t stream, struct qsocket_info 
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
 
-	below_flush(s);
+	tcp_flush(s);
 	set_attr(s, info);
 	below_describe(link, stream, info);
 	stack_info(&s->socket, info);
 	/* of TCP the scheduler has only what is on its way just now */
 	if (s->socket.type == QSOCKET_TCP && !s->broken && !info->queued &&
-	    (info->unsent_bytes || s->rest)) {
+	    (info->unsent_bytes || s->rest_len)) {
 		info->queued = 1;
 		info->offered++;
 		info->queued_bytes = info->unsent_bytes + s->rest_len - s->rest_at;

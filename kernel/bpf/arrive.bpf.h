@@ -8,9 +8,23 @@
 #ifndef QS_ARRIVE_BPF_H
 #define QS_ARRIVE_BPF_H
 
+#include <bpf/bpf_endian.h>
+
 #include "gate.bpf.h"
 
 #define IPPROTO_UDP 17
+#define IPPROTO_FRAGMENT 44
+
+#define IP_MORE 0x2000 /* in struct iphdr's frag_off */
+#define IP_OFFSET 0x1fff
+#define IP6_CUT_AT 42 /* the same of a fragment header, which comes first */
+#define IP6_MORE 0x0001
+#define IP6_OFFSET 0xfff8
+
+#ifndef ETH_P_IP
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+#endif
 
 static u32 wire_bytes(const struct sk_buff *skb)
 {
@@ -56,13 +70,71 @@ static u32 sound(u32 flags)
 				     : flags & ~(QSOCKET_START | QSOCKET_END | QSOCKET_LEADING);
 }
 
-/* What travels with a datagram of a member. */
-static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
+/* What of a packet's IP header says that it is a fragment. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct sk_buff___ip {
+	u16 protocol;
+	u16 network_header;
+	unsigned char *head;
+};
+
+struct iphdr {
+	u16 frag_off;
+};
+
+struct ipv6hdr {
+	u8 nexthdr;
+};
+#pragma clang attribute pop
+
+/* A message that was cut (RFC 791, section 3.2; RFC 8200, section 4.5) is a
+ * frame of its fragments, or they are that part of a frame that it was. */
+static u32 marks_of_fragment(u32 flags, int first, int last)
+{
+	if (!(flags & QSOCKET_FRAME))
+		flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	if (!first)
+		flags &= ~QSOCKET_START;
+	return last ? flags : flags & ~QSOCKET_END;
+}
+
+static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
+{
+	const struct sk_buff___ip *p = (const void *)skb;
+	u64 header = (u64)p->head + p->network_header;
+	u16 cut = 0;
+
+	if (p->protocol == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip =
+			bpf_rdonly_cast((void *)header, bpf_core_type_id_kernel(struct iphdr));
+
+		cut = bpf_ntohs(ip->frag_off) & (IP_MORE | IP_OFFSET);
+		return cut ? marks_of_fragment(flags, !(cut & IP_OFFSET), !(cut & IP_MORE)) : flags;
+	}
+	if (p->protocol == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip =
+			bpf_rdonly_cast((void *)header, bpf_core_type_id_kernel(struct ipv6hdr));
+
+		if (ip->nexthdr != IPPROTO_FRAGMENT ||
+		    bpf_probe_read_kernel(&cut, sizeof(cut), (void *)(header + IP6_CUT_AT)))
+			return flags;
+		cut = bpf_ntohs(cut);
+		return marks_of_fragment(flags, !(cut & IP6_OFFSET), !(cut & IP6_MORE));
+	}
+	return flags;
+}
+
+/* What a datagram of a member says, or travels with it. */
+static void read_message(struct sk_buff *skb, u64 usual, u64 now_ns, struct qs_arrival *a)
 {
 	u64 time_ns = (u64)skb->tstamp;
 
-	if (!time_ns)
+	if (!time_ns) {
+		a->flags = sound(usual & QS_GATE_FLAGS);
+		if (usual & QSOCKET_DEADLINE)
+			a->deadline_ns = now_ns + (usual >> 32) * 1000;
 		return;
+	}
 	skb->tstamp = 0; /* it means something else to whoever comes next */
 	a->flags = sound(time_ns & QS_GATE_FLAGS);
 	if (!(a->flags & QSOCKET_DEADLINE))
@@ -90,8 +162,10 @@ static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
 		m->arrived++;
 		if (m->wanted != m->applied)
 			catch_up(m, udp);
-		if (udp)
-			read_message(skb, now_ns, a);
+		if (udp) {
+			read_message(skb, *(volatile u64 *)&m->usual, now_ns, a);
+			a->flags = mark_fragment(skb, a->flags);
+		}
 		if (m->stream != QS_NONE && !m->left)
 			return m->stream;
 		a->flags = 0;

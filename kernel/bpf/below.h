@@ -71,6 +71,7 @@ struct qs_member {
 	uint32_t uid, pid;
 	char comm[16];
 	uint64_t arrived; /* packets (qdisc) */
+	uint64_t usual;	  /* of a datagram that says nothing (gate.h) */
 	struct qsocket_admission admission;
 };
 

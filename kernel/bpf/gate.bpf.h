@@ -142,7 +142,11 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid();
 	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
 	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
-	struct qs_member fresh = {.stream = QS_NONE, .uid = uid};
+	struct qs_member fresh = {
+		.stream = QS_NONE,
+		.uid = uid,
+		.usual = QS_GATE_USUAL_DEFAULT,
+	};
 	struct ask before = {0}, after;
 	struct qsocket_admission admission = {0};
 	int strict = attr->flags & QSOCKET_ADMIT, error;
@@ -179,6 +183,21 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 	return 0;
 }
 
+/* What a datagram means that carries no time: half a frame it cannot be. */
+static __noinline int set_usual(u64 cookie, u64 usual)
+{
+	const u64 whole = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
+
+	if (!m || m->left)
+		return -GATE_ENOENT;
+	if ((u32)usual & ~QS_GATE_FLAGS || (usual & whole && (usual & whole) != whole) ||
+	    (usual >> 32 && !(usual & QSOCKET_DEADLINE)))
+		return -QS_EINVAL;
+	*(volatile u64 *)&m->usual = usual;
+	return 0;
+}
+
 /* The socket is gone, or wants to be a stream no more. */
 static __noinline int leave(u64 cookie)
 {
@@ -201,16 +220,20 @@ int gate_set(struct bpf_sockopt *ctx)
 {
 	struct qsocket_attr *given = ctx->optval, attr;
 	int level = ctx->level, error = -QS_EINVAL;
-	u64 cookie;
+	u64 cookie, *usual = ctx->optval;
 
 	USE_MEMORY();
-	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE) || !for_us(ctx))
+	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE && level != QS_GATE_USUAL) ||
+	    !for_us(ctx))
 		return 1;
 	cookie = cookie_of(ctx->sk);
 	if (!cookie) {
 		error = -GATE_ENXIO;
 	} else if (level == QS_GATE_LEAVE) {
 		error = leave(cookie);
+	} else if (level == QS_GATE_USUAL) {
+		if ((void *)(usual + 1) <= ctx->optval_end && ctx->optlen == sizeof(*usual))
+			error = set_usual(cookie, *usual);
 	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
 		attr = *given;
 		if (sound_attr(&attr))

@@ -14,26 +14,37 @@
  *		was asked for, and it does not fit; EINVAL.
  *	setsockopt(fd, QS_GATE_LEAVE, ifindex, one byte or more)
  *		it is no stream any more: what is queued is dropped. ENOENT.
+ *	setsockopt(fd, QS_GATE_USUAL, ifindex, uint64_t)
+ *		what a datagram of the socket means that carries no time, from the
+ *		next one on: its flags, and in the upper half its deadline in
+ *		microseconds from when it reaches the queue. ENOENT; EINVAL: a frame,
+ *		but not a whole one. Before that: QS_GATE_USUAL_DEFAULT.
  *	getsockopt(fd, QS_GATE_STREAM, ifindex, struct qs_gate_stream)
  *	getsockopt(fd, QS_GATE_LINK, ifindex, struct qs_gate_link)
  *
- * With each message travels one SCM_TXTIME (CLOCK_MONOTONIC): its deadline in
+ * With a message may travel one SCM_TXTIME (CLOCK_MONOTONIC): its deadline in
  * nanoseconds, the low QS_GATE_FLAG_BITS of which are its flags as qsocket.h
  * has them (a deadline is rounded down to about a microsecond). Without
- * QSOCKET_DEADLINE the time is that of sending, and says nothing.
+ * QSOCKET_DEADLINE the time is one that has passed, and says nothing.
+ *
+ * A message that the protocol stack cuts into IP fragments reaches the queue as
+ * these, each with the message's time: they are taken for a frame.
  */
 #ifndef QS_GATE_H
 #define QS_GATE_H
 
 #include "../sched/sched.h"
 
-#define QS_GATE_ABI 1
+#define QS_GATE_ABI 2
 #define QS_GATE_STREAM 0x51530001
 #define QS_GATE_LINK 0x51530002
 #define QS_GATE_LEAVE 0x51530003
+#define QS_GATE_USUAL 0x51530004
 
 #define QS_GATE_FLAG_BITS 10
 #define QS_GATE_FLAGS ((1u << QS_GATE_FLAG_BITS) - 1)
+/* What qsend() says where it is not told: ffi/message.ts has the same. */
+#define QS_GATE_USUAL_DEFAULT (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
 
 /* As it was found; where `before` and `after` differ, or are odd, the scheduler
  * was at work meanwhile: ask again. */

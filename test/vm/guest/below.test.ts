@@ -206,29 +206,68 @@ deviceTest("a frame that the kernel cuts is dropped whole", "1mbit", async ({ ot
   assert.equal(info.frames.partial, 0);
 });
 
+for (const [family, hostname] of [["IPv4", V4], ["IPv6", V6]]) {
+  deviceTest(`a message that is cut into fragments is dropped whole, ${family}`, "1mbit", async (
+    { other },
+  ) => {
+    const alice = program(
+      "alice",
+      `
+    const link = new Link({ device: "vmbelow0" });
+    const socket = link.open({ to: { hostname: "${hostname}", port: ${PORT} } });
+    for (let frame = 0; frame < 20; frame++) {
+      socket.send(new Uint8Array(4000).fill(frame), { deadline: 250, frame: "whole", level: 2 });
+    }
+    say(await drained(socket));
+    for (const frame of ["start", "middle", "end"]) {
+      socket.send(new Uint8Array(4000).fill(100), { frame, level: 1 });
+    }
+    socket.send(new Uint8Array(4000).fill(101));
+    say(await drained(socket));
+  `,
+    );
+    const info = await alice.next();
+    const after = await alice.next();
+    alice.end();
+    other.write("");
+    const got = (await other.next()) as [number, number][];
+    assert.ok(got.every(([, bytes]) => bytes === 4000));
+    const frames = got.filter(([frame]) => frame < 20);
+    assert.equal(info.frames.offered[2], 20);
+    assert.equal(info.frames.sent[2], frames.length);
+    assert.ok(frames.length < 20, JSON.stringify(info));
+    assert.equal(info.offered, 3 * 20);
+    // A frame of cut messages is one frame, and a message without marks arrives as well.
+    assert.equal(after.frames.offered[1], 1);
+    assert.equal(after.frames.sent[1], 1);
+    assert.deepEqual(got.slice(frames.length).map(([frame]) => frame), [100, 100, 100, 101]);
+  });
+}
+
 deviceTest("a stream is changed, and tells what it is", "10mbit", async () => {
   const alice = program(
     "alice",
     `
     const link = new Link({ device: "vmbelow0" });
+    const alone = link.info().streams;
     const to = { hostname: "${V4}", port: ${PORT} };
     const socket = link.open({ to, ipg: 10, oln: 1, old: 4, bytes: 1000 });
     const before = socket.info();
     socket.send(new Uint8Array(100));
     socket.change({ ipg: 20, old: 8 });
     socket.send(new Uint8Array(100));
-    say({ before, after: await drained(socket), link: link.info() });
+    say({ before, after: await drained(socket), alone, link: link.info() });
     await input.next();
   `,
   );
-  const { before, after, link } = await alice.next();
+  const { before, after, alone, link } = await alice.next();
   alice.end();
   assert.deepEqual([before.ipg, before.oln, before.old, before.bytes], [10, 1, 4, 1000]);
   assert.deepEqual([after.ipg, after.oln, after.old, after.bytes], [20, 1, 8, 1000]);
   assert.equal(after.sent, 2);
   assert.equal(after.utilisation, 0.035); // of eight, one may be lost
   assert.ok(after.stack.sndbufBytes > 0);
-  assert.equal(link.streams, 1);
+  assert.equal(link.streams, alone + 1);
   assert.ok(link.sent >= 2);
 });
 
