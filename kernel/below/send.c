@@ -11,6 +11,7 @@
  * and the rest of its frame is given up.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "below.h"
@@ -28,19 +29,25 @@
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* A control message with its data, as cmsg(3) lays them out. */
+/* Control messages with their data, as cmsg(3) and the kernel lay them out;
+ * struct cmsghdr itself has no fixed end. */
 struct timed {
-	struct cmsghdr header;
+	size_t len;
+	int level, type;
 	uint64_t time_ns;
 };
 
 struct cut {
-	struct cmsghdr header;
+	size_t len;
+	int level, type;
 	uint16_t segment;
 };
 
 _Static_assert(sizeof(struct timed) == CMSG_SPACE(sizeof(uint64_t)) &&
-		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)),
+		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)) &&
+		       offsetof(struct timed, time_ns) == CMSG_LEN(0) &&
+		       offsetof(struct cut, segment) == CMSG_LEN(0) &&
+		       offsetof(struct timed, type) == offsetof(struct cmsghdr, cmsg_type),
 	       "as CMSG_DATA has it");
 
 /* A datagram on its way, without the lock. */
@@ -248,14 +255,18 @@ static ssize_t send_said(const struct qsend_args *args, struct parcel *parcel, i
 	} control;
 
 	control.timed = (struct timed){
-		{CMSG_LEN(sizeof(uint64_t)), SOL_SOCKET, SCM_TXTIME},
+		CMSG_LEN(sizeof(uint64_t)),
+		SOL_SOCKET,
+		SCM_TXTIME,
 		parcel->time_ns,
 	};
 	message.msg_control = parcel->time_ns ? (void *)&control : (void *)&control.cut;
 	message.msg_controllen = parcel->time_ns ? sizeof(control.timed) : 0;
 	if (is_cut) {
 		control.cut = (struct cut){
-			{CMSG_LEN(sizeof(uint16_t)), IPPROTO_UDP, UDP_SEGMENT},
+			CMSG_LEN(sizeof(uint16_t)),
+			IPPROTO_UDP,
+			UDP_SEGMENT,
 			(uint16_t)(args->flags >> QSOCKET_SEGMENT_SHIFT),
 		};
 		message.msg_controllen += sizeof(control.cut);
