@@ -34,6 +34,8 @@ export const LIMIT = {
   QSOCKET_IPG_NS_MAX: 3_600_000_000_000,
   QSOCKET_EVENTS_MAX: 65536,
   QSOCKET_WHY_BYTES: 128,
+  QSOCKET_DELAYS: 16,
+  QSOCKET_DELAY_NS_MIN: 64_000,
 } as const;
 
 /** Flags of a message, of the calls, and of a stream's state. */

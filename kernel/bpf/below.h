@@ -43,6 +43,7 @@ struct qs_below {
 	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 	uint64_t rest_sent, rest_sent_bytes, rest_dropped;
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t delays[QSOCKET_DELAYS];
 	uint64_t queued_bytes;
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */

@@ -239,6 +239,7 @@ static int tell_stream(struct bpf_sockopt *ctx)
 		stream = 0; /* anything: it is not looked at */
 	COPY(out->state, b->link.streams[stream]);
 	COPY(out->ledger, b->link.ledgers[stream]);
+	COPY(out->delays, b->link.delays[stream]);
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
 	return 0;
@@ -277,6 +278,7 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->rest_dropped = b->rest_dropped;
 	out->delay_ns_sum = b->delay_ns_sum;
 	out->delay_ns_max = b->delay_ns_max;
+	COPY(out->delays, b->delays);
 	ctx->optlen = sizeof(*out);
 	return 0;
 }

@@ -46,6 +46,7 @@ struct qs_gate_stream {
 	struct qsocket_admission admission; /* what its last setsockopt found, refused or not */
 	struct qs_stream state;
 	struct qs_ledger ledger;
+	struct qs_delays delays;
 	uint64_t after;
 };
 
@@ -66,6 +67,7 @@ struct qs_gate_link {
 	uint64_t queued, queued_bytes;
 	uint64_t rest_sent, rest_sent_bytes, rest_dropped; /* of that, best effort */
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t delays[QSOCKET_DELAYS];
 };
 
 #endif

@@ -152,6 +152,7 @@ static void count_sent(const struct qs_packet *p)
 	b->delay_ns_sum += delay_ns;
 	if (delay_ns > b->delay_ns_max)
 		b->delay_ns_max = delay_ns;
+	b->delays[qs_delay_bucket(delay_ns)]++;
 }
 
 /* The number of the message that leaves now, or QS_NONE and when to ask again. */

@@ -138,6 +138,13 @@ struct qs_ledger {
 	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 };
 
+/* How long messages of a stream took that were sent: not touched before there
+ * are any. Each count in two halves, for the lower one is full after 12 hours of
+ * 100,000 messages a second, and one cache line is all that a message touches. */
+struct qs_delays {
+	uint32_t low[QSOCKET_DELAYS], high[QSOCKET_DELAYS];
+};
+
 _Static_assert(sizeof(struct qs_unit) == 64, "a cache line");
 _Static_assert(sizeof(struct qs_stream) == 192, "three cache lines");
 
@@ -205,6 +212,7 @@ struct qs_link {
 			  * and will make that good */
 	struct qs_stream QS_MEM *streams;
 	struct qs_ledger QS_MEM *ledgers; /* by stream */
+	struct qs_delays QS_MEM *delays;  /* by stream */
 	struct qs_unit QS_MEM *units;
 	struct qs_message QS_MEM *messages;
 	uint32_t messages_max;

@@ -112,6 +112,8 @@ void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)
 	qs_unbook(link, s);
 	if (s->ledgered)
 		clear(&link->ledgers[stream], sizeof(struct qs_ledger));
+	if (s->sent + s->late > 0)
+		clear(&link->delays[stream], sizeof(struct qs_delays));
 	s->head = link->streams_free;
 	link->streams_free = stream;
 }
@@ -180,6 +182,9 @@ void qs_info(const struct qs_link QS_MEM *link, uint32_t stream, struct qsocket_
 	info->delay_ns_sum += s->delay_ns_sum;
 	if (s->delay_ns_max > info->delay_ns_max)
 		info->delay_ns_max = s->delay_ns_max;
+	for (unsigned i = 0; i < QSOCKET_DELAYS && s->sent + s->late > 0; i++)
+		info->delays[i] += link->delays[stream].low[i] +
+				   ((uint64_t)link->delays[stream].high[i] << 32);
 	if (s->open != QS_NONE || s->fifo_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
 	if (s->blocked)

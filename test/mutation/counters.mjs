@@ -77,6 +77,8 @@ export const counters = [
     ],
     ["... once", "|| ledger->partial_frame == frame", ""],
     ["the longest delay", "if (delay_ns > s->delay_ns_max)", "if (0)"],
+    ["delays by length", "qs_delay_bucket(delay_ns));", "0);"],
+    ["... in two halves", "delays->high[bucket]++;", ";"],
     ["the sum of delays", "s->delay_ns_sum += delay_ns", "s->delay_ns_sum += 1"],
     [
       "a refused message is not sent",
@@ -105,6 +107,7 @@ export const counters = [
       "clear(&link->ledgers[stream], sizeof(struct qs_ledger));",
       ";",
     ],
+    ["... no delays either", "clear(&link->delays[stream], sizeof(struct qs_delays));", ";"],
     ["a frame open is told", "s->open != QS_NONE || s->fifo_open", "s->open != QS_NONE"],
   ]),
 ];
