@@ -73,13 +73,14 @@ int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr)
 	return (int32_t)stream;
 }
 
-static void end_fifo_frame(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
+static void end_fifo_frame(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason,
+			   int partial)
 {
 	struct qs_stream QS_MEM *s = &link->streams[stream];
 	struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 	ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
-	ledger->frames_partial += ledger->left_frame == ledger->fifo_seq + 1;
+	ledger->frames_partial += partial;
 	s->fifo_open = 0;
 }
 
@@ -89,8 +90,8 @@ void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream)
 
 	if (s->open != QS_NONE)
 		qs_lose(link, s->open, QSOCKET_INCOMPLETE);
-	if (s->fifo_open)
-		end_fifo_frame(link, stream, QSOCKET_INCOMPLETE);
+	if (s->fifo_open) /* what came of it has left, or will */
+		end_fifo_frame(link, stream, QSOCKET_INCOMPLETE, s->fifo_kept);
 	s->discarding = 0;
 }
 
@@ -100,8 +101,11 @@ void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
 
 	while (QS_LOOP && s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
-	if (s->fifo_open)
-		end_fifo_frame(link, stream, reason);
+	if (s->fifo_open) {
+		const struct qs_ledger QS_MEM *ledger = &link->ledgers[stream];
+
+		end_fifo_frame(link, stream, reason, ledger->left_frame == ledger->fifo_seq + 1);
+	}
 }
 
 void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)

@@ -107,6 +107,13 @@ export const counters = [
       "clear(&link->ledgers[stream], sizeof(struct qs_ledger));",
       ";",
     ],
+    ["a frame given up is dropped", "qs_lose(link, s->open, QSOCKET_INCOMPLETE);", ";"],
+    [
+      "fifo: a frame given up is partial, if any was taken",
+      "QSOCKET_INCOMPLETE, s->fifo_kept);",
+      "QSOCKET_INCOMPLETE, 0);",
+    ],
+    ["... and nothing more is awaited of it", "\ts->discarding = 0;\n", ""],
     ["... no delays either", "clear(&link->delays[stream], sizeof(struct qs_delays));", ";"],
     ["a frame open is told", "s->open != QS_NONE || s->fifo_open", "s->open != QS_NONE"],
   ]),
