@@ -40,6 +40,7 @@ SCHED_BEGIN
 #include "../sched/parts.h"
 
 #include QS_POLICY_FILE
+#include "../sched/fair.c"
 #include "../sched/heap.c"
 #include "../sched/ring.c"
 #include "../sched/watch.c"
@@ -172,6 +173,7 @@ SCHED_BEGIN
 #include "../sched/frame.c"
 #include "../sched/feasible.c"
 #include "../sched/outcome.c"
+#include "../sched/pace.c"
 #include "../sched/stream.c"
 #undef qs_settle
 #undef qs_unit_unlink

@@ -214,21 +214,24 @@ static const char *fifo_sends_what_came(uint32_t sent_before)
 	return NULL;
 }
 
-/* A frame that was lost and of which more is to come: nothing of it is left. */
+/* A frame that was lost and of which more is to come: what comes after all is
+ * of no frame, and not lost for the other's reason. */
 static const char *gives_up_what_is_discarded(void)
 {
+	const uint32_t start = QSOCKET_FRAME | QSOCKET_START;
 	struct qsocket_info info;
 	uint32_t stream;
 
 	open_link("edf");
 	stream = add(0, 0);
-	HOLDS(!arrive(stream, QSOCKET_FRAME | 2u << QSOCKET_LEVEL_SHIFT | QSOCKET_START, 1));
+	HOLDS(!arrive(stream, start | QSOCKET_END, 1));
+	HOLDS(!frame(stream, 1, QSOCKET_START));
 	qs_abandon(&link_, stream);
-	HOLDS(!frame(stream, 2, 0)); /* of no frame */
+	HOLDS(!frame(stream, 1, 0));
 	info = info_of(stream);
-	HOLDS(info.dropped[QSOCKET_EXPIRED] == 1 && info.dropped[QSOCKET_INCOMPLETE] == 1);
-	HOLDS(info.offered == 2 && frame(stream, 2, QSOCKET_START | QSOCKET_END));
-	HOLDS(send_all(8) == 1);
+	HOLDS(info.dropped[QSOCKET_EXPIRED] == 1 && info.dropped[QSOCKET_DEPENDENCY] == 1);
+	HOLDS(info.dropped[QSOCKET_INCOMPLETE] == 1 && info.offered == 3);
+	HOLDS(frame(stream, 0, QSOCKET_START | QSOCKET_END) && send_all(8) == 1);
 	free(memory);
 	return NULL;
 }
