@@ -50,31 +50,11 @@ static int in_group(u32 gid)
 	return 0;
 }
 
-/* As of a file with this owner, group and mode, opened for writing. */
 static int may_register(u32 uid)
 {
 	const struct qs_below QS_MEM *b = BELOW;
 
-	if (uid == 0)
-		return 1;
-	if (uid == b->uid)
-		return (b->mode & 0200) != 0;
-	if (b->gid != QS_NONE && in_group(b->gid))
-		return (b->mode & 0020) != 0;
-	return (b->mode & 0002) != 0;
-}
-
-/* What engine/check.c asks of a stream that is to be added. */
-static int sound_attr(const struct qsocket_attr *a)
-{
-	if (a->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || a->zero || a->class_id)
-		return 0;
-	if (a->old > QSOCKET_WINDOW_MAX || a->oln > a->old || a->ipg_ns > QSOCKET_IPG_NS_MAX)
-		return 0;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    a->unit_bytes > QSOCKET_UNIT_BYTES_MAX || a->weight > QSOCKET_WEIGHT_MAX)
-		return 0;
-	return !QS_ONLY.slides || a->old == 0 || a->ipg_ns > 0;
+	return qs_gate_lets_in(uid, b->uid, b->gid, b->mode, in_group);
 }
 
 /* Books what a member asks for in place of what it did: 0, or -EBUSY. */
@@ -197,8 +177,9 @@ int gate_set(struct bpf_sockopt *ctx)
 		error = leave(cookie);
 	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
 		attr = *given;
-		if (sound_attr(&attr))
-			error = register_member(cookie, &attr);
+		error = qs_attr_check(&attr);
+		if (!error)
+			error = attr.class_id ? -QS_EINVAL : register_member(cookie, &attr);
 	}
 	if (error) {
 		bpf_set_retval(error);

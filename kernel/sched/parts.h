@@ -12,6 +12,7 @@
 #define QS_EBUSY 16
 #define QS_EINVAL 22
 #define QS_ENOSPC 28
+#define QS_ERANGE 34
 #define QS_ETIME 62
 #define QS_EPROTO 71
 #define QS_EMSGSIZE 90

@@ -277,6 +277,10 @@ int qs_idle(const struct qs_link QS_MEM *link);
  * where nothing is. */
 uint64_t qs_open_ns(const struct qs_link QS_MEM *link);
 
+/* Whether a stream may have such attributes, on whatever link: 0, -EINVAL or
+ * -ERANGE. Whoever lets them in from outside asks, before anything below. */
+int32_t qs_attr_check(const struct qsocket_attr *attr);
+
 /* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
  * queued (QSOCKET_CLOSED) and frees the index. */
 int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr);
