@@ -12,7 +12,7 @@ static const struct qs_policy *policy_of(const struct below *b)
 {
 	const struct qs_policy *policy = qs_policy_find(b->found.scheduler);
 
-	return policy && !policy->own_bytes ? policy : NULL;
+	return policy && !policy->classes ? policy : NULL;
 }
 
 /* A link of this one stream, for what reads streams of links. Nothing that the
