@@ -39,6 +39,7 @@ export { Link, restoreDevice } from "./ffi/link.ts";
 export { QSocket } from "./ffi/socket.ts";
 export { QError } from "./ffi/error.ts";
 export { monotonic } from "./ffi/clock.ts";
+export { DELAY_EDGES, delayPercentile } from "./ffi/delay.ts";
 export type { AttachTarget } from "./ffi/attach.ts";
 export type {
   DropCounts,

@@ -37,6 +37,8 @@ export const LIMIT = {
   QSOCKET_LIST_MAX: 4096,
   QSOCKET_COMMAND_BYTES: 16,
   QSOCKET_WHY_BYTES: 128,
+  QSOCKET_DELAYS: 16,
+  QSOCKET_DELAY_NS_MIN: 64_000,
 } as const;
 
 /** Flags of a message, of the calls, and of a stream's state. */

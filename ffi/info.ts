@@ -91,6 +91,12 @@ export interface SocketInfo {
   violations: number;
   /** Time in our queue of what was sent, in milliseconds. */
   delay: { mean: number; max: number };
+  /**
+   * The same as a histogram: how many messages had a delay below `DELAY_EDGES[0]`, from there to
+   * below `DELAY_EDGES[1]`, and so on; the last count is of those above all edges. Their sum is
+   * `sent` and `late` together. `delayPercentile` reads it.
+   */
+  delays: readonly number[];
   /** Failed sends, retried ones included. */
   socketErrors: number;
   /** Send calls made to the kernel. */
@@ -203,6 +209,7 @@ export function infoOf(info: InfoStruct, classNames: readonly string[] = []): Li
       mean: sentMessages > 0 ? info.delay_ns_sum / sentMessages / 1e6 : 0,
       max: info.delay_ns_max / 1e6,
     },
+    delays: info.delays,
     socketErrors: info.socket_errors,
     syscalls: info.syscalls,
     lastError: info.last_error === 0 ? null : errorName(info.last_error),

@@ -294,6 +294,7 @@ export const qsocketInfo = struct("qsocket_info", {
   frames_partial: u64,
   delay_ns_sum: u64,
   delay_ns_max: u64,
+  delays: array(u64, LIMIT.QSOCKET_DELAYS),
   socket_errors: u64,
   syscalls: u64,
   state: u32,

@@ -107,7 +107,6 @@ void list_put(const struct qlist_args *args, void *streams, uint32_t place,
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
 int name_ok(const char name[QSOCKET_NAME_BYTES]);
-int32_t check_attr(const struct qsocket_attr *attr);
 int32_t check_peer(const struct qsocket_addr *addr);
 int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
 		   const struct qsocket_addr *peer);

@@ -61,6 +61,8 @@ enum qsocket_call {
 #define QSOCKET_COMMAND_BYTES 16	   /* of a process's name, with the NUL         */
 #define QSOCKET_WHY_BYTES 128		   /* a reason in words, with the NUL           */
 #define QSOCKET_SCHEDULER_DEFAULT "dwcs"   /* of a device, where nobody names one */
+#define QSOCKET_DELAYS 16		   /* buckets that delays are counted in        */
+#define QSOCKET_DELAY_NS_MIN 64000	   /* the first bucket's end; see qsocket_info  */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -264,6 +266,10 @@ struct qsocket_info {
 	uint64_t frames_partial; /* begun on the wire and not finished */
 	uint64_t delay_ns_sum;	 /* time in our queue, of what was sent */
 	uint64_t delay_ns_max;
+	/* how many of these were how long there: delays[0] below QSOCKET_DELAY_NS_MIN,
+	 * delays[i] from where i - 1 ends to below QSOCKET_DELAY_NS_MIN << i, and the
+	 * last one all from there on (1.05 s). Their sum is sent + late. */
+	uint64_t delays[QSOCKET_DELAYS];
 	uint64_t socket_errors; /* failed sends, retried ones included */
 	uint64_t syscalls;	/* send calls made */
 	uint32_t state;
@@ -352,6 +358,8 @@ _Static_assert(sizeof(struct qattach_args) == 128, "qattach_args");
 _Static_assert(sizeof(struct qchange_args) == 80, "qchange_args");
 _Static_assert(sizeof(struct qsend_args) == 64, "qsend_args");
 _Static_assert(sizeof(struct qclose_args) == 8, "qclose_args");
+_Static_assert(offsetof(struct qsocket_info, delays) == 664, "qsocket_info");
+_Static_assert(sizeof(struct qsocket_info) == 872, "qsocket_info");
 _Static_assert(sizeof(struct qsocket_event) == 24, "qsocket_event");
 _Static_assert(sizeof(struct qrun_args) == 32, "qrun_args");
 _Static_assert(offsetof(struct qinfo_args, info) == 8, "qinfo_args");

@@ -92,7 +92,7 @@ static int32_t call_qsocket(union args *args)
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
-	if (result || (result = check_attr(&a->attr)))
+	if (result || (result = qs_attr_check(&a->attr)))
 		return result;
 	table_lock();
 	link = lock_link(a->link);
@@ -122,7 +122,7 @@ static int32_t call_qattach(union args *args)
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
-	if (result || (result = check_attr(&a->attr)))
+	if (result || (result = qs_attr_check(&a->attr)))
 		return result;
 	if (a->zero || (a->fd == -1 && !a->local.family && !a->peer.family))
 		return -EINVAL;
@@ -149,7 +149,7 @@ static int32_t call_qattach(union args *args)
 static int32_t call_qchange(union args *args)
 {
 	struct qchange_args *a = &args->qchange;
-	int32_t result = check_attr(&a->attr);
+	int32_t result = qs_attr_check(&a->attr);
 	struct link *link;
 	uint32_t stream;
 

@@ -170,7 +170,7 @@ export class ModelStream {
     this.#arrive({
       atNs,
       stream: this.#stream,
-      message: { number, bytes, deadlineNs: atNs + afterNs, drop },
+      message: { number, bytes, arrivalNs: atNs, deadlineNs: atNs + afterNs, drop },
       mark: options.frame,
       level,
       leading: options.leading ?? false,

@@ -12,7 +12,7 @@ static const struct qs_policy *policy_of(const struct below *b)
 {
 	const struct qs_policy *policy = qs_policy_find(b->found.scheduler);
 
-	return policy && !policy->own_bytes ? policy : NULL;
+	return policy && !policy->classes ? policy : NULL;
 }
 
 /* A link of this one stream, for what reads streams of links. Nothing that the
@@ -25,6 +25,7 @@ static void add_scheduled(const struct below *b, struct qs_gate_stream *stream,
 		.rate = b->found.rate,
 		.streams = &stream->state,
 		.ledgers = &stream->ledger,
+		.delays = &stream->delays,
 		.streams_max = 1,
 		.streams_used = 1,
 	};
@@ -162,6 +163,7 @@ static int32_t info_link(struct link *link, struct qsocket_info *info)
 	info->offered_bytes += found.sent_bytes + found.queued_bytes + found.dropped_bytes;
 	info->delay_ns_sum = found.delay_ns_sum;
 	info->delay_ns_max = found.delay_ns_max;
+	memcpy(info->delays, found.delays, sizeof(info->delays));
 	info->streams = found.streams;
 	info->utilisation_ppm = found.admission.utilisation_ppm;
 	set_link(link, QSOCKET_LINK, info);

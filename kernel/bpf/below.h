@@ -8,7 +8,7 @@
 #ifndef QS_BELOW_H
 #define QS_BELOW_H
 
-#include "../sched/sched.h"
+#include "../sched/pace.h"
 
 #define QS_BELOW_ABI 2
 #define QS_BELOW_ADDRESS 0x100000000000ull
@@ -23,13 +23,11 @@
 #define QS_STAMP_PREFIX "qsockets sources "
 
 /* Limits. */
-#define QS_BELOW_FLOWS 64u		 /* of best effort, by hash: the first streams */
-#define QS_BELOW_FLOW_MESSAGES 256u	 /* queued in one of them */
-#define QS_BELOW_STREAMS_DEFAULT 16384u	 /* these included */
-#define QS_BELOW_USER_SHARE 4u		 /* 1/4 of all streams may be one user's, but root's */
-#define QS_BELOW_LEAVING_MAX 64u	 /* members taken leave of at one packet */
-#define QS_BELOW_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
-#define QS_BELOW_GUARD_NS 1000000ull	 /* what a wake-up may be late: asked of a deadline */
+#define QS_BELOW_FLOWS 64u		      /* of best effort, by hash: the first streams */
+#define QS_BELOW_FLOW_MESSAGES 256u	      /* queued in one of them */
+#define QS_BELOW_STREAMS_DEFAULT 16384u	      /* these included */
+#define QS_BELOW_USER_SHARE 4u		      /* 1/4 of all streams may be one user's, but root's */
+#define QS_BELOW_LEAVING_MAX 64u	      /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
 
 struct qs_below {
@@ -47,14 +45,13 @@ struct qs_below {
 	uint64_t access;
 	uint64_t rate_wanted; /* by the owner: the link has it from the next packet on */
 	uint32_t uid;
-	/* pacing: when the link will have sent all that was handed out */
-	uint64_t free_ns;
-	uint64_t remainder; /* of the division that free_ns is a sum of */
+	struct qs_pace pace;
 	/* all of the device's traffic, in packets; and best effort's part */
 	uint64_t sent, late, sent_bytes;
 	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 	uint64_t rest_sent, rest_sent_bytes, rest_dropped;
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t delays[QSOCKET_DELAYS];
 	uint64_t queued_bytes;
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */

@@ -50,33 +50,13 @@ static int in_group(u32 gid)
 	return 0;
 }
 
-/* As of a file with this owner, group and mode, opened for writing. */
 static int may_register(u32 uid)
 {
 	const struct qs_below QS_MEM *b = BELOW;
 	u64 access = *(volatile u64 QS_MEM *)&b->access;
 	u32 gid = access >> 32;
 
-	if (uid == 0)
-		return 1;
-	if (uid == b->uid)
-		return (access & 0200) != 0;
-	if (gid != QS_NONE && in_group(gid))
-		return (access & 0020) != 0;
-	return (access & 0002) != 0;
-}
-
-/* What engine/check.c asks of a stream that is to be added. */
-static int sound_attr(const struct qsocket_attr *a)
-{
-	if (a->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || a->zero || a->class_id)
-		return 0;
-	if (a->old > QSOCKET_WINDOW_MAX || a->oln > a->old || a->ipg_ns > QSOCKET_IPG_NS_MAX)
-		return 0;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    a->unit_bytes > QSOCKET_UNIT_BYTES_MAX || a->weight > QSOCKET_WEIGHT_MAX)
-		return 0;
-	return !QS_ONLY.slides || a->old == 0 || a->ipg_ns > 0;
+	return qs_gate_lets_in(uid, b->uid, gid, (u32)access, in_group);
 }
 
 /* As tell() does, of the rate that the owner wants: the link may not have it yet. */
@@ -236,8 +216,9 @@ int gate_set(struct bpf_sockopt *ctx)
 			error = set_usual(cookie, *usual);
 	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
 		attr = *given;
-		if (sound_attr(&attr))
-			error = register_member(cookie, &attr);
+		error = qs_attr_check(&attr);
+		if (!error)
+			error = attr.class_id ? -QS_EINVAL : register_member(cookie, &attr);
 	}
 	if (error) {
 		bpf_set_retval(error);
@@ -278,6 +259,7 @@ static int tell_stream(struct bpf_sockopt *ctx)
 		stream = 0; /* anything: it is not looked at */
 	COPY(out->state, b->link.streams[stream]);
 	COPY(out->ledger, b->link.ledgers[stream]);
+	COPY(out->delays, b->link.delays[stream]);
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
 	/* one that was refused, and is kept for being told why: it is no member */
@@ -321,6 +303,7 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->rest_dropped = b->rest_dropped;
 	out->delay_ns_sum = b->delay_ns_sum;
 	out->delay_ns_max = b->delay_ns_max;
+	COPY(out->delays, b->delays);
 	ctx->optlen = sizeof(*out);
 	return 0;
 }

@@ -11,7 +11,7 @@
  *		stream it is. The socket's cookie must exist: ask for SO_COOKIE
  *		first (ENXIO). EACCES: not in the group that may; ENOSPC: no
  *		more streams; EDQUOT: no more of this user's; EBUSY: QSOCKET_ADMIT
- *		was asked for, and it does not fit; EINVAL.
+ *		was asked for, and it does not fit; EINVAL, ERANGE: qs_attr_check().
  *	setsockopt(fd, QS_GATE_LEAVE, ifindex, one byte or more)
  *		it is no stream any more: what is queued is dropped. ENOENT.
  *	setsockopt(fd, QS_GATE_USUAL, ifindex, uint64_t)
@@ -46,6 +46,21 @@
 /* What qsend() says where it is not told: ffi/message.ts has the same. */
 #define QS_GATE_USUAL_DEFAULT (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
 
+/* Whether a user may register streams of a scheduler: as of a file with this
+ * owner, group (UINT32_MAX: none) and mode, opened for writing. */
+static inline __attribute__((always_inline)) int qs_gate_lets_in(uint32_t self, uint32_t uid,
+								 uint32_t gid, uint32_t mode,
+								 int (*in_group)(uint32_t gid))
+{
+	if (self == 0)
+		return 1;
+	if (self == uid)
+		return (mode & 0200) != 0;
+	if (gid != UINT32_MAX && in_group(gid))
+		return (mode & 0020) != 0;
+	return (mode & 0002) != 0;
+}
+
 /* As it was found; where `before` and `after` differ, or are odd, the scheduler
  * was at work meanwhile: ask again. */
 struct qs_gate_stream {
@@ -57,6 +72,7 @@ struct qs_gate_stream {
 	struct qsocket_admission admission; /* what its last setsockopt found, refused or not */
 	struct qs_stream state;
 	struct qs_ledger ledger;
+	struct qs_delays delays;
 	uint64_t after;
 };
 
@@ -77,6 +93,7 @@ struct qs_gate_link {
 	uint64_t queued, queued_bytes;
 	uint64_t rest_sent, rest_sent_bytes, rest_dropped; /* of that, best effort */
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t delays[QSOCKET_DELAYS];
 };
 
 #endif

@@ -63,13 +63,8 @@ static void take_over(u64 now_ns)
 	struct qs_below QS_MEM *b = BELOW;
 	u64 rate = *(volatile u64 QS_MEM *)&b->rate_wanted;
 
-	if (rate == b->link.rate)
-		return;
-	if (b->free_ns > now_ns)
-		b->free_ns = now_ns + (b->free_ns - now_ns) * b->link.rate / rate;
-	b->remainder = 0;
-	b->link.rate = rate;
-	b->link.product_ns_max = (u64)-1 / rate; /* as qs_rate() has it */
+	if (rate != b->link.rate)
+		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
 }
 
 /* 0: queued. */
@@ -113,8 +108,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	b->turn++;
 	take_leave();
 	take_over(now_ns);
-	if (b->free_ns < now_ns && qs_idle(&b->link))
-		b->free_ns = now_ns; /* a link with nothing to send saves nothing up */
+	qs_pace_stand_still(&b->link, &b->pace, now_ns);
 	if (admit(skb, &a, classify(skb, now_ns, &a), now_ns, &queued)) {
 		sch->qstats.drops++;
 		bpf_qdisc_skb_drop(skb, to_free);
@@ -140,18 +134,6 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	return result;
 }
 
-/* What the link spends on a packet (engine/link.c does the same). */
-static void charge(u32 bytes, u64 now_ns)
-{
-	struct qs_below QS_MEM *b = BELOW;
-	u64 product = bytes * 1000000000ull + b->remainder;
-
-	if (b->free_ns + QS_BELOW_CATCH_UP_NS < now_ns)
-		b->free_ns = now_ns - QS_BELOW_CATCH_UP_NS;
-	b->free_ns += product / b->link.rate;
-	b->remainder = product % b->link.rate;
-}
-
 static void count_sent(const struct qs_packet *p)
 {
 	struct qs_below QS_MEM *b = BELOW;
@@ -171,6 +153,7 @@ static void count_sent(const struct qs_packet *p)
 	b->delay_ns_sum += delay_ns;
 	if (delay_ns > b->delay_ns_max)
 		b->delay_ns_max = delay_ns;
+	b->delays[qs_delay_bucket(delay_ns)]++;
 }
 
 /* The number of the message that leaves now, or QS_NONE and when to ask again. */
@@ -178,21 +161,19 @@ static u32 decide(struct Qdisc *sch, u64 now_ns)
 {
 	struct qs_below QS_MEM *b = BELOW;
 	struct qs_packet p;
-	u64 lag_ns, next_ns;
+	u64 next_ns;
 
-	if (b->free_ns > now_ns) {
-		bpf_qdisc_watchdog_schedule(sch, b->free_ns, 0);
+	if (!qs_pace_open(&b->link, &b->pace, now_ns)) {
+		bpf_qdisc_watchdog_schedule(sch, b->pace.free_ns, 0);
 		return QS_NONE;
 	}
-	lag_ns = now_ns - b->free_ns;
-	b->link.lag_ns = lag_ns < QS_BELOW_CATCH_UP_NS ? lag_ns : QS_BELOW_CATCH_UP_NS;
 	if (qs_dequeue(&b->link, now_ns, 0, &p)) {
-		charge(p.bytes, now_ns);
+		qs_pace_charge(&b->link, &b->pace, p.bytes, now_ns);
 		count_sent(&p);
 		qs_sent(&b->link, &p);
 		return p.message;
 	}
-	b->free_ns = now_ns;
+	qs_pace_rest(&b->pace, now_ns);
 	next_ns = qs_next_ns(&b->link);
 	if (next_ns != QS_FOREVER)
 		bpf_qdisc_watchdog_schedule(sch, next_ns, 0);
@@ -266,7 +247,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	}
 	sch->q.qlen = 0;
 	sch->qstats.backlog = 0;
-	b->free_ns = 0;
+	b->pace.free_ns = 0;
 	b->turn++;
 }
 

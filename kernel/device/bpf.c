@@ -176,7 +176,7 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 	b->rate_wanted = args->rate;
 	qs_init(&b->link, sizes->policy, args->rate, (char *)b + at_page(sizeof(*b)),
 		sizes->streams, sizes->messages);
-	b->link.guard_ns = QS_BELOW_GUARD_NS;
+	b->link.guard_ns = QS_PACE_GUARD_NS;
 	for (uint32_t i = 0; i < QS_BELOW_FLOWS; i++)
 		if (qs_add(&b->link, &flow) != (int32_t)i)
 			return -ENOSPC;

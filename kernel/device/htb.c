@@ -42,7 +42,7 @@
 /* Queued of the managed: the engines decide what goes next, and keep this queue
  * nearly empty. Two of them find room to make good a late wake-up at once, and
  * then the largest message in one datagram, which leaves whole. */
-#define MANAGED_QUEUE_NS (2 * ENGINE_CATCH_UP_NS)
+#define MANAGED_QUEUE_NS (2 * QS_PACE_CATCH_UP_NS)
 #define MANAGED_QUEUE_BYTES (QSOCKET_PACKET_BYTES_MAX + 2 * ETH_DATA_LEN)
 
 static uint32_t header_bytes(const struct device *d)

@@ -99,7 +99,7 @@ static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args
 	set_costs(&e->streams[stream], args->data_len, segment, &arrival);
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
-	engine_stand_still(link, now_ns);
+	qs_pace_stand_still(&link->policy, &e->pace, now_ns);
 	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &queued);
 	if (link->policy.dead != QS_NONE)
 		engine_reap(link);
@@ -248,8 +248,8 @@ static int32_t engine_change(struct link *link, uint32_t stream, struct qchange_
 
 	if (error)
 		return error;
+	qs_pace_stand_still(&link->policy, &e->pace, now_ns);
 	if (stream != QS_NONE) {
-		engine_stand_still(link, now_ns);
 		qs_change(&link->policy, stream, &args->attr);
 		if (e->idle) /* its new class may send what the old one may not yet */
 			engine_wake(e);
@@ -364,7 +364,7 @@ static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
 	error = policy_open(link, args);
 	if (error)
 		return error;
-	link->policy.guard_ns = ENGINE_GUARD_NS;
+	link->policy.guard_ns = QS_PACE_GUARD_NS;
 	assert(qs_messages_held(0, 0) >= ENGINE_HAND_SPARE + ENGINE_BATCH_PACKETS);
 	messages = qs_messages_held(link->streams_max, link->policy.messages_max);
 	error = new_engine(link->streams_max, messages, &e);

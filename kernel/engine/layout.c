@@ -135,6 +135,7 @@ static const struct {
 	FIELD(qsocket_info, frames_partial),
 	FIELD(qsocket_info, delay_ns_sum),
 	FIELD(qsocket_info, delay_ns_max),
+	FIELD(qsocket_info, delays),
 	FIELD(qsocket_info, socket_errors),
 	FIELD(qsocket_info, syscalls),
 	FIELD(qsocket_info, state),

@@ -5,6 +5,7 @@
 // late (expired) or because a more valuable one would (window).
 
 import {
+  DELAY_ENDS_NS,
   durationNs,
   expiryNs,
   expirySet,
@@ -197,6 +198,8 @@ function serve(state: State, unit: Unit, nowNs: number): number {
   const late = doneNs > message.deadlineNs;
   stream.counters[late ? "late" : "sent"] += 1;
   stream.counters.sentBytes += message.bytes;
+  const above = DELAY_ENDS_NS.filter((endNs) => doneNs - message.arrivalNs >= endNs);
+  stream.counters.delays[above.length] += 1;
   const { number, bytes } = message;
   const outcome = late ? "late" : "sent";
   state.events.push({ at: doneNs / 1e6, stream: stream.id, message: number, bytes, outcome });

@@ -33,6 +33,9 @@ export const LIMITS = {
   streamBytes: 4 << 20,
 };
 
+/** Where the buckets end that delays are counted in, all but the last. */
+export const DELAY_ENDS_NS = Array.from({ length: 15 }, (_, bucket) => 64_000 * 2 ** bucket);
+
 export const NEVER = 7;
 export const LEVEL_NONE = 3;
 
@@ -93,6 +96,7 @@ export interface Event {
 export interface Message {
   number: number;
   bytes: number;
+  arrivalNs: number;
   deadlineNs: number;
   drop: number;
 }
@@ -156,6 +160,7 @@ export interface Counters {
   sentBytes: number;
   droppedBytes: number;
   violations: number;
+  delays: number[];
   frames: {
     offered: number[];
     sent: number[];
@@ -197,6 +202,7 @@ export function noCounters(): Counters {
     sentBytes: 0,
     droppedBytes: 0,
     violations: 0,
+    delays: [...DELAY_ENDS_NS, Infinity].map(() => 0),
     frames: {
       offered: levels(),
       sent: levels(),

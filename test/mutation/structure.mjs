@@ -160,4 +160,13 @@ export const structure = [
   ...rows("stream.c", [
     ["link: a freed stream is used again", "link->streams_free = stream;", ";"],
   ]),
+  ...rows("pace.c", [
+    ["pace: a packet waits for those before it", "if (pace->free_ns > now_ns)", "if (0)"],
+    ["pace: so much is made good", "lag_ns < QS_PACE_CATCH_UP_NS ?", "1 ?"],
+    ["pace: ... and no more", "pace->free_ns = now_ns - QS_PACE_CATCH_UP_NS;", ";"],
+    ["pace: a fraction is carried", "+ pace->remainder;", ";"],
+    ["pace: an idle link saves nothing up", "\tpace->free_ns = now_ns;\n", ""],
+    ["pace: nor one that may not send yet", "open_ns < now_ns ? open_ns : now_ns", "now_ns"],
+    ["pace: what it overslept it keeps", "if (pace->free_ns < open_ns)", "if (1)"],
+  ], "c/pace"),
 ];

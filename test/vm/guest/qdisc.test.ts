@@ -8,7 +8,7 @@ import { attempt, guestTest, sh } from "./guest.ts";
 const OBJECTS = "kernel/build/bpf";
 const PIN = "/sys/fs/bpf/qsockets-test";
 
-for (const policy of ["dwcs", "edf", "edf-lossless", "fifo"]) {
+for (const policy of ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "fifo"]) {
   guestTest(`${policy}: the kernel takes it as a qdisc, and lets it go again`, () => {
     const object = `${OBJECTS}/${policy}.bpf.o`;
     assert.ok(existsSync(object), `${object} is missing: make -C kernel bpf`);
