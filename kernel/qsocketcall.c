@@ -101,7 +101,11 @@ static int32_t check_qsockinit(const struct qsockinit_args *a)
 {
 	const uint32_t system = a->flags & (QSOCKINIT_SYSTEM | QSOCKINIT_OFF);
 
-	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF))
+	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF |
+			 QSOCKINIT_TRACE))
+		return -EINVAL;
+	/* nobody else can record */
+	if (a->flags & QSOCKINIT_TRACE && (system != QSOCKINIT_SYSTEM || a->host != QSOCKET_BELOW))
 		return -EINVAL;
 	if (!name_ok(a->device) || !name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
 		return -EINVAL;

@@ -23,6 +23,7 @@
 
 #include "../bpf/below.h"
 #include "libbpf.h"
+#include "trace.h"
 
 #define PAGE_BYTES 4096u
 #define USERS_MAX 4096u
@@ -146,6 +147,11 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 	for (uint32_t i = 0; i < QS_BELOW_FLOWS; i++)
 		if (qs_add(&b->link, &flow) != (int32_t)i)
 			return -ENOSPC;
+	if (trace_pages(args))
+		trace_lay_out(b,
+			      QS_BELOW_ADDRESS +
+				      (uint64_t)(sizes->pages - trace_pages(args)) * PAGE_BYTES,
+			      &flow);
 	return 0;
 }
 
@@ -218,7 +224,8 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 	sizes.pages =
 		(uint32_t)((at_page(sizeof(struct qs_below)) +
 			    at_page(qs_link_bytes(sizes.policy, sizes.streams, sizes.messages))) /
-			   PAGE_BYTES);
+			   PAGE_BYTES) +
+		trace_pages(args);
 	bpf_uninstall(d, kind); /* what a crash left */
 	object = lib->bpf_object__open_file(path, NULL);
 	if (!object) {

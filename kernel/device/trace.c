@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The records of a device's scheduler below the stack (bpf/trace.bpf.h): their
+ * place behind its memory, and what root reads of them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/bpf.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../bpf/below.h"
+#include "device.h"
+#include "trace.h"
+
+#define PAGE_BYTES 4096u
+#define MEMORY_PIN "/sys/fs/bpf/qsockets/%llu-%u/memory" /* bpf.c pins it */
+
+uint32_t trace_pages(const struct qsockinit_args *args)
+{
+	const uint64_t bytes = QSOCKET_TRACE_RECORDS * sizeof(struct qsocket_record);
+
+	return args->flags & QSOCKINIT_TRACE ? (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES)
+					     : 0;
+}
+
+/* The streams that are there from the start are recorded like all others. */
+void trace_lay_out(struct qs_below *b, uint64_t address, const struct qsocket_attr *flow)
+{
+	struct qsocket_record *records = (void *)(uintptr_t)address;
+	struct qs_trace *t = &b->trace;
+
+	t->address = address;
+	t->rate = t->first_rate = b->link.rate;
+	for (uint32_t i = 0; i < b->link.streams_used; i++)
+		records[t->len++] = (struct qsocket_record){
+			.kind = QSOCKET_RECORD_ADD,
+			.stream = i,
+			.attr = *flow,
+		};
+	t->max = QSOCKET_TRACE_RECORDS;
+}
+
+/* The scheduler's memory, to be read: at its own address, the only one at which
+ * the kernel lets it be. */
+static const struct qs_below *map(const struct device *d, size_t *bytes)
+{
+	void *const address = (void *)(uintptr_t)QS_BELOW_ADDRESS;
+	char path[PATH_MAX];
+	struct bpf_map_info info = {0};
+	union bpf_attr get = {.pathname = (uint64_t)(uintptr_t)path};
+	union bpf_attr ask = {0};
+	void *memory = MAP_FAILED;
+	int fd, error;
+
+	snprintf(path, sizeof(path), MEMORY_PIN, (unsigned long long)d->netns_inode, d->ifindex);
+	fd = (int)syscall(SYS_bpf, BPF_OBJ_GET, &get, sizeof(get));
+	if (fd < 0)
+		return NULL;
+	ask.info.bpf_fd = (uint32_t)fd;
+	ask.info.info_len = sizeof(info);
+	ask.info.info = (uint64_t)(uintptr_t)&info;
+	if (!syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &ask, sizeof(ask))) {
+		*bytes = (size_t)info.max_entries * PAGE_BYTES;
+		memory = mmap(address, *bytes, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+	}
+	error = errno;
+	close(fd);
+	errno = error;
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Records whose turn is not over may be half written: these are left out. */
+static uint32_t copy(const struct qs_below *b, struct qsocket_trace *trace,
+		     struct qsocket_record *records, uint32_t records_max)
+{
+	const struct qsocket_record *from = (const void *)(uintptr_t)b->trace.address;
+	uint32_t len = *(volatile const uint32_t *)&b->trace.len, turn;
+
+	atomic_thread_fence(memory_order_acquire);
+	turn = (uint32_t) * (volatile const uint64_t *)&b->turn;
+	while (len > 0 && turn & 1 && from[len - 1].turn == turn)
+		len--;
+	memcpy(trace->scheduler, b->scheduler, sizeof(trace->scheduler));
+	trace->rate = b->trace.first_rate;
+	trace->guard_ns = b->link.guard_ns;
+	trace->streams_max = b->link.streams_max;
+	trace->messages_max = b->link.messages_max;
+	trace->records_len = len;
+	trace->missed = b->trace.missed;
+	if (len > records_max)
+		len = records_max;
+	memcpy(records, from, len * sizeof(*records));
+	return len;
+}
+
+int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *records,
+			   uint32_t records_max)
+{
+	const struct qs_below *b;
+	struct device device;
+	int32_t result;
+	size_t bytes;
+
+	if (!trace || !records)
+		return -EFAULT;
+	if (strnlen(trace->device, sizeof(trace->device)) == sizeof(trace->device))
+		return -EINVAL;
+	result = device_of(trace->device, &device);
+	if (result)
+		return result;
+	b = map(&device, &bytes);
+	if (!b)
+		return -errno;
+	if (b->abi != QS_BELOW_ABI)
+		result = -EPROTO;
+	else if (!b->trace.max)
+		result = -ENODATA;
+	else
+		result = (int32_t)copy(b, trace, records, records_max);
+	munmap((void *)(uintptr_t)b, bytes);
+	return result;
+}
