@@ -1,0 +1,187 @@
+// The same arrivals give the same decisions wherever the scheduler runs: random traffic is sent through
+// the qdisc in BPF, which records what it is told and decides; then the scheduler in user space and
+// the model are told the same at the same times. They must make the same of it, message by message.
+// The times of the decisions are the qdisc's own, so nothing is put down to a clock: there is no slack.
+//
+// QSOCKETS_SEED=n repeats the traffic; its times are as the machine has it, each time anew.
+
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import fc from "fast-check";
+import { Link, QError, type QSocket, readTrace, restoreDevice, type Trace } from "../../../mod.ts";
+import { parameters, scenario } from "../../arbitrary.ts";
+import { replayOnModel } from "../../model/replay.ts";
+import type { Scenario } from "../../model/play.ts";
+import type { Scheduler } from "../../model/state.ts";
+import { attempt, guestTest, sh } from "./guest.ts";
+
+const DEVICE = "vmtrace0";
+const PEER = "10.79.0.2";
+const PORT = 5004;
+const RATE = 1_000_000; // bytes per second
+const CATCH_UP_MS = 10; // QS_BELOW_CATCH_UP_NS
+const SCENARIOS = 8; // for each scheduler
+const SCENARIO_BYTES_MAX = 150_000;
+const SCENARIO_MS_MAX = 2000; // also where the machine is slow: messages are late then, and random too
+const DATAGRAM_BYTES = 1200; // what is larger is cut by the kernel
+const DRAIN_MS_MAX = 20_000;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What a scenario leaves open. */
+interface Traffic {
+  scenario: Scenario;
+  load: number; // of the link's rate
+  rest: number; // each so many messages, one of a program that knows nothing of all this
+  discards: boolean; // its sockets close without waiting for what they have queued
+}
+
+const traffic = (scheduler: Scheduler): fc.Arbitrary<Traffic> =>
+  fc.record({
+    scenario: scenario(scheduler).filter(({ messages }) => {
+      const bytes = bytesOf(messages);
+      return messages.length > 20 && bytes > 10_000 && bytes < SCENARIO_BYTES_MAX;
+    }),
+    load: fc.constantFrom(0.5, 0.8, 1, 1.5, 2, 3),
+    rest: fc.integer({ min: 2, max: 9 }),
+    discards: fc.boolean(),
+  });
+
+function bytesOf(messages: { bytes: number }[]): number {
+  return messages.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Runs what throws when a message is not taken, which is as random as all else here. */
+function perhaps(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof QError)) throw error;
+  }
+}
+
+/** Sends a scenario's messages, at their times as they are at this link's rate and load. */
+async function send(link: Link, { scenario, load, rest, discards }: Traffic): Promise<void> {
+  const { streams, messages } = scenario;
+  const length = Math.max(10, ...messages.map(({ at }) => at));
+  const stretch = bytesOf(messages) / (RATE * load) * 1000 / length;
+  const sockets: QSocket[] = streams.map(({ weight: _, class: __, ...attributes }) => {
+    const ipg = (attributes.ipg ?? 0) * stretch;
+    const window = ipg > 0 ? {} : { oln: 0, old: 0 };
+    const to = { hostname: PEER, port: PORT };
+    return link.open({ ...attributes, ipg, ...window, to, admission: "off" });
+  });
+  const unmanaged = [createSocket("udp4"), createSocket("udp4")];
+  const start = performance.now();
+  const arrivals = messages.map((message, index) => ({ ...message, index }))
+    .sort((a, b) => a.at - b.at || a.index - b.index);
+  for (const [index, { stream, bytes, at, deadline, index: _, ...options }] of arrivals.entries()) {
+    const early = start + at * stretch - performance.now();
+    if (early > 1) await pause(early);
+    if (performance.now() - start > SCENARIO_MS_MAX) break;
+    perhaps(() =>
+      sockets[stream].send(new Uint8Array(bytes), {
+        ...options,
+        ...(deadline !== undefined && { deadline: Math.max(0.001, deadline * stretch) }),
+        ...(bytes > DATAGRAM_BYTES && { segment: Math.max(DATAGRAM_BYTES, Math.ceil(bytes / 60)) }),
+      })
+    );
+    if (index % rest === 0) unmanaged[index % 2].send(new Uint8Array(bytes % 1000), PORT, PEER);
+    if (index === Math.floor(arrivals.length / 2)) change(sockets[index % sockets.length], stretch);
+  }
+  if (!discards) await drained(link);
+  for (const socket of sockets) socket.close();
+  await pause(1);
+  for (const socket of unmanaged) socket.close();
+}
+
+/** Another window; another period, where there is one. */
+function change(socket: QSocket, stretch: number): void {
+  const { ipg, old } = socket.info();
+  if (ipg > 0) socket.change({ ipg: ipg + stretch, old: old + 1 });
+}
+
+async function drained(link: Link): Promise<void> {
+  const end = performance.now() + DRAIN_MS_MAX;
+  while (link.info().queued > 0) {
+    if (performance.now() > end) throw new Error(`still queued: ${link.info().queued}`);
+    await pause(5);
+  }
+}
+
+/** A device that is the qdisc's, with traffic on it: what that recorded. */
+async function recorded(scheduler: Scheduler): Promise<Trace> {
+  sh(`set -e
+    ip link add ${DEVICE} type veth peer name vmtrace1
+    ip addr add 10.79.0.1/24 dev ${DEVICE}
+    ip link set ${DEVICE} up
+    ip link set vmtrace1 up
+    ip neigh replace ${PEER} lladdr 02:00:00:00:00:01 dev ${DEVICE}`); // nobody: it is not answered
+  try {
+    using link = new Link({
+      device: DEVICE,
+      scheduler: scheduler as "dwcs",
+      rate: RATE,
+      system: true,
+      host: "below",
+      trace: true,
+    });
+    const { seed } = parameters;
+    for (const one of fc.sample(traffic(scheduler), { seed, numRuns: SCENARIOS })) {
+      await send(link, one);
+    }
+    await drained(link);
+    return readTrace(DEVICE);
+  } finally {
+    perhaps(() => restoreDevice(DEVICE));
+    attempt(`ip link del ${DEVICE}`);
+  }
+}
+
+/** The first record in which two traces differ, as both have it. */
+function same(actual: Trace, expected: Trace, what: string): void {
+  const at = actual.differsAt(expected);
+  if (at < 0) return;
+  const line = (trace: Trace) => JSON.stringify(trace.records[at] ?? "nothing");
+  assert.fail(
+    `${what}: record ${at} differs, after\n${JSON.stringify(expected.records[at - 1])}\n` +
+      `  actual   ${line(actual)}\n  expected ${line(expected)}`,
+  );
+}
+
+/** The link is free at each decision: what was sent before has had its time, or what was missed. */
+function paced({ records, rate: first }: Trace): void {
+  let rate = first, freeAt = -Infinity;
+  for (const record of records) {
+    if (record.kind === "rate") rate = record.rate!;
+    if (record.kind !== "decide") continue;
+    const { at = 0, lag = 0, bytes } = record;
+    const slack = 1e-6; // a nanosecond: of the division
+    assert.ok(at >= freeAt - slack, `sent at ${at}, the link being busy until ${freeAt}`);
+    assert.ok(lag <= Math.min(CATCH_UP_MS, at - freeAt) + slack, `lag ${lag} at ${at}, ${freeAt}`);
+    if (bytes) freeAt = Math.max(freeAt, at - CATCH_UP_MS) + bytes * 1000 / rate;
+  }
+}
+
+for (const scheduler of ["dwcs", "edf", "edf-lossless", "fifo"] as const) {
+  guestTest(`${scheduler}: the qdisc decides as user space and the model do`, async () => {
+    const trace = await recorded(scheduler);
+    const lags = trace.records.flatMap(({ lag, bytes }) => bytes && lag !== undefined ? [lag] : []);
+    assert.equal(trace.scheduler, scheduler);
+    assert.equal(trace.missed, 0);
+    same(trace.replay(), trace, `QSOCKETS_SEED=${parameters.seed}, in user space`);
+    const seen = replayOnModel(trace);
+    paced(trace);
+    console.log(
+      `${scheduler}: QSOCKETS_SEED=${parameters.seed}, ${trace.records.length} records, ` +
+        `${JSON.stringify(seen)}; decisions up to ${Math.max(...lags).toFixed(3)} ms late`,
+    );
+    // It was worth looking at: much was sent, and what can be lost was.
+    assert.ok(seen.arrivals > 30 * SCENARIOS && seen.sent > 10 * SCENARIOS, JSON.stringify(seen));
+    const lossy = scheduler === "dwcs" || scheduler === "edf";
+    if (lossy) assert.ok(seen.lost.expired > 0 && seen.lost.frame > 0, JSON.stringify(seen.lost));
+    // And a scheduler that decides otherwise is noticed.
+    const other = scheduler === "edf" ? "fifo" : "edf";
+    assert.ok(!trace.replay(other).equals(trace), `${other} did the same`);
+  });
+}
