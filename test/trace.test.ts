@@ -9,7 +9,8 @@ import { ENUM } from "../ffi/abi.ts";
 import { attrFields } from "../ffi/attributes.ts";
 import { qsocketRecord } from "../ffi/layout.ts";
 import { messageFlags } from "../ffi/message.ts";
-import { Trace } from "../ffi/trace.ts";
+import { Link } from "../ffi/link.ts";
+import { readTrace, Trace } from "../ffi/trace.ts";
 import { check, parameters, scenario } from "./arbitrary.ts";
 import { replayOnModel } from "./model/replay.ts";
 import type { Scenario } from "./model/play.ts";
@@ -158,5 +159,86 @@ describe("a scheduler that is asked late, and asks for a guard,", () => {
       const trace = asked(scenario, host).replay();
       assert.equal(trace.replay().differsAt(trace), -1);
     });
+  });
+});
+
+describe("a trace", () => {
+  const streams = [{ ipg: 5, oln: 1, old: 3, droppable: false }];
+  const example = asked({
+    scheduler: "edf",
+    rate: 1_000_000,
+    streams,
+    messages: [
+      { stream: 0, bytes: 1000, at: 1, deadline: 3, drop: 2, frame: "start", level: 1 },
+      { stream: 0, bytes: 500, at: 1, deadline: 2.5, drop: 2, frame: "end", level: 1 },
+      { stream: 0, bytes: 700, at: 2, drop: "never" },
+      { stream: 0, bytes: 700, at: 2, deadline: 4, frame: "middle", leading: true },
+    ],
+  }, { guardUs: 1000, gaps: [1], lags: [100], events: [] }).replay();
+
+  test("says in words what a scheduler was told and what it did", () => {
+    const [open, ...rest] = example.records;
+    assert.deepEqual(open, { kind: "open", turn: 1, stream: 0, attributes: streams[0] });
+    const arrivals = rest.filter(({ kind }) => kind === "arrive").map(({ turn: _, ...it }) => it);
+    const all = { kind: "arrive", stream: 0 };
+    const framed = { drop: 2, level: 1 };
+    assert.deepEqual(arrivals, [
+      { ...all, message: 0, at: 1, deadlineAt: 4, bytes: 1000, ...framed, frame: "start" },
+      { ...all, message: 1, at: 1, deadlineAt: 3.5, bytes: 500, ...framed, frame: "end" },
+      { ...all, message: 0, at: 2, bytes: 700, drop: "never" },
+      {
+        ...all,
+        message: undefined,
+        at: 2,
+        deadlineAt: 6,
+        bytes: 700,
+        drop: 6,
+        frame: "middle",
+        leading: true,
+        error: "EPROTO",
+      },
+    ]);
+    const sent = rest.filter(({ outcome }) => outcome !== undefined);
+    assert.deepEqual(sent.map(({ message, outcome, lag }) => [message, outcome, lag]), [
+      [0, "sent", 0.0001],
+      [1, "sent", 0.0001],
+      [0, "sent", 0.0001],
+    ]);
+  });
+
+  test("tells where another one differs from it", () => {
+    assert.ok(example.equals(example.replay()));
+    const bytes = example.bytes.slice();
+    bytes[3 * qsocketRecord.size]++;
+    const about = { device: "", scheduler: "edf", rate: 1e6, guard_ns: 0, missed: 0 };
+    const sizes = { streams_max: STREAMS_MAX, messages_max: 8192 };
+    assert.equal(example.differsAt(new Trace({ ...about, ...sizes }, bytes)), 3);
+    const shorter = new Trace({ ...about, ...sizes }, example.bytes.slice(0, -qsocketRecord.size));
+    assert.equal(example.differsAt(shorter), example.records.length - 1);
+  });
+
+  test("of another scheduler is what that makes of it", () => {
+    const messages = [0, 1].map(() => ({ stream: 0, bytes: 1000, at: 1, deadline: 1.5 }));
+    const late = asked({ scheduler: "edf", rate: 1_000_000, streams: [{}], messages }, {
+      guardUs: 0,
+      gaps: [1],
+      lags: [0],
+      events: [],
+    });
+    const fates = (trace: Trace) =>
+      trace.records.flatMap(({ outcome, reason }) => outcome ?? reason ?? []);
+    assert.deepEqual(fates(late.replay()), ["sent", "expired"]);
+    assert.deepEqual(fates(late.replay("fifo")), ["sent", "late"]);
+  });
+
+  test("of no device cannot be read", () => {
+    assert.throws(() => readTrace("eth9"), { code: "ENODEV" });
+    assert.throws(() => readTrace("a name"), /Cannot read the trace of a name: .* device name/);
+  });
+
+  test("can be asked for below the stack alone", () => {
+    const device = { device: "eth9", rate: 1000, system: true, trace: true };
+    assert.throws(() => new Link(device), /trace must have host: "below" beside it, got true/);
+    assert.throws(() => new Link({ rate: 1000, trace: true }), /trace must have host: "below"/);
   });
 });
