@@ -223,7 +223,10 @@ export const linkOptions = z.strictObject({
   host: z.enum(["below", "isolated", "above"], {
     error: 'must be "below", "isolated" or "above"',
   }).optional(),
-  /** With `host: "below"`: record what the scheduler is told and decides, for `readTrace`. */
+  /**
+   * With `host: "below"`: record what the scheduler is told and decides, for `readTrace`; of each
+   * message that may be queued eight records, until there is no more room.
+   */
   trace: flag.optional(),
 }).check((context) => {
   const options = context.value;

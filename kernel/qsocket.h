@@ -56,7 +56,8 @@ enum qsocket_call {
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
 #define QSOCKET_EVENTS_MAX 65536	 /* events returned by one QRUN               */
 #define QSOCKET_WHY_BYTES 128		 /* a reason in words, with the NUL           */
-#define QSOCKET_TRACE_RECORDS 65536	 /* that a recorded link has room for         */
+#define QSOCKET_TRACE_RECORDS 65536	 /* most that a recorded link has room for,   */
+#define QSOCKET_TRACE_PER_MESSAGE 8	 /* or for each that may be queued            */
 #define QSOCKET_SCHEDULER_DEFAULT "dwcs" /* of a device, where nobody names one */
 
 /* Per-message flags, one u32:

@@ -26,7 +26,7 @@
 
 /* Records of all that is done (qsocket.h), where they were asked for. */
 struct qs_trace {
-	uint64_t address;  /* of QSOCKET_TRACE_RECORDS of them, behind the scheduler's memory */
+	uint64_t address;  /* of `max` of them, behind the scheduler's memory */
 	uint32_t max, len; /* max 0: nothing is recorded */
 	uint64_t missed;
 	uint64_t first_rate, rate; /* as recorded last */

@@ -148,7 +148,7 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 		if (qs_add(&b->link, &flow) != (int32_t)i)
 			return -ENOSPC;
 	if (trace_pages(args))
-		trace_lay_out(b,
+		trace_lay_out(b, args,
 			      QS_BELOW_ADDRESS +
 				      (uint64_t)(sizes->pages - trace_pages(args)) * PAGE_BYTES,
 			      &flow);

@@ -21,16 +21,29 @@
 #define PAGE_BYTES 4096u
 #define MEMORY_PIN "/sys/fs/bpf/qsockets/%llu-%u/memory" /* bpf.c pins it */
 
+static uint32_t records_max(const struct qsockinit_args *args)
+{
+	uint64_t most =
+		(uint64_t)QSOCKET_TRACE_PER_MESSAGE *
+		(args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT);
+
+	if (!(args->flags & QSOCKINIT_TRACE))
+		return 0;
+	return QS_BELOW_FLOWS + (uint32_t)(most < QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS
+						   ? most
+						   : QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS);
+}
+
 uint32_t trace_pages(const struct qsockinit_args *args)
 {
-	const uint64_t bytes = QSOCKET_TRACE_RECORDS * sizeof(struct qsocket_record);
+	const uint64_t bytes = (uint64_t)records_max(args) * sizeof(struct qsocket_record);
 
-	return args->flags & QSOCKINIT_TRACE ? (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES)
-					     : 0;
+	return (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
 }
 
 /* The streams that are there from the start are recorded like all others. */
-void trace_lay_out(struct qs_below *b, uint64_t address, const struct qsocket_attr *flow)
+void trace_lay_out(struct qs_below *b, const struct qsockinit_args *args, uint64_t address,
+		   const struct qsocket_attr *flow)
 {
 	struct qsocket_record *records = (void *)(uintptr_t)address;
 	struct qs_trace *t = &b->trace;
@@ -43,7 +56,7 @@ void trace_lay_out(struct qs_below *b, uint64_t address, const struct qsocket_at
 			.stream = i,
 			.attr = *flow,
 		};
-	t->max = QSOCKET_TRACE_RECORDS;
+	t->max = records_max(args);
 }
 
 /* The scheduler's memory, to be read: at its own address, the only one at which

@@ -10,6 +10,7 @@
 /* What they need behind the scheduler's memory: 0 unless they are asked for. */
 uint32_t trace_pages(const struct qsockinit_args *args);
 /* Begins them at this address; the streams that there are have these attributes. */
-void trace_lay_out(struct qs_below *b, uint64_t address, const struct qsocket_attr *flow);
+void trace_lay_out(struct qs_below *b, const struct qsockinit_args *args, uint64_t address,
+		   const struct qsocket_attr *flow);
 
 #endif

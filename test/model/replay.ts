@@ -19,6 +19,7 @@ const UNNUMBERED = -1; // a message that the scheduler did not queue
 export interface Replayed {
   arrivals: number;
   decisions: number;
+  contested: number; // of them, with a choice among streams
   sent: number;
   late: number;
   lost: Record<string, number>;
@@ -47,6 +48,7 @@ class Replay {
   readonly seen: Replayed = {
     arrivals: 0,
     decisions: 0,
+    contested: 0,
     sent: 0,
     late: 0,
     lost: {},
@@ -196,6 +198,8 @@ class Replay {
     this.#nowNs = ns(record.at!);
     this.#state.lagNs = ns(record.lag!);
     this.seen.decisions++;
+    const heads = this.#state.streams.filter(({ units: [head] }) => head?.ready);
+    if (heads.length > 1) this.seen.contested++;
     const doneNs = decide(this.#state, this.#nowNs);
     const sent = this.#take().find(({ outcome }) => outcome !== "dropped");
     const { stream, message, bytes, outcome } = record;
