@@ -144,7 +144,9 @@ static int32_t prepare(struct qsockinit_args *a)
 		return -EINVAL;
 	if (!qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
-	return a->flags & QSOCKINIT_SYSTEM ? device_init(a) : 0;
+	if (a->flags & QSOCKINIT_SYSTEM)
+		error = device_init(a);
+	return !error && a->flags & QSOCKINIT_TRACE ? trace_check(a) : error;
 }
 
 static const struct host *host_of(const struct qsockinit_args *a)

@@ -8,6 +8,7 @@
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	trace.c		... and what it has recorded
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
@@ -79,5 +80,9 @@ int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, co
 		   char why[QSOCKET_WHY_BYTES]);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
 void bpf_uninstall(const struct device *d, const char *kind);
+
+/* trace.c: of a device that was to be initialised with QSOCKINIT_TRACE: whether it
+ * was; -EEXIST, and args->why. */
+int32_t trace_check(struct qsockinit_args *args);
 
 #endif

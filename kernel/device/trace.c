@@ -139,3 +139,19 @@ int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *r
 	munmap((void *)(uintptr_t)b, bytes);
 	return result;
 }
+
+/* A device may be initialised already, as it was asked for, but for this. */
+int32_t trace_check(struct qsockinit_args *args)
+{
+	struct qsocket_trace trace = {0};
+	struct qsocket_record none;
+	int32_t result;
+
+	memcpy(trace.device, args->device, sizeof(trace.device));
+	result = qsocket_trace_read(&trace, &none, 0);
+	if (result != -ENODATA)
+		return result < 0 ? result : 0;
+	args->host = 0; /* none */
+	device_why(args->why, "it is initialised without a trace: restore it first");
+	return -EEXIST;
+}

@@ -209,6 +209,22 @@ guestTest("a trace that is full ends there, and says what it misses", async () =
   same(trace.replay(), trace, "in user space");
 });
 
+guestTest("a device that is initialised without a trace has none later", () => {
+  sh(`ip link add ${DEVICE} type dummy`);
+  const device = { device: DEVICE, rate: RATE, system: true, host: "below" } as const;
+  try {
+    new Link({ ...device, scheduler: "fifo" }).close();
+    assert.throws(() => readTrace(DEVICE), { code: "ENODATA" });
+    assert.throws(
+      () => new Link({ ...device, scheduler: "fifo", trace: true }),
+      /without a trace: restore it first/,
+    );
+  } finally {
+    perhaps(() => restoreDevice(DEVICE));
+    attempt(`ip link del ${DEVICE}`);
+  }
+});
+
 guestTest("a trace is root's, and of a device that has one", () => {
   assert.throws(() => readTrace("lo"), { code: "ENOENT" });
   const program = `
