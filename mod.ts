@@ -72,6 +72,10 @@ export { VirtualLink } from "./ffi/simulate.ts";
 export type { VirtualEvent, VirtualStream } from "./ffi/simulate.ts";
 export type { VirtualLinkOptions } from "./ffi/options.ts";
 
+// What the scheduler of a device was told and what it decided.
+export { readTrace, Trace } from "./ffi/trace.ts";
+export type { TraceKind, TraceRecord } from "./ffi/trace.ts";
+
 // From a file to frames.
 export { demux, Demuxer, FrameParser, frames } from "./media/demux.ts";
 export { readFrames } from "./media/source.ts";

@@ -355,3 +355,35 @@ export const qlistArgs = struct("qlist_args", {
   streams_len: u32,
   zero: u32,
 });
+
+/** `struct qsocket_record` */
+export const qsocketRecord = struct("qsocket_record", {
+  turn: u32,
+  kind: u8,
+  reason: u8,
+  outcome: u8,
+  zero: u8,
+  stream: u32,
+  message: u32,
+  at_ns: u64,
+  time_ns: u64,
+  value: u64,
+  bytes: u32,
+  flags: u32,
+  result: i32,
+  zero2: u32,
+  attr: qsocketAttr,
+});
+
+/** `struct qsocket_trace` */
+export const qsocketTrace = struct("qsocket_trace", {
+  device: chars(NAME_BYTES),
+  scheduler: chars(NAME_BYTES),
+  rate: u64,
+  guard_ns: u64,
+  streams_max: u32,
+  messages_max: u32,
+  records_len: u32,
+  zero: u32,
+  missed: u64,
+});

@@ -106,6 +106,7 @@ export class Link implements Disposable {
       group,
       mode = 0,
       host,
+      trace = false,
       ...rest
     } = check(linkOptions, options, opening(options?.device, options?.system));
     const doing = opening(device, system);
@@ -117,7 +118,8 @@ export class Link implements Disposable {
       device,
       scheduler: scheduler ?? (device === "" || system ? "dwcs" : ""),
       rate,
-      flags: system ? FLAG.QSOCKINIT_SYSTEM | (replace ? FLAG.QSOCKINIT_REPLACE : 0) : 0,
+      flags: (system ? FLAG.QSOCKINIT_SYSTEM : 0) | (replace ? FLAG.QSOCKINIT_REPLACE : 0) |
+        (trace ? FLAG.QSOCKINIT_TRACE : 0),
       queue_messages: queueMessages,
       streams,
       gid: system ? group ?? NO_GROUP : 0,

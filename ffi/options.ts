@@ -223,6 +223,11 @@ export const linkOptions = z.strictObject({
   host: z.enum(["below", "isolated", "above"], {
     error: 'must be "below", "isolated" or "above"',
   }).optional(),
+  /**
+   * With `host: "below"`: record what the scheduler is told and decides, for `readTrace`; of each
+   * message that may be queued eight records, until there is no more room.
+   */
+  trace: flag.optional(),
 }).check((context) => {
   const options = context.value;
   const wrong = (name: keyof typeof options, message: string) =>
@@ -241,6 +246,9 @@ export const linkOptions = z.strictObject({
     if (options[name] !== undefined && !options.system) {
       wrong(name, "must not be given without system: true");
     }
+  }
+  if (options.trace && options.host !== "below") {
+    wrong("trace", 'must have host: "below" beside it');
   }
 });
 

@@ -63,6 +63,8 @@ enum qsocket_call {
 #define QSOCKET_SCHEDULER_DEFAULT "dwcs"   /* of a device, where nobody names one */
 #define QSOCKET_DELAYS 16		   /* buckets that delays are counted in        */
 #define QSOCKET_DELAY_NS_MIN 64000	   /* the first bucket's end; see qsocket_info  */
+#define QSOCKET_TRACE_RECORDS 65536	   /* most that a recorded link has room for,   */
+#define QSOCKET_TRACE_PER_MESSAGE 8	   /* or for each that may be queued            */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -111,6 +113,7 @@ enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 #define QSOCKINIT_SYSTEM 0x2u	      /* the device for all processes, for good   */
 #define QSOCKINIT_REPLACE 0x4u	      /* ... whatever qdisc or scheduler it has   */
 #define QSOCKINIT_OFF 0x8u	      /* makes the device what it was before that */
+#define QSOCKINIT_TRACE 0x10u	      /* with host QSOCKET_BELOW: records its work */
 #define QSOCKET_UNDROPPABLE 0x1u      /* attr.flags: send late rather than drop   */
 #define QSOCKET_ADMIT 0x2u	      /* attr.flags: -EBUSY where it does not fit */
 #define QSOCKET_OVERBOOKED 0x1u	      /* admission: more is asked than there is   */
@@ -348,6 +351,56 @@ struct qlist_args {
 	struct qlist_stream streams[];
 };
 
+/* What a recorded link's scheduler was told and what it made of that, in its
+ * order. What is set beside kind, turn and stream: */
+enum qsocket_record_kind {
+	QSOCKET_RECORD_ADD = 1,	    /* a stream was opened: attr                            */
+	QSOCKET_RECORD_CHANGE = 2,  /* ... given other attributes: attr                     */
+	QSOCKET_RECORD_REMOVE = 3,  /* ... closed: what it has queued is lost               */
+	QSOCKET_RECORD_RATE = 4,    /* the link's rate is `value` bytes per second          */
+	QSOCKET_RECORD_ARRIVE = 5,  /* a message at at_ns, due at time_ns: bytes, flags; the
+				     * answer: result, and message or else the reason     */
+	QSOCKET_RECORD_ABANDON = 6, /* the frame that is open will not go on                */
+	QSOCKET_RECORD_REFUSE = 7,  /* the message that just arrived is counted as lost     */
+	QSOCKET_RECORD_FLUSH = 8,   /* all that is queued is lost: reason                   */
+	QSOCKET_RECORD_LOST = 9,    /* a queued message was lost: message, reason           */
+	QSOCKET_RECORD_DECIDE = 10, /* at at_ns, `value` ns after the link was free: the
+				     * message that leaves, whole at time_ns: bytes, outcome;
+				     * or message UINT32_MAX, and to be asked by time_ns    */
+};
+
+struct qsocket_record {
+	uint32_t turn; /* what was done at one time, under one lock, has the same */
+	uint8_t kind;  /* enum qsocket_record_kind */
+	uint8_t reason;
+	uint8_t outcome; /* enum qsocket_outcome */
+	uint8_t zero;
+	uint32_t stream;
+	uint32_t message; /* its number while it is queued; UINT32_MAX = none */
+	uint64_t at_ns;
+	uint64_t time_ns; /* UINT64_MAX = never */
+	uint64_t value;
+	uint32_t bytes; /* on the link, headers included */
+	uint32_t flags; /* as of QSEND */
+	int32_t result; /* 0 or -errno */
+	uint32_t zero2;
+	struct qsocket_attr attr;
+};
+
+/* The link that records are of. */
+struct qsocket_trace {
+	char device[QSOCKET_NAME_BYTES]; /* in, of qsocket_trace_read() */
+	char scheduler[QSOCKET_NAME_BYTES];
+	uint64_t rate;	   /* at its start */
+	uint64_t guard_ns; /* what a decision may be late, as the scheduler reckons with */
+	uint32_t streams_max, messages_max;
+	uint32_t records_len;
+	uint32_t zero;
+	uint64_t missed; /* records that there was no room for */
+};
+
+_Static_assert(sizeof(struct qsocket_record) == 104, "qsocket_record");
+_Static_assert(sizeof(struct qsocket_trace) == 72, "qsocket_trace");
 _Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
 _Static_assert(sizeof(struct qsocket_attr) == 48, "qsocket_attr");
 _Static_assert(sizeof(struct qsocket_class) == 24, "qsocket_class");
@@ -387,6 +440,18 @@ QSOCKET_API uint64_t qsocket_now(void);
 /* The layout of this header as the compiler sees it: "struct.field offset
  * size" lines; returns the length of the text. For tests of the bindings. */
 QSOCKET_API int32_t qsocket_layout(char *text, uint32_t text_len);
+
+/* The records of a device that was initialised with QSOCKINIT_TRACE, from its
+ * start on: how many. For root; -ENODATA: it records nothing. */
+QSOCKET_API int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *records,
+				       uint32_t records_max);
+/* Has this library's scheduler do the same at the same times, and writes what
+ * it made of that: how many records, of records_max at the most. Where it
+ * decides as the link did, they are the same, bit by bit. -EINVAL: the records
+ * are not such as a link makes. */
+QSOCKET_API int32_t qsocket_trace_replay(const struct qsocket_trace *trace,
+					 const struct qsocket_record *records,
+					 struct qsocket_record *out, uint32_t records_max);
 
 /* send(2) with MSG_DONTWAIT, for measuring what queueing adds. */
 QSOCKET_API int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len);

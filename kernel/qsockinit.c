@@ -29,7 +29,11 @@ static int32_t check_qsockinit(const struct qsockinit_args *a)
 {
 	const uint32_t system = a->flags & (QSOCKINIT_SYSTEM | QSOCKINIT_OFF);
 
-	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF))
+	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF |
+			 QSOCKINIT_TRACE))
+		return -EINVAL;
+	/* nobody else can record */
+	if (a->flags & QSOCKINIT_TRACE && (system != QSOCKINIT_SYSTEM || a->host != QSOCKET_BELOW))
 		return -EINVAL;
 	if (!name_ok(a->device) || !name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
 		return -EINVAL;
@@ -68,7 +72,9 @@ static int32_t prepare(struct qsockinit_args *a)
 		return -EINVAL;
 	if (!qs_policy_find(a->scheduler))
 		return -EPROTONOSUPPORT;
-	return a->flags & QSOCKINIT_SYSTEM ? device_init(a) : 0;
+	if (a->flags & QSOCKINIT_SYSTEM)
+		error = device_init(a);
+	return !error && a->flags & QSOCKINIT_TRACE ? trace_check(a) : error;
 }
 
 static const struct host *host_of(const struct qsockinit_args *a)

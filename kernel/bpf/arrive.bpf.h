@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "gate.bpf.h"
+#include "trace.bpf.h"
 
 #define IPPROTO_UDP 17
 #define IPPROTO_FRAGMENT 44
@@ -54,11 +55,13 @@ static __noinline void catch_up(struct qs_member *m, int udp)
 		attr.flags |= QSOCKET_UNDROPPABLE;
 	if (m->stream != QS_NONE) {
 		qs_change(&BELOW->link, m->stream, &attr);
+		record_attr(QSOCKET_RECORD_CHANGE, m->stream, &attr);
 	} else {
 		added = qs_add(&BELOW->link, &attr);
 		if (added < 0)
 			return;
 		m->stream = (u32)added;
+		record_attr(QSOCKET_RECORD_ADD, m->stream, &attr);
 	}
 	m->applied = wanted;
 }
@@ -188,8 +191,10 @@ static __noinline void take_leave(void)
 		if (!m)
 			continue;
 		leave_user(m->uid);
-		if (m->stream != QS_NONE)
+		if (m->stream != QS_NONE) {
 			qs_remove(&BELOW->link, m->stream);
+			record(QSOCKET_RECORD_REMOVE, m->stream);
+		}
 		bpf_map_delete_elem(&members, &cookie);
 	}
 }

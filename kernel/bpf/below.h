@@ -30,6 +30,14 @@
 #define QS_BELOW_LEAVING_MAX 64u	      /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
 
+/* Records of all that is done (qsocket.h), where they were asked for. */
+struct qs_trace {
+	uint64_t address;  /* of `max` of them, behind the scheduler's memory */
+	uint32_t max, len; /* max 0: nothing is recorded */
+	uint64_t missed;
+	uint64_t first_rate, rate; /* as recorded last */
+};
+
 struct qs_below {
 	uint32_t abi;
 	uint32_t ifindex;  /* the device */
@@ -55,6 +63,7 @@ struct qs_below {
 	uint64_t queued_bytes;
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */
+	struct qs_trace trace;
 	struct qs_link link;
 };
 

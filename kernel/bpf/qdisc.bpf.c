@@ -42,6 +42,7 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 		return NULL;
 	m = &b->link.messages[message];
 	count_lost(m->reason, m->drop, m->bytes, m->rest);
+	record_loss(QSOCKET_RECORD_LOST, m->stream, message, m->reason);
 	b->queued_bytes -= m->bytes;
 	skb = take(message);
 	qs_free(&b->link, message);
@@ -72,14 +73,15 @@ static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_
 		 struct qs_queued *queued)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	int error = below_enqueue(stream, now_ns, a, queued);
+	int error = enqueue_recorded(stream, now_ns, a, queued);
 	int continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	u32 reason;
 
 	/* the end of the frame before it was lost on its way */
 	if (error == -QS_EPROTO && !continues) {
 		below_abandon(stream);
-		error = below_enqueue(stream, now_ns, a, queued);
+		record(QSOCKET_RECORD_ABANDON, stream);
+		error = enqueue_recorded(stream, now_ns, a, queued);
 	}
 	reason = queued->reason;
 	if (!error && queued->message != QS_NONE)
@@ -87,6 +89,7 @@ static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
 		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
 		qs_refuse(&b->link, stream, a, reason);
+		record_loss(QSOCKET_RECORD_REFUSE, stream, QS_NONE, reason);
 	} else if (error) {
 		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
@@ -167,7 +170,7 @@ static u32 decide(struct Qdisc *sch, u64 now_ns)
 		bpf_qdisc_watchdog_schedule(sch, b->pace.free_ns, 0);
 		return QS_NONE;
 	}
-	if (qs_dequeue(&b->link, now_ns, 0, &p)) {
+	if (dequeue_recorded(now_ns, &p)) {
 		qs_pace_charge(&b->link, &b->pace, p.bytes, now_ns);
 		count_sent(&p);
 		qs_sent(&b->link, &p);
@@ -238,8 +241,10 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	USE_MEMORY();
 	b->turn++;
 	for (u32 i = 0; may_go_on() && i < b->link.streams_used; i++)
-		if (b->link.streams[i].messages > 0)
+		if (b->link.streams[i].messages > 0) {
 			qs_flush(&b->link, i, QSOCKET_ERROR);
+			record_loss(QSOCKET_RECORD_FLUSH, i, QS_NONE, QSOCKET_ERROR);
+		}
 	while (may_go_on() && b->link.dead != QS_NONE) {
 		skb = next_lost(sch);
 		if (skb)

@@ -26,6 +26,7 @@
 
 #include "libbpf.h"
 #include "memory.h"
+#include "trace.h"
 
 #define USERS_MAX 4096u
 
@@ -180,6 +181,11 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 	for (uint32_t i = 0; i < QS_BELOW_FLOWS; i++)
 		if (qs_add(&b->link, &flow) != (int32_t)i)
 			return -ENOSPC;
+	if (trace_pages(args))
+		trace_lay_out(b, args,
+			      QS_BELOW_ADDRESS +
+				      (uint64_t)(sizes->pages - trace_pages(args)) * PAGE_BYTES,
+			      &flow);
 	return 0;
 }
 
@@ -283,7 +289,8 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 	sizes.pages =
 		(uint32_t)((at_page(sizeof(struct qs_below)) +
 			    at_page(qs_link_bytes(sizes.policy, sizes.streams, sizes.messages))) /
-			   PAGE_BYTES);
+			   PAGE_BYTES) +
+		trace_pages(args);
 	bpf_uninstall(d, kind); /* what a crash left */
 	memory_lock();
 	error = load(lib, d, args, &sizes, kind, path, why);

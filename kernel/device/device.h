@@ -10,6 +10,7 @@
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
  *	members.c	who is registered with that
  *	memory.c	what root may see and change of that while it runs
+ *	trace.c		... and what it has recorded
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	parameters.c	theirs: those that the kernel shows, and those that it takes
  *	state.c		what is remembered, in STATE_DIRECTORY
@@ -85,5 +86,9 @@ int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, co
 int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
 void bpf_uninstall(const struct device *d, const char *kind);
+
+/* trace.c: of a device that was to be initialised with QSOCKINIT_TRACE: whether it
+ * was; -EEXIST, and args->why. */
+int32_t trace_check(struct qsockinit_args *args);
 
 #endif
