@@ -11,6 +11,7 @@ import { asUser, attempt, evaluate, guestTest, sh } from "./guest.ts";
 import { astray } from "./raw.ts";
 
 const PROGRAM_MS_MAX = 100_000;
+const FILES_MAX = 20_000;
 export const DEVICE = "vmshare0";
 export const PORT = 5004;
 export const V4 = "10.79.0.2";
@@ -72,11 +73,20 @@ const PRELUDE = `
   }
 `;
 
-/** A program of one of the guest's users, or of root; `other` is root at the other end. */
-export function program(user: "alice" | "bob" | "root" | "other", text: string): Program {
+/**
+ * A program of one of the guest's users, or of root. `mallory` is bob as a member of the group video,
+ * and `other` is root at the other end.
+ */
+export function program(
+  user: "alice" | "bob" | "mallory" | "root" | "other",
+  text: string,
+): Program {
   const words = evaluate(PRELUDE + text);
+  const many = ["prlimit", `--nofile=${FILES_MAX}`];
   if (user === "other") return start(["ip", "netns", "exec", "vmshare", ...words]);
-  return start(user === "root" ? words : asUser(user, words));
+  if (user === "root") return start([...many, ...words]);
+  if (user !== "mallory") return start([...many, ...asUser(user, words)]);
+  return start([...many, "setpriv", "--reuid=bob", "--regid=bob", "--groups=video", ...words]);
 }
 
 /**
@@ -161,6 +171,7 @@ export function deviceTest(
 
 /** The pair of devices; neighbours are known at once, and IPv6 is silent. */
 export function addDevices(): void {
+  removeDevices(); // of a test that had no time to
   sh(`set -e
     ip netns add vmshare
     ip link add ${DEVICE} type veth peer name vmshare1 netns vmshare

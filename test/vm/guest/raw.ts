@@ -19,8 +19,8 @@ function words(parameters: readonly string[], result = "i32"): Prototype {
 const { socket, setsockopt, getsockopt, sendmsg } = dlopen("libc.so.6", {
   socket: words(["i32", "i32", "i32"]),
   close: words(["i32"]),
-  setsockopt: words(["i32", "i32", "i32", "buffer", "u32"]),
-  getsockopt: words(["i32", "i32", "i32", "buffer", "buffer"]),
+  setsockopt: words(["i32", "i32", "i32", "u64", "u32"]),
+  getsockopt: words(["i32", "i32", "i32", "u64", "buffer"]),
   sendmsg: words(["i32", "buffer", "i32"]),
 }) as unknown as Record<string, (...args: unknown[]) => number>;
 
@@ -65,13 +65,13 @@ export class RawSocket {
 
   /** Whether an option was taken. */
   set(level: number, name: number, value: Uint8Array | null, length = value?.length ?? 0): boolean {
-    return setsockopt(this.fd, level, name, value, length) === 0;
+    return setsockopt(this.fd, level, name, value ? addressOf(value) : 0n, length) === 0;
   }
 
   /** Whether an option was told, into `value`. */
   get(level: number, name: number, value: Uint8Array | null, length = value?.length ?? 0): boolean {
     const bytes = new Uint8Array(new Uint32Array([length]).buffer);
-    return getsockopt(this.fd, level, name, value, bytes) === 0;
+    return getsockopt(this.fd, level, name, value ? addressOf(value) : 0n, bytes) === 0;
   }
 
   /** Sends a datagram with any 64 bits as its time of sending: whether the kernel took it. */

@@ -18,6 +18,8 @@ export interface StreamOptions {
   old: number;
   /** The options of its link, as text. */
   link?: string;
+  /** Where to, as text. */
+  hostname?: "V4" | "ASIDE";
 }
 
 /**
@@ -26,9 +28,11 @@ export interface StreamOptions {
  */
 export function stream(options: StreamOptions): string {
   const { number, ipg, frames, deadline, oln, old, link = "{ device: DEVICE }" } = options;
+  const { hostname = "V4" } = options;
   return `
     const link = new Link(${link});
-    const socket = link.open({ to, ipg: ${ipg}, oln: ${oln}, old: ${old}, bytes: ${FRAME_BYTES} });
+    const there = { hostname: ${hostname}, port: PORT };
+    const socket = link.open({ to: there, ipg: ${ipg}, oln: ${oln}, old: ${old}, bytes: ${FRAME_BYTES} });
     const data = Buffer.alloc(${PAYLOAD_BYTES}, ${number});
     say("ready");
     await input.next();
@@ -63,11 +67,9 @@ export function blast(bytesPerSecond: number, sockets = 1): string {
     }
     say("ready");
     await input.next();
-    const start = performance.now();
-    for (let sent = 0;; await pause(2)) {
-      const due = (performance.now() - start) / 1000 * ${bytesPerSecond / PAYLOAD_BYTES};
-      for (let some = 0; sent < due && some < 100; sent++, some++) {
-        sockets[sent % sockets.length].send(data, 9, ASIDE, () => {});
+    for (let sent = 0;; await pause(5)) { // what it is too slow for it does not make good
+      for (let i = 0; i < ${Math.ceil(bytesPerSecond / PAYLOAD_BYTES / 200)}; i++, sent++) {
+        sockets[sent % sockets.length].send(data, 9, V4, () => {});
       }
     }
   `;
