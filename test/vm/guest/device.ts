@@ -59,7 +59,6 @@ const PRELUDE = `
   import { createSocket } from "node:dgram";
   import { connect, createServer } from "node:net";
   import { createInterface } from "node:readline";
-  import { Link } from "/project/mod.ts";
   const DEVICE = "${DEVICE}", PORT = ${PORT}, V4 = "${V4}", ASIDE = "${ASIDE}";
   const to = { hostname: V4, port: PORT };
   const say = (value) => console.log(JSON.stringify(value));
@@ -81,7 +80,9 @@ export function program(
   user: "alice" | "bob" | "mallory" | "root" | "other",
   text: string,
 ): Program {
-  const words = evaluate(PRELUDE + text);
+  // for a library that is not used too much is loaded here
+  const library = text.includes("new Link(") ? 'import { Link } from "/project/mod.ts";' : "";
+  const words = evaluate(library + PRELUDE + text);
   const many = ["prlimit", `--nofile=${FILES_MAX}`];
   if (user === "other") return start(["ip", "netns", "exec", "vmshare", ...words]);
   if (user === "root") return start([...many, ...words]);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { DEVICE, deviceTest, type Setting } from "./device.ts";
 import { sh } from "./guest.ts";
-import { blast, bulk, FRAME_BYTES, stream, type StreamOptions, wholeFrames } from "./traffic.ts";
+import { blast, bulk, stream, type StreamOptions, wholeFrames } from "./traffic.ts";
 
 const RATE = 500_000; // bytes per second: 4 Mbit/s
 const FRAMES = 150;
