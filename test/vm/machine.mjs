@@ -13,10 +13,8 @@ const GRACE_SECONDS = 30; // beyond a command's time, for the guest itself to en
 const CONSOLE_CHARS_MAX = 1 << 20;
 const CONSOLE_LINES_SHOWN = 60;
 const BOOTS_MAX = 3;
-// tsc=reliable: a busy host lets the watchdog find the clock wanting, and every look at the next best one
-// is emulated at length.
 const COMMAND_LINE = "console=ttyS0 loglevel=5 oops=panic panic=-1 random.trust_cpu=on " +
-  "log_buf_len=4M mitigations=off net.ifnames=0 tsc=reliable";
+  "log_buf_len=4M mitigations=off net.ifnames=0";
 
 /** The guest's processors, each with a thread of its own; its time is the host's. */
 const PARALLEL = ["-accel", "tcg,thread=multi", "-smp", "2"];
