@@ -23,8 +23,8 @@ export interface StreamOptions {
 }
 
 /**
- * Says that it is ready, waits for a line, sends frames of three messages at their times, and says its
- * counters. Every message has its stream's and its frame's number.
+ * Says that it is ready; for every line opens a stream, sends frames of three messages at their times,
+ * and says the counters. Every message has its stream's and its frame's number.
  */
 export function stream(options: StreamOptions): string {
   const { number, ipg, frames, deadline, oln, old, link = "{ device: DEVICE }" } = options;
@@ -32,27 +32,30 @@ export function stream(options: StreamOptions): string {
   return `
     const link = new Link(${link});
     const there = { hostname: ${hostname}, port: PORT };
-    const socket = link.open({ to: there, ipg: ${ipg}, oln: ${oln}, old: ${old}, bytes: ${FRAME_BYTES} });
     const data = Buffer.alloc(${PAYLOAD_BYTES}, ${number});
     say("ready");
-    await input.next();
-    const start = performance.now();
-    for (let sent = 0; sent < ${frames};) {
-      const due = Math.min(${frames}, Math.floor((performance.now() - start) / ${ipg}) + 1);
-      for (; sent < due; sent++) {
-        data.writeUInt32LE(sent, 1);
-        for (const frame of ["start", "middle", "end"]) {
-          try {
-            socket.send(data, { deadline: ${deadline}, frame, drop: 3 });
-          } catch (error) {
-            if (error.code !== "ENOBUFS") throw error;
+    for await (const _ of input) {
+      const socket = link.open({
+        to: there, ipg: ${ipg}, oln: ${oln}, old: ${old}, bytes: ${FRAME_BYTES},
+      });
+      const start = performance.now();
+      for (let sent = 0; sent < ${frames};) {
+        const due = Math.min(${frames}, Math.floor((performance.now() - start) / ${ipg}) + 1);
+        for (; sent < due; sent++) {
+          data.writeUInt32LE(sent, 1);
+          for (const frame of ["start", "middle", "end"]) {
+            try {
+              socket.send(data, { deadline: ${deadline}, frame, drop: 3 });
+            } catch (error) {
+              if (error.code !== "ENOBUFS") throw error;
+            }
           }
         }
+        await pause(2);
       }
-      await pause(2);
+      say(await drained(socket));
+      socket.close();
     }
-    say(await drained(socket));
-    await input.next();
   `;
 }
 
