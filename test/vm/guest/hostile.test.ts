@@ -62,9 +62,10 @@ const MEMBER = `${RAW}
 
   // Frames that never end, of which nothing may be dropped.
   const [middle, start] = [0x74n, 0x75n]; // qsocket.h's flags
-  for (let frame = 0; frame < ${ENDLESS_FRAMES}; frame++) {
+  let endless = 0;
+  for (; endless < ${ENDLESS_FRAMES}; endless++) {
     const socket = new RawSocket().known().timed();
-    if (!register(socket)) throw new Error("not registered");
+    if (!register(socket)) break; // the other has all there are
     for (let i = 0; i < 120; i++) {
       const flags = i === 0 ? start : middle;
       socket.send(data.subarray(0, 1), { hostname: V4, port: 9 }, now() & ~0x3ffn | flags);
@@ -74,10 +75,10 @@ const MEMBER = `${RAW}
   // As many streams as there can be.
   const sockets = [];
   while (sockets.length < ${STREAMS_MAX} && register(sockets[sockets.push(new RawSocket().known()) - 1]));
-  say({ taken, streams: sockets.length - 1 });
+  say({ taken, streams: endless + sockets.length - 1 });
 
   // On and off, this and that, while messages are on their way.
-  const [busy, fickle] = [sockets[0].timed(), sockets[1]];
+  const busy = sockets[0].timed(), fickle = sockets[1] ?? new RawSocket().known();
   const periods = [0n, 1n, 1000n, 3_600_000_000_000n];
   for (let i = 0;; i++) {
     register(busy, { ipgNs: periods[i % 2 * 3], oln: i % 3, old: i % 2 * 65535, flags: i & 1 });
@@ -119,7 +120,7 @@ deviceTest(
       const done = await member.next();
       const taken = Object.keys(done.taken).filter((what) => done.taken[what]);
       assert.deepEqual(taken, [], "the gate took what it must not");
-      streams += done.streams + ENDLESS_FRAMES;
+      streams += done.streams;
     }
     const waiting = link.info().queued;
     assert.equal(streams, STREAMS_MAX / 4);
