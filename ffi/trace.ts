@@ -51,6 +51,8 @@ export interface TraceRecord {
   frame?: FrameMark;
   level?: number;
   leading?: boolean;
+  /** How many messages it found room for; `undefined`: as many as anybody may have queued. */
+  room?: number;
   reason?: DropReason;
   /** "EPROTO": out of order within its frame; "ENOBUFS", "ETIME", "EMSGSIZE". */
   error?: string;
@@ -253,6 +255,7 @@ function recordOf(fields: Fields): TraceRecord {
         ...(due !== undefined && { deadlineAt: due }),
         bytes,
         ...optionsOf(fields.flags),
+        ...(fields.value !== 0 && { room: fields.value }),
         ...(reason !== undefined && { reason }),
         ...(fields.result !== 0 && { error: errorName(-fields.result) }),
       };

@@ -15,6 +15,8 @@
 
 #define IPPROTO_UDP 17
 #define IPPROTO_FRAGMENT 44
+#define IPPROTO_ICMPV6 58
+#define SOCK_RAW 3
 
 #define IP_MORE 0x2000 /* in struct iphdr's frag_off */
 #define IP_OFFSET 0x1fff
@@ -27,17 +29,38 @@
 #define ETH_P_IPV6 0x86dd
 #endif
 
+#define NEIGHBOURS 0 /* the flow of what finds them */
+
 static u32 wire_bytes(const struct sk_buff *skb)
 {
 	return ((const struct qdisc_skb_cb *)skb->cb)->pkt_len;
 }
 
+/* One that has left unseen is being taken out, and not to be touched. */
 static struct qs_member *member_of(const struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	u64 cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
+	struct qs_member *m = cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
 
-	return cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
+	if (m && m->claimed != QS_SEEN &&
+	    __sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_SEEN) != QS_UNSEEN)
+		return NULL;
+	return m;
+}
+
+/* The flow of best effort. Questions for a neighbour have one of their own:
+ * whoever floods all others could else keep everybody from new neighbours. They
+ * are not IP, or sent by the kernel's own socket (ndisc.c). */
+static u32 flow_of(struct sk_buff *skb)
+{
+	const struct sock *sk = skb->sk;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
+		return NEIGHBOURS;
+	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
+		return NEIGHBOURS;
+	return NEIGHBOURS + 1 + bpf_skb_get_hash(skb) % (QS_BELOW_FLOWS - 1);
 }
 
 /* Opens a member's stream, or changes it to what was asked for meanwhile. An
@@ -147,13 +170,14 @@ static void read_message(struct sk_buff *skb, u64 usual, u64 now_ns, struct qs_a
 		time_ns < now_ns + QS_BELOW_LIFETIME_NS ? time_ns : now_ns + QS_BELOW_LIFETIME_NS;
 }
 
-/* The stream of a packet, and its message. */
-static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
+/* The stream of a packet, its message, and the user it is to be counted to. */
+static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a, u32 *uid)
 {
 	struct qs_member *m = member_of(skb);
 	u32 bytes = wire_bytes(skb);
 	int udp;
 
+	*uid = 0;
 	a->deadline_ns = QS_FOREVER;
 	a->segment = 0;
 	a->flags = 0;
@@ -169,12 +193,14 @@ static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
 			read_message(skb, *(volatile u64 *)&m->usual, now_ns, a);
 			a->flags = mark_fragment(skb, a->flags);
 		}
-		if (m->stream != QS_NONE && !m->left)
+		if (m->stream != QS_NONE && !m->left) {
+			*uid = m->uid;
 			return m->stream;
+		}
 		a->flags = 0;
 		a->deadline_ns = QS_FOREVER;
 	}
-	return bpf_skb_get_hash(skb) % QS_BELOW_FLOWS;
+	return flow_of(skb);
 }
 
 /* Members whose sockets are gone: what they have queued is lost. */
@@ -190,7 +216,6 @@ static __noinline void take_leave(void)
 		m = bpf_map_lookup_elem(&members, &cookie);
 		if (!m)
 			continue;
-		leave_user(m->uid);
 		if (m->stream != QS_NONE) {
 			qs_remove(&BELOW->link, m->stream);
 			record(QSOCKET_RECORD_REMOVE, m->stream);

@@ -23,11 +23,12 @@
 #define QS_STAMP_PREFIX "qsockets sources "
 
 /* Limits. */
-#define QS_BELOW_FLOWS 64u		      /* of best effort, by hash: the first streams */
-#define QS_BELOW_FLOW_MESSAGES 256u	      /* queued in one of them */
-#define QS_BELOW_STREAMS_DEFAULT 16384u	      /* these included */
-#define QS_BELOW_USER_SHARE 4u		      /* 1/4 of all streams may be one user's, but root's */
-#define QS_BELOW_LEAVING_MAX 64u	      /* members taken leave of at one packet */
+#define QS_BELOW_FLOWS 64u		/* of best effort, by hash: the first streams */
+#define QS_BELOW_FLOW_MESSAGES 256u	/* queued in one of them */
+#define QS_BELOW_STREAMS_DEFAULT 16384u /* these included */
+#define QS_BELOW_USER_SHARE 4u		/* 1/4 of all streams may be one user's, but root's */
+#define QS_BELOW_ROOM_SHARE 2u	 /* a user may have 1/2 of the room that is left, but root's */
+#define QS_BELOW_LEAVING_MAX 64u /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
 
 /* Records of all that is done (qsocket.h), where they were asked for. */
@@ -64,8 +65,13 @@ struct qs_below {
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */
 	struct qs_trace trace;
+	uint64_t members; /* registered sockets (gate) */
 	struct qs_link link;
 };
+
+/* Who takes a member out when it has left: the gate, as long as the qdisc has
+ * seen no packet of it; then the qdisc, which may be about to use it. */
+enum qs_claim { QS_UNSEEN, QS_SEEN, QS_GONE };
 
 /* A registered socket. The gate writes all but what says otherwise. */
 struct qs_member {
@@ -73,7 +79,9 @@ struct qs_member {
 	uint32_t wanted;  /* counts the changes of attr, odd while one is made */
 	uint32_t applied; /* the last one that the scheduler has (qdisc) */
 	uint32_t stream;  /* its number; QS_NONE before its first packet (qdisc) */
-	uint32_t left;	  /* it is among `leaving` */
+	uint32_t left;	  /* it is a stream no more */
+	uint32_t claimed; /* enum qs_claim */
+	uint32_t zero;
 	uint32_t uid, pid;
 	char comm[16];
 	uint64_t arrived; /* packets (qdisc) */

@@ -16,12 +16,24 @@
 #define GATE_ENOENT 2
 #define GATE_ENXIO 6
 #define GATE_EACCES 13
+#define GATE_EAFNOSUPPORT 97
 #define GATE_EDQUOT 122
+#define AF_INET 2
+#define AF_INET6 10
 
 static int for_us(const struct bpf_sockopt *ctx)
 {
 	return (u32)ctx->optname == BELOW->ifindex &&
 	       bpf_get_netns_cookie((void *)ctx) == BELOW->netns_cookie;
+}
+
+/* Of other sockets nobody would learn that they are gone (gate_release). */
+static int speaks_ip(const void *sk)
+{
+	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+	u16 family = s->__sk_common.skc_family;
+
+	return family == AF_INET || family == AF_INET6;
 }
 
 static u64 cookie_of(const void *sk)
@@ -93,28 +105,30 @@ static int book(struct desk *desk, const struct ask *before, const struct ask *a
 	return refused ? -QS_EBUSY : 0;
 }
 
-/* One more of a user's; 0 where these are too many. */
+/* One more of a user's; 0 where these are too many, or so many users are. */
 static int enter_user(u32 uid)
 {
-	u32 most = BELOW->link.streams_max / QS_BELOW_USER_SHARE, one = 1;
-	u32 *len = bpf_map_lookup_elem(&users, &uid);
+	u32 most = BELOW->link.streams_max / QS_BELOW_USER_SHARE;
+	struct user nobody = {0}, *user = bpf_map_lookup_elem(&users, &uid);
 
-	if (!len) {
-		bpf_map_update_elem(&users, &uid, &one, BPF_ANY);
-		return 1;
+	if (!user) {
+		bpf_map_update_elem(&users, &uid, &nobody, BPF_NOEXIST);
+		user = bpf_map_lookup_elem(&users, &uid);
+		if (!user)
+			return 0;
 	}
-	if (uid && *len >= most)
-		return 0;
-	__sync_fetch_and_add(len, 1);
-	return 1;
+	if (__sync_fetch_and_add(&user->members, 1) < most || uid == 0)
+		return 1;
+	__sync_fetch_and_sub(&user->members, 1);
+	return 0;
 }
 
 static void leave_user(u32 uid)
 {
-	u32 *len = bpf_map_lookup_elem(&users, &uid);
+	struct user *user = bpf_map_lookup_elem(&users, &uid);
 
-	if (len && *len > 0)
-		__sync_fetch_and_sub(len, 1);
+	if (user)
+		__sync_fetch_and_sub(&user->members, 1);
 }
 
 static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
@@ -150,6 +164,7 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 		m = bpf_map_lookup_elem(&members, &cookie);
 		if (!m)
 			return -QS_ENOSPC;
+		__sync_fetch_and_add(&BELOW->members, 1);
 	} else {
 		ask_of(&QS_ONLY, &m->attr, &before);
 	}
@@ -191,7 +206,12 @@ static __noinline int leave(u64 cookie)
 		return -GATE_ENOENT;
 	ask_of(&QS_ONLY, &m->attr, &before);
 	book(desk, &before, &none, 0, &admission);
-	bpf_map_push_elem(&leaving, &cookie, 0);
+	leave_user(m->uid);
+	__sync_fetch_and_sub(&BELOW->members, 1);
+	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_GONE) == QS_UNSEEN)
+		bpf_map_delete_elem(&members, &cookie);
+	else
+		bpf_map_push_elem(&leaving, &cookie, 0);
 	return 0;
 }
 
@@ -207,7 +227,9 @@ int gate_set(struct bpf_sockopt *ctx)
 	    !for_us(ctx))
 		return 1;
 	cookie = cookie_of(ctx->sk);
-	if (!cookie) {
+	if (!speaks_ip(ctx->sk)) {
+		error = -GATE_EAFNOSUPPORT;
+	} else if (!cookie) {
 		error = -GATE_ENXIO;
 	} else if (level == QS_GATE_LEAVE) {
 		error = leave(cookie);
@@ -263,10 +285,8 @@ static int tell_stream(struct bpf_sockopt *ctx)
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
 	/* one that was refused, and is kept for being told why: it is no member */
-	if (!m->wanted) {
-		leave_user(m->uid);
-		bpf_map_delete_elem(&members, &cookie);
-	}
+	if (!m->wanted)
+		leave(cookie);
 	return 0;
 }
 
@@ -283,7 +303,8 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->attached = b->attached;
 	COPY(out->scheduler, b->scheduler);
 	out->rate = b->rate_wanted;
-	out->streams = b->link.streams_used;
+	out->astray = b->astray;
+	out->streams = (u32)b->members;
 	out->streams_max = b->link.streams_max;
 	out->uid = b->uid;
 	out->gid = b->access >> 32;

@@ -9,7 +9,8 @@
  *	setsockopt(fd, QS_GATE_STREAM, ifindex, struct qsocket_attr)
  *		registers the socket as a stream of the device, or changes the
  *		stream it is. The socket's cookie must exist: ask for SO_COOKIE
- *		first (ENXIO). EACCES: not in the group that may; ENOSPC: no
+ *		first (ENXIO). EAFNOSUPPORT: neither IPv4 nor IPv6; EACCES: not
+ *		in the group that may; ENOSPC: no
  *		more streams; EDQUOT: no more of this user's; EBUSY: QSOCKET_ADMIT
  *		was asked for, and it does not fit; EINVAL, ERANGE: qs_attr_check().
  *	setsockopt(fd, QS_GATE_LEAVE, ifindex, one byte or more)
@@ -81,8 +82,9 @@ struct qs_gate_link {
 	uint32_t attached; /* it is the device's root qdisc */
 	char scheduler[QSOCKET_NAME_BYTES];
 	uint64_t rate;
-	uint32_t streams, streams_max;
-	uint32_t uid, gid, mode; /* who may register, as of a file's write permission */
+	uint64_t astray;	       /* packets that it lost sight of: a defect */
+	uint32_t streams, streams_max; /* registered, and the most there can be */
+	uint32_t uid, gid, mode;       /* who may register, as of a file's write permission */
 	uint32_t messages_max;
 	struct qsocket_admission admission;
 	/* all of the device's traffic, in packets of it */

@@ -16,8 +16,27 @@ const char STAMP[] SEC("qsockets") = QS_STAMP_PREFIX QS_STAMP;
 static struct sk_buff *take(u32 message)
 {
 	struct slot *slot = bpf_map_lookup_elem(&packets, &message);
+	struct user *user;
 
-	return slot ? bpf_kptr_xchg(&slot->skb, NULL) : NULL;
+	if (!slot)
+		return NULL;
+	user = slot->uid ? bpf_map_lookup_elem(&users, &slot->uid) : NULL;
+	if (user)
+		user->queued--;
+	return bpf_kptr_xchg(&slot->skb, NULL);
+}
+
+/* NULL, or what could not be put there. */
+static struct sk_buff *hold(struct sk_buff *skb, u32 message, u32 uid, struct user *user)
+{
+	struct slot *slot = bpf_map_lookup_elem(&packets, &message);
+
+	if (!slot)
+		return skb;
+	slot->uid = user ? uid : 0;
+	if (user)
+		user->queued++;
+	return bpf_kptr_xchg(&slot->skb, skb);
 }
 
 static void count_lost(u32 reason, u32 drop, u32 bytes, u32 rest)
@@ -68,12 +87,29 @@ static void take_over(u64 now_ns)
 		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
 }
 
+/* For a user who has as much of the room as anybody may the link is full: a
+ * message can still take the place of one of its own stream. However many
+ * users do their worst, some room is left to whoever comes then. */
+static int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
+			  struct qs_queued *queued, const struct user *user)
+{
+	struct qs_link QS_MEM *link = &BELOW->link;
+	u32 most = link->messages_max, len = link->messages_len, room = 0;
+	int error;
+
+	if (user && len && len < most && user->queued >= (most - len) / QS_BELOW_ROOM_SHARE)
+		link->messages_max = room = len;
+	error = enqueue_recorded(stream, now_ns, a, queued, room);
+	link->messages_max = most;
+	return error;
+}
+
 /* 0: queued. */
-static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_ns,
-		 struct qs_queued *queued)
+static int admit(struct qs_arrival *a, u32 stream, u64 now_ns, struct qs_queued *queued,
+		 const struct user *user)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	int error = enqueue_recorded(stream, now_ns, a, queued);
+	int error = enqueue_within(stream, now_ns, a, queued, user);
 	int continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	u32 reason;
 
@@ -81,7 +117,7 @@ static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_
 	if (error == -QS_EPROTO && !continues) {
 		below_abandon(stream);
 		record(QSOCKET_RECORD_ABANDON, stream);
-		error = enqueue_recorded(stream, now_ns, a, queued);
+		error = enqueue_within(stream, now_ns, a, queued, user);
 	}
 	reason = queued->reason;
 	if (!error && queued->message != QS_NONE)
@@ -104,7 +140,8 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	u64 now_ns = bpf_ktime_get_ns();
 	struct qs_arrival a;
 	struct qs_queued queued;
-	struct slot *slot;
+	struct user *user;
+	u32 stream, uid;
 	int result = NET_XMIT_DROP;
 
 	USE_MEMORY();
@@ -112,16 +149,16 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	take_leave();
 	take_over(now_ns);
 	qs_pace_stand_still(&b->link, &b->pace, now_ns);
-	if (admit(skb, &a, classify(skb, now_ns, &a), now_ns, &queued)) {
+	stream = classify(skb, now_ns, &a, &uid);
+	user = uid ? bpf_map_lookup_elem(&users, &uid) : NULL;
+	if (admit(&a, stream, now_ns, &queued, user)) {
 		sch->qstats.drops++;
 		bpf_qdisc_skb_drop(skb, to_free);
 	} else {
 		sch->q.qlen++;
 		b->queued_bytes += a.bytes;
 		sch->qstats.backlog += wire_bytes(skb);
-		slot = bpf_map_lookup_elem(&packets, &queued.message);
-		if (slot)
-			skb = bpf_kptr_xchg(&slot->skb, skb);
+		skb = hold(skb, queued.message, uid, user);
 		if (skb) {
 			b->astray++;
 			bpf_qdisc_skb_drop(skb, to_free);

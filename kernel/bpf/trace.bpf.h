@@ -75,7 +75,7 @@ static void record_loss(u32 kind, u32 stream, u32 message, u32 reason)
 }
 
 static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
-			    struct qs_queued *queued)
+			    struct qs_queued *queued, u32 room)
 {
 	int error = below_enqueue(stream, now_ns, a, queued);
 	struct qsocket_record QS_MEM *r = record(QSOCKET_RECORD_ARRIVE, stream);
@@ -86,6 +86,7 @@ static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
 	r->time_ns = a->deadline_ns;
 	r->bytes = a->bytes;
 	r->flags = a->flags;
+	r->value = room;
 	r->result = error;
 	r->message = queued->message;
 	r->reason = (u8)queued->reason;

@@ -164,7 +164,7 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 		       const struct sizes *sizes)
 {
 	struct qs_below *b = (struct qs_below *)(uintptr_t)QS_BELOW_ADDRESS;
-	const struct qsocket_attr flow = {.queue_messages = QS_BELOW_FLOW_MESSAGES};
+	struct qsocket_attr flow = {.queue_messages = QS_BELOW_FLOW_MESSAGES};
 
 	memset(b, 0, (size_t)sizes->pages * PAGE_BYTES);
 	b->abi = QS_BELOW_ABI;
@@ -178,6 +178,9 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 	qs_init(&b->link, sizes->policy, args->rate, (char *)b + at_page(sizeof(*b)),
 		sizes->streams, sizes->messages);
 	b->link.guard_ns = QS_PACE_GUARD_NS;
+	/* together no more than what is best effort's (sched/frame.c, has_room) */
+	if (flow.queue_messages > sizes->messages / 2 / QS_BELOW_FLOWS)
+		flow.queue_messages = sizes->messages / 2 / QS_BELOW_FLOWS + 1;
 	for (uint32_t i = 0; i < QS_BELOW_FLOWS; i++)
 		if (qs_add(&b->link, &flow) != (int32_t)i)
 			return -ENOSPC;

@@ -101,8 +101,11 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
 	struct qsocket_record *record;
 	struct qs_queued queued;
+	uint32_t most = r->link.messages_max;
 	int32_t error;
 
+	if (in->value > most)
+		return -EINVAL;
 	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || advance(r, in->at_ns) ||
 	    (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
 		return -EINVAL;
@@ -112,12 +115,16 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 		.bytes = in->bytes,
 		.flags = in->flags,
 	};
+	if (in->value)
+		r->link.messages_max = (uint32_t)in->value;
 	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
+	r->link.messages_max = most;
 	record = write_record(r, in->kind, in->stream);
 	record->at_ns = in->at_ns;
 	record->time_ns = in->time_ns;
 	record->bytes = in->bytes;
 	record->flags = in->flags;
+	record->value = in->value;
 	record->result = error;
 	record->message = queued.message;
 	record->reason = (uint8_t)queued.reason;

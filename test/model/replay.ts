@@ -141,7 +141,10 @@ class Replay {
     this.#refused = isOutOfOrder(this.#state, arrival) ? arrival : null;
     assert.equal(error === "EPROTO", this.#refused !== null, "out of order, to one of both");
     if (this.#refused) return;
+    const { messagesMax } = this.#state;
+    this.#state.messagesMax = record.room ?? messagesMax;
     enqueue(this.#state, arrival);
+    this.#state.messagesMax = messagesMax;
     const own = this.#take().find((event) => event.message === number);
     const errors: Record<string, string> = { ENOBUFS: "overflow", ETIME: "expired" };
     const expected = error === "EMSGSIZE" ? "frame" : errors[error!] ?? reason;

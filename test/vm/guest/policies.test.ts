@@ -1,91 +1,181 @@
-// Every scheduler that there is for below the stack, on a device of its own: it carries traffic by
-// its rules, and counts all of it.
+// The policies below the stack: what each of them promises, with traffic whose outcome does not hang on
+// the moment. A virtual link with the same arrivals comes to the same counters.
 
 import assert from "node:assert/strict";
-import { setTimeout as pause } from "node:timers/promises";
-import { DELAY_EDGES, Link, restoreDevice } from "../../../mod.ts";
-import type { QSocket, SocketInfo } from "../../../mod.ts";
-import { guestTest, sh } from "./guest.ts";
+import { type QMessage, type StreamAttributes, VirtualLink } from "../../../mod.ts";
+import type { Scheduler, SocketInfo } from "../../../mod.ts";
+import { DEVICE, deviceTest, type Setting } from "./device.ts";
+import { sh } from "./guest.ts";
 
-const DEVICE = "vmpolicy";
-const TO = { hostname: "10.79.0.2", port: 5004 };
-const RATE = "100kbit"; // a message of 1000 bytes takes 82 ms
-const SCHEDULERS = ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "fifo"] as const;
-const DEADLINE = 500; // which six of them meet
-const MESSAGES = 20;
+const RATE = 20_000; // bytes per second: a message of 1000 bytes takes 52 ms
+const MESSAGE_BYTES = 1000;
+const BLOCKER_MESSAGES = 20; // one packet for the queue: the rest is there when it has left
+const AGES = 60_000; // ms: a deadline that is kept
+const SOON = 400; // ms: one that has passed when the blocker has left
 
-/** A link of this process on a device that has the scheduler. */
-async function withLink(scheduler: string, run: (link: Link) => Promise<void>): Promise<void> {
-  sh(`set -e
-    ip link add ${DEVICE} type dummy
-    ip addr add 10.79.0.1/24 dev ${DEVICE}
-    ip link set ${DEVICE} up`);
-  try {
-    new Link({ device: DEVICE, scheduler: scheduler as "dwcs", rate: RATE, system: true }).close();
-    const link = new Link({ device: DEVICE });
-    try {
-      assert.equal(link.host, "below", link.hostReason);
-      await run(link);
-    } finally {
-      link.close();
-      restoreDevice(DEVICE);
+type Needs = Omit<QMessage, "data" | "to">;
+
+/** What a burst came to, without what hangs on the moment. */
+type Outcome = Pick<
+  SocketInfo,
+  "offered" | "sent" | "late" | "queued" | "dropped" | "droppedByPriority" | "violations" | "frames"
+>;
+
+function outcomeOf(info: SocketInfo): Outcome {
+  const { offered, sent, late, queued, dropped, droppedByPriority, violations, frames } = info;
+  return { offered, sent, late, queued, dropped, droppedByPriority, violations, frames };
+}
+
+const BLOCKER: Needs = { deadline: AGES, segment: MESSAGE_BYTES };
+
+/** What the scheduler makes of a burst on a virtual link. */
+function foretold(scheduler: Scheduler, attributes: StreamAttributes, burst: Needs[]): Outcome {
+  using link = new VirtualLink({ scheduler, rate: RATE });
+  const stream = link.open(attributes);
+  stream.send(BLOCKER_MESSAGES * MESSAGE_BYTES, BLOCKER, 0);
+  for (const needs of burst) stream.send(MESSAGE_BYTES, needs, 1);
+  link.run(2 * AGES);
+  return outcomeOf(stream.info());
+}
+
+/** What the device's makes of it, and the numbers of the messages that came, as they came. */
+async function seen(setting: Setting, attributes: StreamAttributes, burst: Needs[]) {
+  const alice = setting.program(
+    "alice",
+    `
+    const link = new Link({ device: DEVICE, admission: "off" });
+    const socket = link.open({ to, ...${JSON.stringify(attributes)} });
+    socket.send(Buffer.alloc(${BLOCKER_MESSAGES * MESSAGE_BYTES}, 1), ${JSON.stringify(BLOCKER)});
+    for (const [number, needs] of ${JSON.stringify(burst)}.entries()) {
+      const data = Buffer.alloc(${MESSAGE_BYTES}, 2);
+      data.writeUInt32LE(number, 1);
+      socket.send(data, needs);
     }
-  } finally {
-    sh(`ip link del ${DEVICE}`);
-  }
+    say(await drained(socket));
+    await input.next();
+  `,
+  );
+  const outcome = outcomeOf(await alice.next());
+  const { order } = await setting.came();
+  await alice.kill();
+  return { outcome, order: order[2] ?? [] };
 }
 
-async function drained(socket: QSocket): Promise<SocketInfo> {
-  let info = socket.info();
-  for (; info.queued > 0; info = socket.info()) await pause(20);
-  return info;
-}
-
-const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
-
-for (const scheduler of SCHEDULERS) {
-  guestTest(`${scheduler}: sends what can arrive in time, and says how long it took`, async () => {
-    await withLink(scheduler, async (link) => {
-      const socket = link.open({ to: TO, ipg: 100, oln: 1, old: 2 });
-      for (let i = 0; i < MESSAGES; i++) socket.send(new Uint8Array(1000), { deadline: DEADLINE });
-      const info = await drained(socket);
-      assert.equal(info.scheduler, scheduler);
-      assert.equal(info.offered, MESSAGES);
-      assert.equal(info.sent + info.late + sum(Object.values(info.dropped)), MESSAGES);
-      const lossless = ["edf-lossless", "fifo"].includes(scheduler);
-      assert.equal(info.sent + info.late === MESSAGES, lossless, JSON.stringify(info));
-      assert.equal(info.late > 0, lossless);
-      assert.ok(info.sent > 0);
-      assert.equal(sum(info.delays), info.sent + info.late);
-      const lastBucket = info.delays.findLastIndex((count) => count > 0);
-      assert.ok(info.delay.max < (DELAY_EDGES[lastBucket] ?? Infinity));
-      assert.ok(info.delay.max >= (DELAY_EDGES[lastBucket - 1] ?? 0));
-      const all = link.info();
-      assert.ok(sum(all.delays) >= sum(info.delays));
-      assert.equal(sum(all.delays), all.sent + all.late);
-    });
+/** A test of bursts, each with what must come of it beside what the virtual link says. */
+function policyTest(
+  scheduler: Scheduler,
+  promise: string,
+  bursts: {
+    attributes?: StreamAttributes;
+    burst: Needs[];
+    /** The numbers of those that come. */
+    come: number[];
+    expect: (outcome: Outcome) => void;
+  }[],
+  then: (setting: Setting) => Promise<void> = () => Promise.resolve(),
+): void {
+  deviceTest(`${scheduler} below the stack ${promise}`, { scheduler, rate: RATE }, async (it) => {
+    for (const { attributes = {}, burst, come, expect } of bursts) {
+      const { outcome, order } = await seen(it, attributes, burst);
+      assert.deepEqual(outcome, foretold(scheduler, attributes, burst));
+      assert.deepEqual(order, come);
+      expect(outcome);
+    }
+    await then(it);
   });
 }
 
-guestTest("sfq: streams that wait share by their weights", async () => {
-  await withLink("sfq", async (link) => {
-    const heavy = link.open({ to: TO, weight: 3 });
-    const light = link.open({ to: TO, weight: 1 });
-    for (let i = 0; i < 60; i++) {
-      light.send(new Uint8Array(1000));
-      heavy.send(new Uint8Array(1000));
+const MIXED: Needs[] = [AGES, SOON, AGES, SOON, SOON, AGES].map((deadline) => ({ deadline }));
+
+policyTest("edf", "drops what is late, and sends nothing late", [{
+  burst: MIXED,
+  come: [0, 2, 5],
+  expect: ({ late, dropped }) => assert.deepEqual([late, dropped.expired], [0, 3]),
+}]);
+
+policyTest("edf-lossless", "sends everything, late if need be", [{
+  burst: MIXED,
+  come: [0, 1, 2, 3, 4, 5],
+  expect: ({ late, dropped }) => assert.deepEqual([late, dropped.expired], [3, 0]),
+}]);
+
+policyTest("fifo", "keeps the order, and refuses what comes to a full queue", [{
+  attributes: { queueMessages: 4 },
+  burst: MIXED,
+  come: [0, 1, 2, 3],
+  expect: ({ late, dropped }) => assert.deepEqual([late, dropped.overflow], [2, 2]),
+}], surviveReset);
+
+const frame = (level: number, deadline = AGES, drop: Needs["drop"] = 3): Needs => {
+  return { frame: "whole", level, deadline, drop };
+};
+
+policyTest("dwcs", "drops frames whole, with what needs them, and the least valuable first", [{
+  // A group of which a reference is late, and one that is whole.
+  attributes: { ipg: 10_000, oln: 1, old: 4 },
+  burst: [frame(0), frame(2), frame(1, SOON), frame(2), frame(1), frame(0), frame(2)],
+  come: [0, 1, 5, 6],
+  expect({ dropped, frames, violations }) {
+    assert.deepEqual([dropped.expired, dropped.dependency], [1, 2]);
+    assert.deepEqual(frames.sent, [2, 0, 2, 0]);
+    assert.equal(violations, 2); // one loss of four was allowed
+  },
+}, {
+  // A frame of three of which one part is late.
+  burst: [
+    { frame: "start", level: 2, deadline: AGES },
+    { frame: "middle", deadline: SOON },
+    { frame: "end", deadline: AGES },
+    frame(2),
+  ],
+  come: [3],
+  expect({ dropped, frames }) {
+    assert.equal(dropped.expired, 3);
+    assert.deepEqual([frames.sent[2], frames.dropped.expired[2], frames.partial], [1, 1, 0]);
+  },
+}, {
+  // Room for four.
+  attributes: { queueMessages: 4 },
+  burst: ([0, 5, 1, 5, 5, 5, 0] as const).map((drop) => frame(2, AGES, drop)),
+  come: [1, 3, 4, 5],
+  expect({ dropped, droppedByPriority }) {
+    assert.equal(dropped.overflow, 3);
+    assert.deepEqual(droppedByPriority.slice(0, 2), [2, 1]);
+  },
+}]);
+
+/** What waits when a device goes down is lost and counted; the stream goes on when it is up again. */
+async function surviveReset({ program, link, came }: Setting): Promise<void> {
+  const alice = program(
+    "alice",
+    `
+    const link = new Link({ device: DEVICE, admission: "off" });
+    const socket = link.open({ to });
+    socket.send(Buffer.alloc(${BLOCKER_MESSAGES * MESSAGE_BYTES}, 1), ${JSON.stringify(BLOCKER)});
+    for (let i = 0; i < 5; i++) socket.send(Buffer.alloc(${MESSAGE_BYTES}, 3));
+    say("queued");
+    await input.next();
+    say(socket.info());
+    let code = "none";
+    while (code) {
+      code = codeOf(() => socket.send(Buffer.alloc(${MESSAGE_BYTES}, 4)));
+      await pause(5);
     }
-    for (;;) {
-      const before = heavy.info().sent;
-      const slow = light.info().sent;
-      const fast = heavy.info();
-      if (before === fast.sent && fast.sent >= 30) {
-        assert.ok(fast.queued > 0, "it was too late to look");
-        // in each, one packet more than its share, and one more before the other stream came
-        assert.ok(Math.abs(fast.sent - 3 * slow) <= 3 + 3 + 3, `${fast.sent} beside ${slow}`);
-        return;
-      }
-      await pause(10);
-    }
-  });
-});
+    say(await drained(socket));
+    await input.next();
+  `,
+  );
+  assert.equal(await alice.next(), "queued");
+  sh(`ip link set ${DEVICE} down; ip link set ${DEVICE} up`);
+  alice.write("");
+  const { dropped, queued } = await alice.next();
+  assert.equal(queued, 0);
+  assert.ok(dropped.error > 0, "nothing was queued any more");
+  assert.ok(link.info().dropped.error >= dropped.error);
+  const { sent } = await alice.next();
+  const { messages } = await came();
+  assert.equal((messages[3] ?? 0) + dropped.error, 5);
+  assert.equal(messages[4], 1);
+  assert.equal(sent, 1 + (messages[3] ?? 0) + 1); // the blocker's is one
+  await alice.kill();
+}
