@@ -45,7 +45,7 @@ deviceTest("init and off ten times leave nothing behind", async () => {
     import { restoreDevice } from "/project/mod.ts";
     for (let i = 0; i < 10; i++) {
       const options = { device: "${DEVICE}", rate: "10mbit", system: true, streams: 256 };
-      const link = new Link({ ...options, queueMessages: 256 });
+      const link = new Link({ ...options, scheduler: "fifo", queueMessages: 256 });
       const socket = link.open({ to });
       socket.send(new Uint8Array(100), { deadline: 1000 });
       say(link.host);
@@ -65,7 +65,7 @@ guestTest("what a removed device has left goes when another one is initialised",
   try {
     for (const name of ["vmgone0", "vmgone1"]) {
       sh(`ip link add ${name} type dummy && ip link set ${name} up`);
-      qsockDoes(`init ${name} --rate 1mbit --streams 256`);
+      qsockDoes(`init ${name} --rate 1mbit --streams 256 --scheduler fifo`);
       if (name === "vmgone0") sh(`ip link del ${name}`);
     }
     assert.equal(sh(`ls ${PINS} | wc -l`).trim(), "1");
@@ -151,15 +151,15 @@ deviceTest("without a compiler's objects the shipped ones serve, and no others",
   sh(`mv ${folder} ${folder}.away`);
   try {
     assert.match(
-      qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit`),
+      qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler fifo`),
       /below the protocol stack/,
     );
     qsockDoes(`off ${DEVICE}`);
     sh(`mkdir ${folder}
-      sed 's/qsockets sources ./qsockets sources x/' ${folder}.away/dwcs.bpf.o > ${folder}/dwcs.bpf.o
+      sed 's/qsockets sources ./qsockets sources x/' ${folder}.away/fifo.bpf.o > ${folder}/fifo.bpf.o
       mv /project/kernel/bpf/built /project/kernel/bpf/built.away`);
-    const words = qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit`);
-    assert.match(words, /dwcs.bpf.o is of other sources than the library/);
+    const words = qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler fifo`);
+    assert.match(words, /fifo.bpf.o is of other sources than the library/);
   } finally {
     attempt(`rm -rf ${folder}; mv ${folder}.away ${folder}
       mv /project/kernel/bpf/built.away /project/kernel/bpf/built`);
