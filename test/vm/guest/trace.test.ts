@@ -186,7 +186,7 @@ for (const scheduler of ["dwcs", "edf", "edf-lossless", "fifo"] as const) {
     // It was worth looking at: there was much to choose from, and what can be lost was.
     const { arrivals, contested, sent, late, lost } = seen;
     assert.ok(arrivals > 30 * SCENARIOS && sent > 10 * SCENARIOS, JSON.stringify(seen));
-    assert.ok(contested > 10 * SCENARIOS, JSON.stringify(seen));
+    assert.ok(contested > 5 * SCENARIOS, JSON.stringify(seen));
     const lossy = scheduler === "dwcs" || scheduler === "edf";
     assert.ok(lossy ? lost.expired > 0 : late > 0, JSON.stringify(seen));
     // And a scheduler that decides otherwise is noticed.
@@ -228,7 +228,7 @@ guestTest("a device that is initialised without a trace has none later", () => {
 guestTest("a trace is root's, and of a device that has one", () => {
   assert.throws(() => readTrace("lo"), { code: "ENOENT" });
   const program = `
-    import { readTrace } from "/project/mod.ts";
+    import { readTrace } from "/project/ffi/trace.ts";
     try { readTrace("lo"); } catch (error) { console.log(error.code); }`;
   const [command, ...words] = asUser("alice", evaluate(program));
   assert.equal(execFileSync(command, words, { encoding: "utf8" }), "EACCES\n");
