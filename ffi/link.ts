@@ -273,11 +273,12 @@ function reasons(
   rate: number,
   system: boolean,
 ): Record<string, string> {
+  const code = errorName(-result);
   if (obstacle !== "") {
     const qdisc = `its root qdisc is ${show(obstacle)}, which somebody configured`;
     return {
+      [code]: `${qdisc}, and ${why}`,
       EEXIST: `${qdisc}; pass replace: true to take its place`,
-      ENOTSUP: `${qdisc}, and ${why}`,
     };
   }
   // The device was found as it should be: what failed came after that.
@@ -285,7 +286,6 @@ function reasons(
     return rate === 0 && why !== "" ? { EINVAL: `rate must be given, as ${why}` } : {};
   }
   if (why === "") return {};
-  const code = errorName(-result);
   const again = system && code === "EBUSY" ? "; pass replace: true to change that" : "";
   return { [code]: `${why}${again}` };
 }

@@ -217,6 +217,7 @@ void device_tell(const struct state *state, struct qsockinit_args *args)
 static int32_t make_room(struct work *w, struct qsockinit_args *args)
 {
 	int replace = args->flags & QSOCKINIT_REPLACE;
+	int32_t error;
 
 	if (device_is_ours(&w->root, w->state.kind))
 		return remove_ours(w); /* `saved` stays: what was there before all this */
@@ -232,7 +233,8 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 		device_why(args->why, "its root qdisc is %s", w->root.kind);
 		return -EEXIST;
 	}
-	return restore_save(w->netlink, &w->device, &w->root, &w->state.saved, args->why);
+	error = restore_save(w->netlink, &w->device, &w->root, &w->state.saved, args->why);
+	return error ? error : remove_ours(w); /* what is pinned of one that was there before */
 }
 
 static int32_t install_below(struct work *w, const struct qsockinit_args *args)

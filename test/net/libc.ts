@@ -24,6 +24,9 @@ export const OPTION = {
 
 type Option = keyof typeof OPTION;
 
+/** FAR.ipv6 of network.ts, fd77::2 */
+export const FAR6 = Uint8Array.of(0xfd, 0x77, ...new Uint8Array(13), 2);
+
 export class Socket implements Disposable {
   readonly fd: number;
 

@@ -4,14 +4,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { qattach, restoreDevice } from "../../mod.ts";
-import { AF_INET, AF_INET6, Socket } from "./libc.ts";
+import { AF_INET, AF_INET6, FAR6, Socket } from "./libc.ts";
 import { cable, DEVICE, FAR, sent, sh } from "./network.ts";
 import { initialise } from "./system.ts";
 
 const CODE_POINT = 0x2b << 2;
-
-/** FAR.ipv6, fd77::2 */
-const FAR6 = Uint8Array.of(0xfd, 0x77, ...new Uint8Array(13), 2);
 
 test("of ICMPv6 with the hop limit 255 only what finds the neighbours is managed", () => {
   // The kernel itself looks for no router, and has nothing to look for or answer.
