@@ -11,6 +11,7 @@
  * and the rest of its frame is given up.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "below.h"
@@ -28,20 +29,30 @@
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* A control message with its data, as cmsg(3) lays them out. */
+/* A control message with its data, as cmsg(3) lays them out: struct cmsghdr
+ * cannot be a part of anything. */
+struct header {
+	size_t len;
+	int level, type;
+};
+
 struct timed {
-	struct cmsghdr header;
+	struct header header;
 	uint64_t time_ns;
 };
 
 struct cut {
-	struct cmsghdr header;
+	struct header header;
 	uint16_t segment;
 };
 
 _Static_assert(sizeof(struct timed) == CMSG_SPACE(sizeof(uint64_t)) &&
 		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)),
 	       "as CMSG_DATA has it");
+_Static_assert(offsetof(struct header, len) == offsetof(struct cmsghdr, cmsg_len) &&
+		       offsetof(struct header, level) == offsetof(struct cmsghdr, cmsg_level) &&
+		       offsetof(struct header, type) == offsetof(struct cmsghdr, cmsg_type),
+	       "as the kernel reads it");
 
 /* A datagram on its way, without the lock. */
 struct parcel {
