@@ -29,26 +29,30 @@
 
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
-/* Control messages with their data, as cmsg(3) and the kernel lay them out;
- * struct cmsghdr itself has no fixed end. */
-struct timed {
+/* A control message with its data, as cmsg(3) lays them out: struct cmsghdr
+ * cannot be a part of anything. */
+struct header {
 	size_t len;
 	int level, type;
+};
+
+struct timed {
+	struct header header;
 	uint64_t time_ns;
 };
 
 struct cut {
-	size_t len;
-	int level, type;
+	struct header header;
 	uint16_t segment;
 };
 
 _Static_assert(sizeof(struct timed) == CMSG_SPACE(sizeof(uint64_t)) &&
-		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)) &&
-		       offsetof(struct timed, time_ns) == CMSG_LEN(0) &&
-		       offsetof(struct cut, segment) == CMSG_LEN(0) &&
-		       offsetof(struct timed, type) == offsetof(struct cmsghdr, cmsg_type),
+		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)),
 	       "as CMSG_DATA has it");
+_Static_assert(offsetof(struct header, len) == offsetof(struct cmsghdr, cmsg_len) &&
+		       offsetof(struct header, level) == offsetof(struct cmsghdr, cmsg_level) &&
+		       offsetof(struct header, type) == offsetof(struct cmsghdr, cmsg_type),
+	       "as the kernel reads it");
 
 /* A datagram on its way, without the lock. */
 struct parcel {
@@ -255,18 +259,14 @@ static ssize_t send_said(const struct qsend_args *args, struct parcel *parcel, i
 	} control;
 
 	control.timed = (struct timed){
-		CMSG_LEN(sizeof(uint64_t)),
-		SOL_SOCKET,
-		SCM_TXTIME,
+		{CMSG_LEN(sizeof(uint64_t)), SOL_SOCKET, SCM_TXTIME},
 		parcel->time_ns,
 	};
 	message.msg_control = parcel->time_ns ? (void *)&control : (void *)&control.cut;
 	message.msg_controllen = parcel->time_ns ? sizeof(control.timed) : 0;
 	if (is_cut) {
 		control.cut = (struct cut){
-			CMSG_LEN(sizeof(uint16_t)),
-			IPPROTO_UDP,
-			UDP_SEGMENT,
+			{CMSG_LEN(sizeof(uint16_t)), IPPROTO_UDP, UDP_SEGMENT},
 			(uint16_t)(args->flags >> QSOCKET_SEGMENT_SHIFT),
 		};
 		message.msg_controllen += sizeof(control.cut);
