@@ -134,7 +134,7 @@ deviceTest(
     assert.equal(attacked.info.dropped.overflow, 0);
 
     for (const one of [alice, ...hostile]) await one.kill();
-    sh(`ping -q -f -c 40 ${ASIDE}`); // each takes leave of some that are gone
+    sh(`ping -q -A -c 40 ${ASIDE}`); // each takes leave of some that are gone
     assert.equal(link.info().streams, 0);
     assert.deepEqual(membersLeft(), { members: 0, users: 0 });
     assert.equal(link.info().queued, 0);

@@ -54,7 +54,7 @@ deviceTest(
     await root.kill();
     assert.equal(link.info().streams, 0);
     // Each packet of anybody takes leave of 64 as it comes and of 64 as it goes.
-    sh(`ping -q -f -c ${Math.ceil(STREAMS / BEST_EFFORT_FLOWS)} 10.79.0.2`);
+    sh(`ping -q -A -c ${Math.ceil(STREAMS / BEST_EFFORT_FLOWS)} 10.79.0.2`);
     assert.deepEqual(membersLeft(), { members: 0, users: 0 });
     assert.equal(link.info().queued, 0);
   },
