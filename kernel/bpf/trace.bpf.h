@@ -84,6 +84,7 @@ static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
 		return error;
 	r->at_ns = now_ns;
 	r->time_ns = a->deadline_ns;
+	r->value = BELOW->link.messages_max; /* the host may have lowered it for this one */
 	r->bytes = a->bytes;
 	r->flags = a->flags;
 	r->result = error;

@@ -99,12 +99,13 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
+	uint32_t messages_max = r->link.messages_max;
 	struct qsocket_record *record;
 	struct qs_queued queued;
 	int32_t error;
 
-	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || advance(r, in->at_ns) ||
-	    (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
+	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || in->value > messages_max ||
+	    advance(r, in->at_ns) || (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
 		return -EINVAL;
 	r->last_stream = in->stream;
 	r->last = (struct qs_arrival){
@@ -112,10 +113,14 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 		.bytes = in->bytes,
 		.flags = in->flags,
 	};
+	if (in->value)
+		r->link.messages_max = (uint32_t)in->value;
 	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
+	r->link.messages_max = messages_max;
 	record = write_record(r, in->kind, in->stream);
 	record->at_ns = in->at_ns;
 	record->time_ns = in->time_ns;
+	record->value = in->value;
 	record->bytes = in->bytes;
 	record->flags = in->flags;
 	record->result = error;
