@@ -39,6 +39,8 @@ export interface TraceRecord {
   turn: number;
   /** By the scheduler's number, used again after "close"; the first 64 are best effort's flows. */
   stream?: number;
+  /** Of an arrival: how many messages may be queued on the link just then, for this sender. */
+  room?: number;
   /** By the scheduler's number, used again once it has left or is lost. */
   message?: number;
   /** When it arrived or was decided. */
@@ -51,8 +53,6 @@ export interface TraceRecord {
   frame?: FrameMark;
   level?: number;
   leading?: boolean;
-  /** How many messages it found room for; `undefined`: as many as anybody may have queued. */
-  room?: number;
   reason?: DropReason;
   /** "EPROTO": out of order within its frame; "ENOBUFS", "ETIME", "EMSGSIZE". */
   error?: string;
@@ -254,8 +254,8 @@ function recordOf(fields: Fields): TraceRecord {
         at,
         ...(due !== undefined && { deadlineAt: due }),
         bytes,
+        ...(fields.value > 0 && { room: fields.value }),
         ...optionsOf(fields.flags),
-        ...(fields.value !== 0 && { room: fields.value }),
         ...(reason !== undefined && { reason }),
         ...(fields.result !== 0 && { error: errorName(-fields.result) }),
       };

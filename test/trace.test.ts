@@ -34,6 +34,8 @@ interface Host {
   gaps: number[];
   /** ... which is late by so many ns. */
   lags: number[];
+  /** Messages that may be queued when one arrives; 0: as many as ever. */
+  rooms: number[];
   /** Streams that end, change, are flushed or have their frame abandoned, at some message. */
   events: { at: number; stream: number; what: "close" | "change" | "flush" | "abandon" }[];
 }
@@ -49,6 +51,10 @@ const host: fc.Arbitrary<Host> = fc.record({
         .map(Math.abs).map((lag) => Math.min(lag, 10_000_000)),
     ),
     { minLength: 1, maxLength: 10 },
+  ),
+  rooms: fc.oneof(
+    fc.constant<number[]>([0]),
+    fc.array(fc.constantFrom<number[]>(0, 0, 0, 1, 3, 10), { minLength: 1, maxLength: 9 }),
   ),
   events: fc.array(
     fc.record({
@@ -98,6 +104,7 @@ function asked({ scheduler, rate, queueMessages, streams, messages }: Scenario, 
       stream,
       at_ns: atNs,
       time_ns,
+      value: Math.min(host.rooms[index % host.rooms.length], queueMessages ?? Infinity),
       bytes,
       flags: messageFlags({ deadline, ...options }),
     });
@@ -174,7 +181,7 @@ describe("a trace", () => {
       { stream: 0, bytes: 700, at: 2, drop: "never" },
       { stream: 0, bytes: 700, at: 2, deadline: 4, frame: "middle", leading: true },
     ],
-  }, { guardUs: 1000, gaps: [1], lags: [100], events: [] }).replay();
+  }, { guardUs: 1000, gaps: [1], lags: [100], rooms: [0], events: [] }).replay();
 
   test("says in words what a scheduler was told and what it did", () => {
     const [open, ...rest] = example.records;
@@ -223,6 +230,7 @@ describe("a trace", () => {
       guardUs: 0,
       gaps: [1],
       lags: [0],
+      rooms: [0],
       events: [],
     });
     const fates = (trace: Trace) =>

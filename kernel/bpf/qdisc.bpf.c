@@ -94,12 +94,12 @@ static int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
 			  struct qs_queued *queued, const struct user *user)
 {
 	struct qs_link QS_MEM *link = &BELOW->link;
-	u32 most = link->messages_max, len = link->messages_len, room = 0;
+	u32 most = link->messages_max, len = link->messages_len;
 	int error;
 
 	if (user && len && len < most && user->queued >= (most - len) / QS_BELOW_ROOM_SHARE)
-		link->messages_max = room = len;
-	error = enqueue_recorded(stream, now_ns, a, queued, room);
+		link->messages_max = len;
+	error = enqueue_recorded(stream, now_ns, a, queued);
 	link->messages_max = most;
 	return error;
 }

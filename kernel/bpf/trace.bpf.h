@@ -75,7 +75,7 @@ static void record_loss(u32 kind, u32 stream, u32 message, u32 reason)
 }
 
 static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
-			    struct qs_queued *queued, u32 room)
+			    struct qs_queued *queued)
 {
 	int error = below_enqueue(stream, now_ns, a, queued);
 	struct qsocket_record QS_MEM *r = record(QSOCKET_RECORD_ARRIVE, stream);
@@ -84,9 +84,9 @@ static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
 		return error;
 	r->at_ns = now_ns;
 	r->time_ns = a->deadline_ns;
+	r->value = BELOW->link.messages_max; /* the host may have lowered it for this one */
 	r->bytes = a->bytes;
 	r->flags = a->flags;
-	r->value = room;
 	r->result = error;
 	r->message = queued->message;
 	r->reason = (u8)queued->reason;

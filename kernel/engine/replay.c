@@ -99,15 +99,13 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
+	uint32_t messages_max = r->link.messages_max;
 	struct qsocket_record *record;
 	struct qs_queued queued;
-	uint32_t most = r->link.messages_max;
 	int32_t error;
 
-	if (in->value > most)
-		return -EINVAL;
-	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || advance(r, in->at_ns) ||
-	    (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
+	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || in->value > messages_max ||
+	    advance(r, in->at_ns) || (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
 		return -EINVAL;
 	r->last_stream = in->stream;
 	r->last = (struct qs_arrival){
@@ -118,13 +116,13 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 	if (in->value)
 		r->link.messages_max = (uint32_t)in->value;
 	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
-	r->link.messages_max = most;
+	r->link.messages_max = messages_max;
 	record = write_record(r, in->kind, in->stream);
 	record->at_ns = in->at_ns;
 	record->time_ns = in->time_ns;
+	record->value = in->value;
 	record->bytes = in->bytes;
 	record->flags = in->flags;
-	record->value = in->value;
 	record->result = error;
 	record->message = queued.message;
 	record->reason = (uint8_t)queued.reason;

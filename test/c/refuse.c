@@ -54,6 +54,7 @@ static const char *qsockinit(void)
 	HOLDS(WITH(QSOCKINIT, good, rate, 0) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, rate, QSOCKET_RATE_MAX + 1) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, flags, 2) == -EINVAL);
+	HOLDS(WITH(QSOCKINIT, good, flags, QSOCKINIT_TRACE) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, queue_messages, QSOCKET_QUEUE_MESSAGES_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKINIT, good, streams, QSOCKET_STREAMS_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKINIT, good, scheduler[0], 'x') == -EPROTONOSUPPORT);

@@ -80,8 +80,9 @@ static void make_trace(int wild)
 			.stream = stream,
 			.at_ns = at_ns,
 			.time_ns = below(4) ? at_ns + below(50000000) : UINT64_MAX,
-			.value = kind == QSOCKET_RECORD_RATE ? 1000 + below(2000000)
-							     : below(10000000),
+			.value = kind == QSOCKET_RECORD_RATE	 ? 1000 + below(2000000)
+				 : kind == QSOCKET_RECORD_ARRIVE ? below(2)
+								 : below(10000000),
 			.bytes = 1 + below(below(8) ? 1500 : QSOCKET_PACKET_BYTES_MAX),
 			.flags = below(1u << 10),
 			.attr = any_attr(),
@@ -177,6 +178,11 @@ static void too_many_bytes(struct qsocket_trace *trace)
 	records[1].bytes = QSOCKET_PACKET_BYTES_MAX + 1;
 }
 
+static void more_room_than_there_is(struct qsocket_trace *trace)
+{
+	records[1].value = trace->messages_max + 1;
+}
+
 static void of_a_class(struct qsocket_trace *trace)
 {
 	(void)trace;
@@ -203,6 +209,7 @@ int main(void)
 	check("a record of no kind is refused", refused_with(unknown_kind));
 	check("a stream that is not open is refused", refused_with(stream_not_open));
 	check("a message that is too large is refused", refused_with(too_many_bytes));
+	check("more room than the link has is refused", refused_with(more_room_than_there_is));
 	check("a class is refused: a trace has none", refused_with(of_a_class));
 	check("time that goes back is refused", refused_with(time_goes_back));
 	check("more streams than the link has are refused", refused_with(too_many_streams));

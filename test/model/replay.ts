@@ -55,6 +55,7 @@ class Replay {
     errors: {},
   };
   readonly #state: State;
+  readonly #queueMessages: number;
   readonly #streams = new Map<number, Stream>();
   #turn = 0;
   #nowNs = 0;
@@ -64,6 +65,7 @@ class Replay {
   constructor(trace: Trace, queueMessages: number) {
     const { scheduler, rate } = trace;
     this.#state = newState({ scheduler, rate, queueMessages });
+    this.#queueMessages = queueMessages;
     this.#state.guardNs = ns(trace.guard);
   }
 
@@ -141,10 +143,8 @@ class Replay {
     this.#refused = isOutOfOrder(this.#state, arrival) ? arrival : null;
     assert.equal(error === "EPROTO", this.#refused !== null, "out of order, to one of both");
     if (this.#refused) return;
-    const { messagesMax } = this.#state;
-    this.#state.messagesMax = record.room ?? messagesMax;
+    this.#state.messagesMax = record.room ?? this.#queueMessages;
     enqueue(this.#state, arrival);
-    this.#state.messagesMax = messagesMax;
     const own = this.#take().find((event) => event.message === number);
     const errors: Record<string, string> = { ENOBUFS: "overflow", ETIME: "expired" };
     const expected = error === "EMSGSIZE" ? "frame" : errors[error!] ?? reason;
