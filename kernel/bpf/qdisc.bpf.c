@@ -90,8 +90,8 @@ static void take_over(u64 now_ns)
 /* For a user who has as much of the room as anybody may the link is full: a
  * message can still take the place of one of its own stream. However many
  * users do their worst, some room is left to whoever comes then. */
-static int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
-			  struct qs_queued *queued, const struct user *user)
+static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
+					  struct qs_queued *queued, const struct user *user)
 {
 	struct qs_link QS_MEM *link = &BELOW->link;
 	u32 most = link->messages_max, len = link->messages_len;

@@ -74,8 +74,8 @@ static void record_loss(u32 kind, u32 stream, u32 message, u32 reason)
 	r->reason = (u8)reason;
 }
 
-static int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
-			    struct qs_queued *queued)
+static __always_inline int enqueue_recorded(u32 stream, u64 now_ns, const struct qs_arrival *a,
+					    struct qs_queued *queued)
 {
 	int error = below_enqueue(stream, now_ns, a, queued);
 	struct qsocket_record QS_MEM *r = record(QSOCKET_RECORD_ARRIVE, stream);
