@@ -133,6 +133,7 @@ class Replay {
       message: {
         number,
         bytes: record.bytes!,
+        arrivalNs: this.#nowNs,
         deadlineNs: record.deadlineAt === undefined ? Infinity : ns(record.deadlineAt),
         drop: record.drop === "never" ? NEVER : record.drop!,
       },
