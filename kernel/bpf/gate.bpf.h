@@ -108,7 +108,7 @@ static int book(struct desk *desk, const struct ask *before, const struct ask *a
 /* One more of a user's; 0 where these are too many, or so many users are. */
 static int enter_user(u32 uid)
 {
-	u32 most = BELOW->link.streams_max / QS_BELOW_USER_SHARE;
+	u32 most = (BELOW->link.streams_max - QS_BELOW_FLOWS) / QS_BELOW_USER_SHARE;
 	struct user nobody = {0}, *user = bpf_map_lookup_elem(&users, &uid);
 
 	if (!user) {
@@ -305,7 +305,7 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->rate = b->rate_wanted;
 	out->astray = b->astray;
 	out->streams = (u32)b->members;
-	out->streams_max = b->link.streams_max;
+	out->streams_max = b->link.streams_max - QS_BELOW_FLOWS;
 	out->uid = b->uid;
 	out->gid = b->access >> 32;
 	out->mode = (u32)b->access;

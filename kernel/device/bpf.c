@@ -96,12 +96,42 @@ static int root_cgroup(void)
 	return -1;
 }
 
-int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES])
+/* Whether qdiscs can be programs here: the kernel's types then have a struct for
+ * that. */
+static int kernel_can(void)
+{
+	static const char type[] = "bpf_struct_ops_Qdisc_ops";
+	int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC);
+	struct stat stat = {0};
+	uint8_t *types = NULL;
+	size_t len = 0;
+	ssize_t part = 1;
+	int can;
+
+	if (fd >= 0 && !fstat(fd, &stat) && stat.st_size > 0)
+		types = malloc((size_t)stat.st_size);
+	while (types && len < (size_t)stat.st_size && part > 0) {
+		part = read(fd, types + len, (size_t)stat.st_size - len);
+		len += part > 0 ? (size_t)part : 0;
+	}
+	can = types && memmem(types, len, type, sizeof(type));
+	free(types);
+	if (fd >= 0)
+		close(fd);
+	return can;
+}
+
+int32_t bpf_probe(char why[QSOCKET_WHY_BYTES])
 {
 	struct statfs fs;
 	int cgroup = root_cgroup();
 
-	(void)d;
+	if (!kernel_can()) {
+		if (cgroup >= 0)
+			close(cgroup);
+		device_why(why, "needs Linux 6.16's NET_SCH_BPF");
+		return -EOPNOTSUPP;
+	}
 	if (cgroup < 0) {
 		device_why(why, "no cgroup2 is mounted");
 		return -EOPNOTSUPP;
@@ -111,16 +141,14 @@ int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES])
 		device_why(why, "no bpffs is mounted at /sys/fs/bpf");
 		return -EOPNOTSUPP;
 	}
-	if (access("/sys/kernel/btf/vmlinux", R_OK)) {
-		device_why(why, "the kernel does not tell its types (CONFIG_DEBUG_INFO_BTF)");
-		return -EOPNOTSUPP;
-	}
 	return libbpf_open(why) ? 0 : -EOPNOTSUPP;
 }
 
 struct sizes {
 	const struct qs_policy *policy;
-	uint32_t streams, messages, pages;
+	uint32_t members; /* sockets that may be registered at once */
+	uint32_t streams; /* the flows of best effort included */
+	uint32_t messages, pages;
 };
 
 static uint64_t at_page(uint64_t bytes)
@@ -137,8 +165,8 @@ static int32_t set_sizes(const struct libbpf *lib, struct bpf_object *object,
 	} maps[] = {
 		{"memory", sizes->pages},
 		{"packets", qs_messages_held(sizes->streams, sizes->messages)},
-		{"members", sizes->streams},
-		{"leaving", sizes->streams},
+		{"members", sizes->members},
+		{"leaving", sizes->members},
 		{"users", USERS_MAX},
 	};
 	struct bpf_map *ops = lib->bpf_object__find_map_by_name(object, "scheduler");
@@ -262,7 +290,7 @@ static int32_t load(const struct libbpf *lib, const struct device *d,
 		error = attach(lib, object, d);
 	if (error) {
 		device_why(why, "it cannot be kept: %s", strerror(-error));
-		bpf_uninstall(d, kind);
+		bpf_uninstall(d);
 	}
 close_object:
 	lib->bpf_object__close(object);
@@ -286,7 +314,8 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 		return -EIO;
 	memset(kind, 0, QSOCKET_NAME_BYTES);
 	snprintf(kind, QSOCKET_NAME_BYTES, "qs_%08x", number);
-	sizes.streams = args->streams ? args->streams : QS_BELOW_STREAMS_DEFAULT;
+	sizes.members = args->streams ? args->streams : QS_BELOW_STREAMS_DEFAULT;
+	sizes.streams = sizes.members + QS_BELOW_FLOWS;
 	sizes.messages =
 		args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT;
 	sizes.pages =
@@ -294,7 +323,7 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 			    at_page(qs_link_bytes(sizes.policy, sizes.streams, sizes.messages))) /
 			   PAGE_BYTES) +
 		trace_pages(args);
-	bpf_uninstall(d, kind); /* what a crash left */
+	bpf_uninstall(d); /* what a crash left */
 	memory_lock();
 	error = load(lib, d, args, &sizes, kind, path, why);
 	memory_unlock();
@@ -333,9 +362,8 @@ static void sweep(const struct device *d)
 		closedir(directory);
 }
 
-void bpf_uninstall(const struct device *d, const char *kind)
+void bpf_uninstall(const struct device *d)
 {
-	(void)kind;
 	unpin(d);
 	sweep(d);
 }

@@ -98,7 +98,7 @@ static int32_t remove_ours(struct work *w)
 			error = -EBUSY;
 	}
 	if (!error && w->state.host == QSOCKET_BELOW)
-		bpf_uninstall(&w->device, w->state.kind);
+		bpf_uninstall(&w->device);
 	return error;
 }
 
@@ -240,7 +240,7 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 static int32_t install_below(struct work *w, const struct qsockinit_args *args)
 {
 	struct state *s = &w->state;
-	int32_t error = bpf_probe(&w->device, s->why);
+	int32_t error = bpf_probe(s->why);
 
 	if (error)
 		return error;

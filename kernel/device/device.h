@@ -72,7 +72,7 @@ __attribute__((format(printf, 2, 3))) void device_why(char why[QSOCKET_WHY_BYTES
 /* bpf.c: below the stack. `why` is written on failure alone; -errno.
  *
  * Whether this kernel and machine can: 0. */
-int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES]);
+int32_t bpf_probe(char why[QSOCKET_WHY_BYTES]);
 /* Loads and pins what args say (gid, mode, scheduler, rate ...); the caller is
  * the owner. `kind` is the name under which it can be the device's root qdisc,
  * which device.c makes it. */
@@ -85,7 +85,7 @@ int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, co
  * -EPERM where it is shown none. */
 int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
-void bpf_uninstall(const struct device *d, const char *kind);
+void bpf_uninstall(const struct device *d);
 
 /* trace.c: of a device that was to be initialised with QSOCKINIT_TRACE: whether it
  * was; -EEXIST, and args->why. */
