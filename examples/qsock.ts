@@ -26,7 +26,11 @@ const init: Command = {
     "Said again with another rate, group or mode, it changes them.",
   options: {
     rate: { takes: "RATE", help: 'What the device can send: "10mbit", "1200kB/s".' },
-    scheduler: { takes: "NAME", help: "dwcs, edf, edf-lossless, fifo ...", default: "dwcs" },
+    scheduler: {
+      takes: "NAME",
+      help: "dwcs, dwcs99, vds, edf, edf-lossless, sfq or fifo.",
+      default: "dwcs",
+    },
     group: { takes: "NAME", help: "The group that may open streams, by name or number." },
     mode: { takes: "MODE", help: "Who may, as of a file's write permission.", default: "0660" },
     streams: { takes: "N", help: "Most of them at once.", default: STREAMS },
@@ -87,6 +91,10 @@ function doInit(args: Arguments): void {
   const device = deviceOf(args, init);
   const rate = args.text("rate");
   if (rate === undefined) throw new UsageError("--rate RATE is missing");
+  const host = args.text("host");
+  if (host !== undefined && host !== "below" && host !== "isolated") {
+    throw new UsageError(`--host must be "below" or "isolated", got "${host}"`);
+  }
   const options = {
     device,
     rate,
@@ -97,10 +105,11 @@ function doInit(args: Arguments): void {
     replace: args.has("replace"),
     admission: "off",
     ...(args.has("group") && { group: groupOf(args.text("group")!) }),
-    ...(args.has("host") && { host: args.text("host") }),
+    ...(host !== undefined && { host }),
   } as LinkOptions;
   using link = asUsage(() => qsockinit(options));
-  console.log(`${device}: ${link.scheduler} at ${bitrate(link.rate)}, ${where(link)}`);
+  const share = link.host === "isolated" ? ` of ${rate}, for managed sockets` : "";
+  console.log(`${device}: ${link.scheduler} at ${bitrate(link.rate)}${share}, ${where(link)}`);
 }
 
 /** Which host serves a link, and why no better one. */

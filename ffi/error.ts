@@ -18,7 +18,7 @@ for (
 
 /** What an error number means here, where the system's own words would mislead. */
 const MEANINGS: Record<string, string> = {
-  EACCES: "this needs root, or the capability CAP_NET_ADMIN",
+  EACCES: "only root, or whom the device's group and mode let in, may do that",
   EBADF: "it is closed",
   EBUSY: "the device has another scheduler already",
   EDESTADDRREQ: "the socket is not connected; give the peer with sendto",

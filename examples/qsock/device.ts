@@ -22,6 +22,9 @@ export function join(device: string): Link {
     // Without a scheduler on the device, a link would need a rate of its own.
     if (!(error instanceof QError) || error.code !== "EINVAL") throw error;
     const why = /, as (.*) \(EINVAL\)$/.exec(error.message)?.[1] ?? "it has no scheduler";
+    if (why === "qsockinit has not initialised the device") {
+      throw new Error(`${device} is not initialised: see "qsock init --help"`);
+    }
     throw new Error(`${device} is not initialised: ${why}`);
   }
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { delayPercentile } from "../../mod.ts";
 import type { DropCounts, Link, LinkInfo, LinkStream, SocketInfo } from "../../mod.ts";
 import { bitrate, type Cell, count, table } from "../terminal.ts";
 
@@ -62,11 +63,13 @@ export function unseen(link: Link): string {
 /** Messages of the whole device, a few lines. */
 export function linkLines(info: LinkInfo): string {
   const reasons = dropReasons(info.dropped);
+  const priorities = dropPriorities(info);
   return [
     `  sent ${count(info.sent, "message")} in time, ${info.late} late, ${info.sentBytes} bytes`,
     `  dropped ${total(info.dropped)}${reasons === "" ? "" : ` (${reasons})`}`,
+    ...(priorities === "" ? [] : [`  of these by drop priority: ${priorities}`]),
     `  queued ${info.queued}, ${info.queuedBytes} bytes; delay ${rounded(info.delay.mean)} ms, ` +
-    `${rounded(info.delay.max)} ms at most`,
+    `99 % within ${rounded(delayPercentile(info, 0.99))} ms, ${rounded(info.delay.max)} ms at most`,
     `  ${count(info.streams, "stream")} open, which ask for ${
       rounded(100 * info.utilisation)
     } % of it`,
@@ -76,6 +79,12 @@ export function linkLines(info: LinkInfo): string {
 function dropReasons(dropped: DropCounts): string {
   const counts = Object.entries(dropped).filter(([, number]) => number > 0);
   return counts.map(([reason, number]) => `${number} ${reason}`).join(", ");
+}
+
+function dropPriorities({ droppedByPriority }: LinkInfo): string {
+  const counts = droppedByPriority.map((number, drop) => ({ number, drop }));
+  return counts.filter(({ number }) => number > 0)
+    .map(({ number, drop }) => `${drop === 7 ? "never" : drop}: ${number}`).join(", ");
 }
 
 function total(dropped: DropCounts): number {
@@ -98,9 +107,10 @@ export function streamRecord(stream: LinkStream): Record<string, unknown> {
 
 function counters(info: SocketInfo): Record<string, unknown> {
   const { offered, sent, late, dropped, queued, queuedBytes, sentBytes, droppedBytes } = info;
-  const { violations, delay } = info;
-  const messages = { offered, sent, late, dropped, queued };
-  return { ...messages, queuedBytes, sentBytes, droppedBytes, violations, delay };
+  const { droppedByPriority, violations, delay, delays, frames } = info;
+  const messages = { offered, sent, late, dropped, droppedByPriority, queued };
+  const bytes = { queuedBytes, sentBytes, droppedBytes };
+  return { ...messages, ...bytes, frames, violations, delay, delays };
 }
 
 /** To a tenth. */

@@ -15,7 +15,10 @@ test("qsock prepares a device, shows it, and makes it what it was", async () => 
   cable();
   const before = traffic();
   const init = await qsock("init", DEVICE, "--rate", "16mbit", "--host", "isolated");
-  assert.match(init, /^near: dwcs at 15 Mbit\/s, in each program, other traffic being kept away/);
+  assert.match(
+    init,
+    /^near: dwcs at 15 Mbit\/s of 16mbit, for managed sockets, in each program, other/,
+  );
   assert.match(sh(`tc qdisc show dev ${DEVICE} root`), /^qdisc htb 5153:/);
 
   const info = JSON.parse(await qsock("info", DEVICE, "--json"));
