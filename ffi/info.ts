@@ -155,7 +155,11 @@ export interface StackInfo {
   } | null;
 }
 
-/** The counters of a link: those of its streams together, closed ones included. */
+/**
+ * The counters of a link: those of its streams together, closed ones included. Of a link whose host
+ * is "below" those of messages are the whole device's, other programs' and best effort included;
+ * of frames, violations, calls and errors it knows what this program's streams have.
+ */
 export interface LinkInfo extends SocketInfo {
   /** Streams open on it. */
   streams: number;

@@ -150,7 +150,8 @@ export class Trace {
 
   /**
    * Has the scheduler of this process do the same at the same times: what it makes of that. Another
-   * `scheduler` shows what would have come of it, had each decision been due when it was.
+   * `scheduler` shows what would have come of it, had each decision been due when it was. Throws a
+   * QError EINVAL for records that no scheduler can have made.
    */
   replay(scheduler: Scheduler = this.scheduler): Trace {
     const about = { ...this.#about, scheduler };
@@ -191,7 +192,7 @@ export class Trace {
 
 /**
  * What the scheduler of a device was told and decided since the device was initialised with `trace:
- * true`. Throws a QError ENODATA if it was without, ENOENT if its scheduler is not below the stack,
+ * true`. Throws a QError ENODATA if it was initialised without a trace, ENOENT if its scheduler is not below the stack,
  * ENODEV if there is no such device, EPERM to others than root.
  *
  * @example
