@@ -19,6 +19,7 @@ for (
 /** What an error number means here, where the system's own words would mislead. */
 const MEANINGS: Record<string, string> = {
   EACCES: "only root, or whom the device's group and mode let in, may do that",
+  EAGAIN: "the socket is just leaving the device's scheduler; try again",
   EBADF: "it is closed",
   EBUSY: "the device has another scheduler already",
   EDESTADDRREQ: "the socket is not connected; give the peer with sendto",

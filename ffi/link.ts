@@ -99,7 +99,7 @@ export class Link implements Disposable {
       scheduler,
       rate = 0,
       queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
-      streams = LIMIT.QSOCKET_STREAMS_DEFAULT,
+      streams = 0, // the host's default
       admission = "warn",
       system = false,
       replace = false,

@@ -183,7 +183,7 @@ struct qsockinit_args {
 	uint32_t flags;			    /* QSOCKINIT_... */
 	uint32_t queue_messages;	    /* of all streams; 0 = default */
 	uint32_t classes_len;		    /* cbq's; else 0 */
-	uint32_t streams;		    /* most at once; 0 = default */
+	uint32_t streams;		    /* most at once; 0 = the host's default */
 	/* with QSOCKINIT_SYSTEM: who may register streams, as of a file's write
 	 * permission; the owner is the caller */
 	uint32_t gid;  /* UINT32_MAX = no group */

@@ -18,6 +18,7 @@
 
 /* Limits. */
 #define BELOW_READS_MAX 8		 /* of a stream's counters, until they are of one moment */
+#define BELOW_ENTERS_MAX 100		 /* of a socket that is just leaving */
 #define BELOW_RETRIES_MAX 4		 /* of a send that reported an earlier datagram's error */
 #define BELOW_LOOK_NS 10000000ull	 /* of sending, between two looks after the device */
 #define BELOW_LOOK_AGAIN_NS 100000000ull /* where it was not found */

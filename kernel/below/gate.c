@@ -3,6 +3,7 @@
  * Talking to the scheduler of a device, as bpf/gate.h says it is done.
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,8 +70,13 @@ int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
 	/* the kernel gives a socket its cookie when it is asked for */
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
 		return -errno;
-	if (setsockopt(fd, QS_GATE_STREAM, (int)ifindex, attr, sizeof(*attr)))
-		result = -errno;
+	for (int i = 0; i < BELOW_ENTERS_MAX; i++) {
+		result = setsockopt(fd, QS_GATE_STREAM, (int)ifindex, attr, sizeof(*attr)) ? -errno
+											   : 0;
+		if (result != -EAGAIN)
+			break;
+		sched_yield();
+	}
 	*admission = (struct qsocket_admission){0};
 	if ((!result || result == -EBUSY) && !read_once(fd, ifindex, &stream))
 		*admission = stream.admission;

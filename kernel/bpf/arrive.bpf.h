@@ -187,13 +187,13 @@ static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a, u32 *
 
 		udp = sk && sk->sk_protocol == IPPROTO_UDP;
 		m->arrived++;
-		if (m->wanted != m->applied)
+		if (m->wanted != m->applied && m->left == QS_STAYS)
 			catch_up(m, udp);
 		if (udp) {
 			read_message(skb, *(volatile u64 *)&m->usual, now_ns, a);
 			a->flags = mark_fragment(skb, a->flags);
 		}
-		if (m->stream != QS_NONE && !m->left) {
+		if (m->stream != QS_NONE && m->left == QS_STAYS) {
 			*uid = m->uid;
 			return m->stream;
 		}
@@ -203,7 +203,18 @@ static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a, u32 *
 	return flow_of(skb);
 }
 
-/* Members whose sockets are gone: what they have queued is lost. */
+/* Whether a member that has left, and whose stream is removed, is settled: it is
+ * deleted, or back. Not while the gate is at it. */
+static __always_inline int settle(struct qs_member *m, const u64 *cookie)
+{
+	if (__sync_val_compare_and_swap(&m->left, QS_LEAVES, QS_TAKEN) == QS_LEAVES) {
+		bpf_map_delete_elem(&members, cookie);
+		return 1;
+	}
+	return __sync_val_compare_and_swap(&m->left, QS_BACK, QS_STAYS) == QS_BACK;
+}
+
+/* Members whose sockets have left: what they have queued is lost. */
 static __noinline void take_leave(void)
 {
 	u64 cookie;
@@ -219,8 +230,14 @@ static __noinline void take_leave(void)
 		if (m->stream != QS_NONE) {
 			qs_remove(&BELOW->link, m->stream);
 			record(QSOCKET_RECORD_REMOVE, m->stream);
+			m->stream = QS_NONE;
 		}
-		bpf_map_delete_elem(&members, &cookie);
+		m->arrived = 0;
+		if (!settle(m, &cookie)) {
+			/* there is room: each member is in it once */
+			bpf_map_push_elem(&leaving, &cookie, 0);
+			return;
+		}
 	}
 }
 

@@ -73,13 +73,25 @@ struct qs_below {
  * seen no packet of it; then the qdisc, which may be about to use it. */
 enum qs_claim { QS_UNSEEN, QS_SEEN, QS_GONE };
 
+/* Whether a member's socket is a stream. One that has left waits in `leaving`,
+ * once, until the qdisc removes its stream; it may register again before that,
+ * and is then best effort until it gets another. The gate goes by one CAS from
+ * state to state, and alone writes a member that is QS_MOVES. */
+enum qs_left {
+	QS_STAYS,
+	QS_LEAVES,
+	QS_BACK,  /* what it had is still to be removed */
+	QS_MOVES, /* the gate is at it */
+	QS_TAKEN, /* by the qdisc: it is being deleted */
+};
+
 /* A registered socket. The gate writes all but what says otherwise. */
 struct qs_member {
 	struct qsocket_attr attr;
 	uint32_t wanted;  /* counts the changes of attr, odd while one is made */
 	uint32_t applied; /* the last one that the scheduler has (qdisc) */
 	uint32_t stream;  /* its number; QS_NONE before its first packet (qdisc) */
-	uint32_t left;	  /* it is a stream no more */
+	uint32_t left;	  /* enum qs_left */
 	uint32_t claimed; /* enum qs_claim */
 	uint32_t zero;
 	uint32_t uid, pid;

@@ -15,6 +15,7 @@
 /* Linux's numbers. */
 #define GATE_ENOENT 2
 #define GATE_ENXIO 6
+#define GATE_EAGAIN 11
 #define GATE_EACCES 13
 #define GATE_EAFNOSUPPORT 97
 #define GATE_EDQUOT 122
@@ -131,6 +132,38 @@ static void leave_user(u32 uid)
 		__sync_fetch_and_sub(&user->members, 1);
 }
 
+/* Whether a member is a stream, or will be one as soon as it has another. */
+static int is_in(const struct qs_member *m)
+{
+	u32 left = *(volatile u32 *)&m->left;
+
+	return left == QS_STAYS || left == QS_BACK;
+}
+
+/* One that has left comes back, and is the caller's to write (QS_MOVES); not one
+ * that has sent nothing, which whoever makes it leave deletes at once. */
+static int return_member(struct qs_member *m, u64 cookie, u32 uid)
+{
+	if (m->claimed != QS_SEEN ||
+	    __sync_val_compare_and_swap(&m->left, QS_LEAVES, QS_MOVES) != QS_LEAVES)
+		return -GATE_EAGAIN;
+	/* deleted meanwhile, and another's */
+	if (bpf_map_lookup_elem(&members, &cookie) != m) {
+		*(volatile u32 *)&m->left = QS_LEAVES;
+		return -GATE_EAGAIN;
+	}
+	if (!enter_user(uid)) {
+		*(volatile u32 *)&m->left = QS_LEAVES;
+		return -GATE_EDQUOT;
+	}
+	m->uid = uid;
+	m->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(m->comm, sizeof(m->comm));
+	*(volatile u64 *)&m->usual = QS_GATE_USUAL_DEFAULT;
+	__sync_fetch_and_add(&BELOW->members, 1);
+	return 0;
+}
+
 static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 {
 	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid();
@@ -143,16 +176,19 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 	};
 	struct ask before = {0}, after;
 	struct qsocket_admission admission = {0};
-	int strict = attr->flags & QSOCKET_ADMIT, error;
+	int strict = attr->flags & QSOCKET_ADMIT, back = 0, error;
 
 	ask_of(&QS_ONLY, attr, &after);
 	if (!may_register(uid))
 		return -GATE_EACCES;
 	if (!desk)
 		return -QS_EINVAL;
-	if (m && m->left)
-		return -GATE_ENOENT;
-	if (!m) {
+	if (m && !is_in(m)) {
+		error = return_member(m, cookie, uid);
+		if (error)
+			return error;
+		back = 1;
+	} else if (!m) {
 		if (!enter_user(uid))
 			return -GATE_EDQUOT;
 		fresh.pid = bpf_get_current_pid_tgid() >> 32;
@@ -170,11 +206,18 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 	}
 	error = book(desk, &before, &after, strict, &admission);
 	m->admission = admission;
+	if (error && back) {
+		leave_user(uid);
+		__sync_fetch_and_sub(&BELOW->members, 1);
+		__sync_lock_test_and_set(&m->left, QS_LEAVES);
+	}
 	if (error)
 		return error;
 	__sync_fetch_and_add(&m->wanted, 1); /* odd: it is being written */
 	m->attr = *attr;
 	__sync_fetch_and_add(&m->wanted, 1);
+	if (back)
+		__sync_lock_test_and_set(&m->left, QS_BACK);
 	return 0;
 }
 
@@ -184,7 +227,7 @@ static __noinline int set_usual(u64 cookie, u64 usual)
 	const u64 whole = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
 	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
 
-	if (!m || m->left)
+	if (!m || !is_in(m))
 		return -GATE_ENOENT;
 	if ((u32)usual & ~QS_GATE_FLAGS || (usual & whole && (usual & whole) != whole) ||
 	    (usual >> 32 && !(usual & QSOCKET_DEADLINE)))
@@ -201,16 +244,25 @@ static __noinline int leave(u64 cookie)
 	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
 	struct qsocket_admission admission;
 	struct ask none = {0}, before;
+	int queued = 0;
 
-	if (!m || !desk || __sync_lock_test_and_set(&m->left, 1))
+	if (!m || !desk)
 		return -GATE_ENOENT;
+	if (__sync_val_compare_and_swap(&m->left, QS_STAYS, QS_MOVES) != QS_STAYS) {
+		if (__sync_val_compare_and_swap(&m->left, QS_BACK, QS_MOVES) != QS_BACK)
+			return -GATE_ENOENT;
+		queued = 1;
+	}
 	ask_of(&QS_ONLY, &m->attr, &before);
 	book(desk, &before, &none, 0, &admission);
 	leave_user(m->uid);
 	__sync_fetch_and_sub(&BELOW->members, 1);
-	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_GONE) == QS_UNSEEN)
+	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_GONE) == QS_UNSEEN) {
 		bpf_map_delete_elem(&members, &cookie);
-	else
+		return 0;
+	}
+	__sync_lock_test_and_set(&m->left, QS_LEAVES);
+	if (!queued)
 		bpf_map_push_elem(&leaving, &cookie, 0);
 	return 0;
 }
@@ -271,9 +323,13 @@ static int tell_stream(struct bpf_sockopt *ctx)
 	if (!m)
 		return -GATE_ENOENT;
 	stream = m->stream;
+	out->arrived = m->arrived;
+	if (m->left == QS_BACK) { /* these are of before */
+		stream = QS_NONE;
+		out->arrived = 0;
+	}
 	out->abi = QS_GATE_ABI;
 	out->stream = stream;
-	out->arrived = m->arrived;
 	out->attr = m->attr;
 	out->admission = m->admission;
 	out->before = *(volatile u64 QS_MEM *)&b->turn;

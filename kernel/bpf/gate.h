@@ -9,7 +9,8 @@
  *	setsockopt(fd, QS_GATE_STREAM, ifindex, struct qsocket_attr)
  *		registers the socket as a stream of the device, or changes the
  *		stream it is. The socket's cookie must exist: ask for SO_COOKIE
- *		first (ENXIO). EAFNOSUPPORT: neither IPv4 nor IPv6; EACCES: not
+ *		first (ENXIO). EAGAIN: it is just leaving; one that has left is a
+ *		new stream. EAFNOSUPPORT: neither IPv4 nor IPv6; EACCES: not
  *		in the group that may; ENOSPC: no
  *		more streams; EDQUOT: no more of this user's; EBUSY: QSOCKET_ADMIT
  *		was asked for, and it does not fit; EINVAL, ERANGE: qs_attr_check().

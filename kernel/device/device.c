@@ -78,6 +78,8 @@ static int32_t start(struct work *w, struct qsockinit_args *args)
 	if (!error || (error == -ESTALE && device_is_ours(&w->root, w->state.kind)))
 		return 0;
 	memset(&w->state, 0, sizeof(w->state));
+	if (device_is_ours(&w->root, ""))
+		segments_lost(w->netlink, &w->device, &w->state.segments);
 	if (error != -EBADMSG || args->flags & QSOCKINIT_REPLACE)
 		return 0;
 	device_why(args->why,
@@ -105,16 +107,11 @@ static int32_t remove_ours(struct work *w)
 /* Somebody's own choice of a root qdisc, since ours was there, is left. */
 static int32_t leave_foreign(const struct work *w, char why[QSOCKET_WHY_BYTES])
 {
-	const struct root *saved = &w->state.saved;
+	const char *lost = w->state.saved.handle ? w->state.saved.kind : "";
 
-	if (saved->handle)
-		device_why(why,
-			   "its root qdisc is %s, which somebody configured since and is "
-			   "left; the %s before is not brought back",
-			   w->root.kind, saved->kind);
-	else
-		device_why(why, "its root qdisc is %s, which somebody configured since and is left",
-			   w->root.kind);
+	device_why(why, "its root qdisc is %s, which somebody configured since and is left%s%s%s",
+		   w->root.kind, *lost ? "; the " : "", lost,
+		   *lost ? " before is not brought back" : "");
 	return -EEXIST;
 }
 
@@ -136,11 +133,13 @@ static int32_t give_back(struct work *w, char why[QSOCKET_WHY_BYTES])
 			   saved->kind, strerror(-error));
 		return error;
 	}
+	failed = segments_restore(w->netlink, &w->device, &w->state.segments, why);
 	if (w->root.handle &&
 	    (w->root.handle != saved->handle || strcmp(w->root.kind, saved->kind)))
 		error = leave_foreign(w, why);
 	else
 		error = restore_verify(w->netlink, &w->device, saved, &w->root, why);
+	error = error ? error : failed;
 	failed = state_remove(&w->device);
 	return error ? error : failed;
 }
@@ -182,6 +181,7 @@ static int32_t change(struct work *w, struct qsockinit_args *args)
 	int32_t error;
 
 	s->rate_next = args->rate;
+	segments_begin(w->netlink, &w->device, args->rate, &s->segments);
 	error = state_write(s);
 	if (!error && s->host == QSOCKET_BELOW)
 		error = bpf_change(&w->device, args, s->kind, args->why);
@@ -194,6 +194,7 @@ static int32_t change(struct work *w, struct qsockinit_args *args)
 		if (s->host == QSOCKET_ISOLATED && htb_change(w->netlink, &w->device, s->rate))
 			return error; /* half of it may be: rate_next stays */
 		s->rate_next = 0;
+		s->segments.next = 0;
 		state_write(s);
 		return error;
 	}
@@ -201,6 +202,7 @@ static int32_t change(struct work *w, struct qsockinit_args *args)
 	s->rate_next = 0;
 	s->gid = args->gid;
 	s->mode = args->mode;
+	segments_apply(w->netlink, &w->device, &s->segments);
 	return state_write(s);
 }
 
@@ -245,6 +247,7 @@ static int32_t install_below(struct work *w, const struct qsockinit_args *args)
 	if (error)
 		return error;
 	s->host = QSOCKET_BELOW;
+	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
 	error = state_write(s);
 	if (!error)
 		error = bpf_install(&w->device, args, s->kind, s->why);
@@ -262,6 +265,7 @@ static int32_t install_isolated(struct work *w)
 	int32_t error;
 
 	s->host = QSOCKET_ISOLATED;
+	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
 	memset(s->kind, 0, sizeof(s->kind));
 	strcpy(s->kind, HTB_KIND);
 	error = state_write(s);
@@ -284,7 +288,8 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 
 	if (!args->host || args->host == QSOCKET_BELOW)
 		error = install_below(w, args);
-	if (error && s->host == QSOCKET_BELOW)
+	/* what was there of ours has made room already */
+	if (error && (s->host == QSOCKET_BELOW || args->host == QSOCKET_BELOW))
 		failed = undo(w, args->why);
 	if (error && !failed && args->host != QSOCKET_BELOW) {
 		s->saved = saved;
@@ -299,6 +304,7 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 	if (failed) /* args->why says what of the device is not as it was */
 		return failed;
 	if (!error) {
+		segments_apply(w->netlink, &w->device, &s->segments);
 		s->phase = STATE_READY;
 		return state_write(s);
 	}

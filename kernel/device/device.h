@@ -13,6 +13,7 @@
  *	trace.c		... and what it has recorded
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
  *	parameters.c	theirs: those that the kernel shows, and those that it takes
+ *	segments.c	how much TCP hands to it in one packet
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
  *	netlink.c	the kernel's traffic control messages

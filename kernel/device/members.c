@@ -78,11 +78,12 @@ static int by_cookie(const void *a, const void *b, void *members)
 	return x < y ? -1 : x > y;
 }
 
-/* One that was refused, or leaves, is no stream. */
+/* One that was refused, or has left, is no stream. */
 static void order_members(struct members *m, uint64_t after)
 {
 	for (uint32_t i = 0; i < m->len; i++)
-		if (m->cookies[i] > after && m->all[i].wanted && !m->all[i].left)
+		if (m->cookies[i] > after && m->all[i].wanted &&
+		    (m->all[i].left == QS_STAYS || m->all[i].left == QS_BACK))
 			m->order[m->order_len++] = i;
 	qsort_r(m->order, m->order_len, sizeof(*m->order), by_cookie, m);
 }
@@ -93,7 +94,9 @@ static void read_stream(const struct qs_below *b, const struct qs_member *member
 			struct qs_gate_stream *found)
 {
 	memset(found, 0, sizeof(*found));
-	found->stream = member->stream < b->link.streams_max ? member->stream : QS_NONE;
+	found->stream = QS_NONE;
+	if (member->left == QS_STAYS && member->stream < b->link.streams_max)
+		found->stream = member->stream;
 	found->arrived = member->arrived;
 	found->attr = member->attr;
 	found->admission = member->admission;
@@ -103,6 +106,7 @@ static void read_stream(const struct qs_below *b, const struct qs_member *member
 		found->before = __atomic_load_n(&b->turn, __ATOMIC_ACQUIRE);
 		memcpy(&found->state, &b->link.streams[found->stream], sizeof(found->state));
 		memcpy(&found->ledger, &b->link.ledgers[found->stream], sizeof(found->ledger));
+		memcpy(&found->delays, &b->link.delays[found->stream], sizeof(found->delays));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		found->after = __atomic_load_n(&b->turn, __ATOMIC_RELAXED);
 		if (found->before == found->after && !(found->before & 1))

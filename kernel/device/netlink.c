@@ -43,6 +43,16 @@ void request_start(struct request *r, uint16_t type, uint16_t flags, const struc
 	r->tc = *tc;
 }
 
+void request_start_link(struct request *r, uint16_t type, const struct ifinfomsg *link)
+{
+	_Static_assert(sizeof(*link) <= sizeof(r->tc), "it lies there");
+	memset(r, 0, sizeof(*r));
+	r->header.nlmsg_len = NLMSG_LENGTH(sizeof(*link));
+	r->header.nlmsg_type = type;
+	r->header.nlmsg_flags = NLM_F_REQUEST;
+	memcpy(&r->tc, link, sizeof(*link));
+}
+
 void request_put(struct request *r, uint16_t type, const void *value, size_t bytes)
 {
 	struct rtattr attr = {.rta_len = (uint16_t)RTA_LENGTH(bytes), .rta_type = type};
@@ -190,10 +200,16 @@ static int32_t talk(int fd, struct request *r, void (*see)(const struct nlmsghdr
 	return result;
 }
 
-int32_t netlink_do(int fd, struct request *r)
+int32_t netlink_ask(int fd, struct request *r, void (*see)(const struct nlmsghdr *, void *),
+		    void *seen)
 {
 	r->header.nlmsg_flags |= NLM_F_ACK;
-	return talk(fd, r, NULL, NULL);
+	return talk(fd, r, see, seen);
+}
+
+int32_t netlink_do(int fd, struct request *r)
+{
+	return netlink_ask(fd, r, NULL, NULL);
 }
 
 static int read_kind(const void *attrs, size_t attrs_len, char kind[QSOCKET_NAME_BYTES])

@@ -5,6 +5,7 @@
 #ifndef QS_NETLINK_H
 #define QS_NETLINK_H
 
+#include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -21,7 +22,7 @@
 /* A request in the making. */
 struct request {
 	struct nlmsghdr header;
-	struct tcmsg tc;
+	struct tcmsg tc; /* or a shorter struct ifinfomsg, and more attributes */
 	uint8_t attributes[REQUEST_BYTES];
 	int too_long;
 };
@@ -45,6 +46,9 @@ struct root {
 int32_t netlink_open(void);
 /* Asks for something to be done: 0 or -errno. */
 int32_t netlink_do(int fd, struct request *r);
+/* The same, where the answer says more: hands each message of it over. */
+int32_t netlink_ask(int fd, struct request *r, void (*see)(const struct nlmsghdr *, void *),
+		    void *seen);
 /* -EAGAIN: the qdiscs, or filters, changed each time while they were listed. */
 int32_t netlink_root(int fd, uint32_t ifindex, struct root *root);
 int32_t netlink_filters(int fd, uint32_t ifindex, uint32_t parent, uint32_t *filters);
@@ -54,6 +58,7 @@ int32_t netlink_attach(int fd, uint32_t ifindex, const char *kind, uint32_t hand
 int32_t netlink_detach(int fd, uint32_t ifindex);
 
 void request_start(struct request *r, uint16_t type, uint16_t flags, const struct tcmsg *tc);
+void request_start_link(struct request *r, uint16_t type, const struct ifinfomsg *link);
 void request_put(struct request *r, uint16_t type, const void *value, size_t bytes);
 void request_put_name(struct request *r, uint16_t type, const char *name);
 /* Attributes put between the two are part of this one. */

@@ -8,9 +8,10 @@
 
 #include "device.h"
 #include "netlink.h"
+#include "segments.h"
 
 #define STATE_MAGIC 0x73715153u /* "SQqs" */
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
 enum state_phase {
 	STATE_BEGUN = 1, /* what is said may be there, or half of it, or nothing */
@@ -32,6 +33,7 @@ struct state {
 	/* the root qdisc that it took the place of; handle 0: the default, which
 	 * comes back by itself */
 	struct root saved;
+	struct segments segments;
 };
 
 /* Pure: whether that is a state as this build writes it: 0 or -EBADMSG. */

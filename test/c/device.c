@@ -174,6 +174,67 @@ static const char *state_is_checked(void)
 	REFUSED(memset(s.saved.kind, 'x', sizeof(s.saved.kind)));
 	REFUSED(s.saved.options_len = sizeof(s.saved.options) + 1);
 	REFUSED(s.saved.options_len = ROOT_OPTIONS_TOO_LONG);
+	REFUSED(s.segments.set = 1);
+	REFUSED(s.segments = ((struct segments){.before = 3, .set = 2, .next = 4}));
+	return NULL;
+}
+
+static const char *segments_by_the_rate(void)
+{
+	HOLDS(segments_at(500000, 1500, 65535) == 1);
+	HOLDS(segments_at(1499999, 1500, 65535) == 1 && segments_at(1500000, 1500, 65535) == 2);
+	HOLDS(segments_at(1, 65536, 65535) == 1 && segments_at(1, 0, 65535) == 1);
+	HOLDS(segments_at(125000000, 1500, 65535) == 166 && segments_at(125000000, 1500, 64) == 64);
+	HOLDS(segments_at(QSOCKET_RATE_MAX, 1, 65535) == 65535);
+	return NULL;
+}
+
+/* A message of a device, as the kernel sends it, cut off at every byte and
+ * damaged at some. */
+static const char *segments_are_read(void)
+{
+	struct ifinfomsg link = {.ifi_index = IFINDEX};
+	const uint32_t values[] = {16, 65535, 3};
+	const uint16_t types[] = {IFLA_GSO_MAX_SEGS, 60, IFLA_GROUP};
+	unsigned seed = 1;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct segments_shown shown = {.ifindex = IFINDEX};
+		struct request r;
+		uint8_t *copy;
+		uint32_t len;
+
+		request_start_link(&r, RTM_NEWLINK, &link);
+		for (unsigned i = 0; i < 3; i++)
+			request_put(&r, types[i], &values[i], sizeof(values[i]));
+		len = r.header.nlmsg_len;
+		if (!round) {
+			HOLDS(segments_read(&r.header, &shown));
+			HOLDS(shown.now == 16 && shown.most == 65535 && shown.group == 3);
+			shown.ifindex++;
+			HOLDS(!segments_read(&r.header, &shown));
+			shown.ifindex--;
+		} else if ((uint32_t)round < len) {
+			len = (uint32_t)round;
+		} else {
+			for (int i = 0; i < 3; i++)
+				((uint8_t *)&r)[(unsigned)rand_r(&seed) % len] =
+					(uint8_t)rand_r(&seed);
+		}
+		copy = malloc(len);
+		memcpy(copy, &r, len);
+		if (len >= sizeof(r.header)) {
+			size_t at = 0;
+			const struct nlmsghdr *message;
+
+			if ((uint32_t)round < r.header.nlmsg_len)
+				memcpy(copy, &len, sizeof(len)); /* its length */
+			message = message_next(copy, len, &at);
+			if (message && segments_read(message, &shown) && (uint32_t)round < len)
+				HOLDS(shown.now == 16);
+		}
+		free(copy);
+	}
 	return NULL;
 }
 
@@ -201,6 +262,8 @@ int main(void)
 	check("a message that is cut off is no message", cut_messages());
 	check("a damaged message stays within its memory", damaged_messages());
 	check("a state is believed only where all of it can be", state_is_checked());
+	check("TCP's segments are as many as the rate carries", segments_by_the_rate());
+	check("a device's segments are read within its message", segments_are_read());
 	check("only what can come back is replaced", only_what_comes_back_is_replaced());
 	return check_end();
 }
