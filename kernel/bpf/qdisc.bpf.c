@@ -21,7 +21,7 @@ static struct sk_buff *take(u32 message)
 	if (!slot)
 		return NULL;
 	user = slot->uid ? bpf_map_lookup_elem(&users, &slot->uid) : NULL;
-	if (user)
+	if (user && user->queued) /* one who was forgotten meanwhile has none */
 		user->queued--;
 	return bpf_kptr_xchg(&slot->skb, NULL);
 }

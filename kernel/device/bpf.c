@@ -137,7 +137,7 @@ static int32_t set_sizes(const struct libbpf *lib, struct bpf_object *object,
 	} maps[] = {
 		{"memory", sizes->pages},
 		{"packets", qs_messages_held(sizes->streams, sizes->messages)},
-		{"members", sizes->streams},
+		{"members", sizes->streams - QS_BELOW_FLOWS}, /* each finds a stream */
 		{"leaving", sizes->streams},
 		{"users", USERS_MAX},
 	};
@@ -313,6 +313,10 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 	memset(kind, 0, QSOCKET_NAME_BYTES);
 	snprintf(kind, QSOCKET_NAME_BYTES, "qs_%08x", number);
 	sizes.streams = args->streams ? args->streams : QS_BELOW_STREAMS_DEFAULT;
+	if (sizes.streams <= QS_BELOW_FLOWS) {
+		device_why(why, "%u streams are best effort's: there must be more", QS_BELOW_FLOWS);
+		return -ERANGE;
+	}
 	sizes.messages =
 		args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT;
 	sizes.pages =
