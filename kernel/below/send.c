@@ -103,7 +103,8 @@ int32_t below_refused(struct below_stream *s, const struct qsend_args *args, int
 	/* the scheduler's own word (ip(7), IP_RECVERR): it has counted the message */
 	if (error == ENOBUFS && s->socket.type == QSOCKET_UDP)
 		return -ENOBUFS;
-	if (s->socket.type == QSOCKET_TCP)
+	/* but for the device, which may come back */
+	if (s->socket.type == QSOCKET_TCP && error != ENOLINK)
 		s->broken = 1;
 	below_lose(s, args, QSOCKET_ERROR);
 	return -error;

@@ -13,7 +13,6 @@
 #include "gate.bpf.h"
 #include "trace.bpf.h"
 
-#define IPPROTO_UDP 17
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_ICMPV6 58
 #define SOCK_RAW 3
@@ -36,17 +35,20 @@ static u32 wire_bytes(const struct sk_buff *skb)
 	return ((const struct qdisc_skb_cb *)skb->cb)->pkt_len;
 }
 
-/* One that has left unseen is being taken out, and not to be touched. */
+/* One that has left unseen is being taken out, and not to be touched; nor is
+ * another that came to its place meanwhile, so it is looked up once more. */
 static struct qs_member *member_of(const struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	u64 cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
 	struct qs_member *m = cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
 
-	if (m && m->claimed != QS_SEEN &&
-	    __sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_SEEN) != QS_UNSEEN)
+	if (!m || m->claimed == QS_SEEN)
+		return m;
+	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_SEEN) != QS_UNSEEN)
 		return NULL;
-	return m;
+	m = bpf_map_lookup_elem(&members, &cookie);
+	return m && m->claimed == QS_SEEN ? m : NULL;
 }
 
 /* The flow of best effort. Questions for a neighbour have one of their own:

@@ -10,7 +10,8 @@
 
 #include "host.bpf.h"
 
-#define GATE_GROUPS_MAX 256 /* of a process, looked through */
+#define GATE_GROUPS_MAX 256	   /* of a process, looked through */
+#define GATE_USER_GONE 0x80000000u /* members of who is being forgotten */
 
 /* Linux's numbers. */
 #define GATE_ENOENT 2
@@ -21,6 +22,8 @@
 #define GATE_EDQUOT 122
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_UDP 17
+#define IPPROTO_SMC 256
 
 static int for_us(const struct bpf_sockopt *ctx)
 {
@@ -28,13 +31,22 @@ static int for_us(const struct bpf_sockopt *ctx)
 	       bpf_get_netns_cookie((void *)ctx) == BELOW->netns_cookie;
 }
 
-/* Of other sockets nobody would learn that they are gone (gate_release). */
+/* Of other sockets nobody would learn that they are gone (gate_release): SMC's
+ * (smc(7)) end in a way of their own. */
 static int speaks_ip(const void *sk)
 {
 	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
 	u16 family = s->__sk_common.skc_family;
 
-	return family == AF_INET || family == AF_INET6;
+	return (family == AF_INET || family == AF_INET6) && s->sk_protocol != IPPROTO_SMC;
+}
+
+/* What TCP loses it sends again, so nothing of it may be dropped (catch_up). */
+static int is_udp(const void *sk)
+{
+	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+
+	return s->sk_protocol == IPPROTO_UDP;
 }
 
 static u64 cookie_of(const void *sk)
@@ -106,19 +118,36 @@ static int book(struct desk *desk, const struct ask *before, const struct ask *a
 	return refused ? -QS_EBUSY : 0;
 }
 
-/* One more of a user's; 0 where these are too many, or so many users are. */
+/* Forgets a user who has nothing: whoever counted one more meanwhile finds too
+ * many. */
+static long forget_user(void *map, const u32 *uid, struct user *user, void *nothing)
+{
+	(void)nothing;
+	if (!user->queued && __sync_val_compare_and_swap(&user->members, 0, GATE_USER_GONE) == 0)
+		bpf_map_delete_elem(map, uid);
+	return 0;
+}
+
+/* One more of a user's; 0 where these are too many, or so many users are. Root's
+ * are not counted: whatever others do, root finds a place. */
 static int enter_user(u32 uid)
 {
 	u32 most = (BELOW->link.streams_max - QS_BELOW_FLOWS) / QS_BELOW_USER_SHARE;
-	struct user nobody = {0}, *user = bpf_map_lookup_elem(&users, &uid);
+	struct user nobody = {0}, *user;
 
+	if (uid == 0)
+		return 1;
+	user = bpf_map_lookup_elem(&users, &uid);
 	if (!user) {
-		bpf_map_update_elem(&users, &uid, &nobody, BPF_NOEXIST);
+		if (bpf_map_update_elem(&users, &uid, &nobody, BPF_NOEXIST)) {
+			bpf_for_each_map_elem(&users, forget_user, NULL, 0);
+			bpf_map_update_elem(&users, &uid, &nobody, BPF_NOEXIST);
+		}
 		user = bpf_map_lookup_elem(&users, &uid);
 		if (!user)
 			return 0;
 	}
-	if (__sync_fetch_and_add(&user->members, 1) < most || uid == 0)
+	if (__sync_fetch_and_add(&user->members, 1) < most)
 		return 1;
 	__sync_fetch_and_sub(&user->members, 1);
 	return 0;
@@ -290,6 +319,8 @@ int gate_set(struct bpf_sockopt *ctx)
 			error = set_usual(cookie, *usual);
 	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
 		attr = *given;
+		if (!is_udp(ctx->sk))
+			attr.flags |= QSOCKET_UNDROPPABLE;
 		error = qs_attr_check(&attr);
 		if (!error)
 			error = attr.class_id ? -QS_EINVAL : register_member(cookie, &attr);
@@ -320,7 +351,7 @@ static int tell_stream(struct bpf_sockopt *ctx)
 
 	if ((void *)(out + 1) > ctx->optval_end)
 		return -QS_EINVAL;
-	if (!m)
+	if (!m || !is_in(m))
 		return -GATE_ENOENT;
 	stream = m->stream;
 	out->arrived = m->arrived;

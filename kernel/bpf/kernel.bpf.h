@@ -81,8 +81,17 @@ struct gnet_stats_queue {
 	u32 drops;
 };
 
+struct net {
+	u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct net_device {
 	int ifindex;
+	possible_net_t nd_net;
 };
 
 struct netdev_queue {

@@ -21,7 +21,7 @@ static struct sk_buff *take(u32 message)
 	if (!slot)
 		return NULL;
 	user = slot->uid ? bpf_map_lookup_elem(&users, &slot->uid) : NULL;
-	if (user)
+	if (user && user->queued) /* one who was forgotten meanwhile has none */
 		user->queued--;
 	return bpf_kptr_xchg(&slot->skb, NULL);
 }
@@ -254,13 +254,23 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 	return skb;
 }
 
+/* Anybody may give a device of a network of his own that number. */
+static int is_for(const struct Qdisc *sch)
+{
+	const struct qs_below QS_MEM *b = BELOW;
+	const struct net_device *device = sch->dev_queue->dev;
+
+	return b->ifindex == (u32)device->ifindex &&
+	       b->netns_cookie == device->nd_net.net->net_cookie;
+}
+
 SEC("struct_ops/init")
 int BPF_PROG(init, struct Qdisc *sch, struct nlattr *arg, struct netlink_ext_ack *extack)
 {
 	struct qs_below QS_MEM *b = BELOW;
 
 	USE_MEMORY();
-	if (b->attached || b->ifindex != (u32)sch->dev_queue->dev->ifindex)
+	if (b->attached || !is_for(sch))
 		return -QS_EBUSY;
 	sch->limit = b->link.messages_max;
 	b->handle = sch->handle;
@@ -298,7 +308,7 @@ SEC("struct_ops/destroy")
 void BPF_PROG(destroy, struct Qdisc *sch)
 {
 	USE_MEMORY();
-	if (BELOW->handle == sch->handle)
+	if (is_for(sch) && BELOW->handle == sch->handle)
 		BELOW->attached = 0;
 }
 

@@ -186,6 +186,28 @@ static int32_t set_sizes(const struct libbpf *lib, struct bpf_object *object,
 	return 0;
 }
 
+/* libbpf maps the memory over whatever is at its place: so there must be nothing
+ * but this, which it takes the place of. */
+static int32_t reserve(const struct sizes *sizes, char why[QSOCKET_WHY_BYTES])
+{
+	void *address = (void *)(uintptr_t)QS_BELOW_ADDRESS;
+	size_t bytes = (size_t)sizes->pages * PAGE_BYTES;
+	void *memory =
+		mmap(address, bytes, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	int32_t error = memory == MAP_FAILED ? -errno : 0;
+
+	if (!error && memory != address) { /* a kernel that takes the address for a wish */
+		munmap(memory, bytes);
+		error = -EEXIST;
+	}
+	if (error == -EEXIST)
+		device_why(why, "the memory's place is taken in this process");
+	else if (error)
+		device_why(why, "there is no place for its memory: %s", strerror(-error));
+	return error;
+}
+
 /* The scheduler's memory, where the programs see it too. All of it is touched:
  * they cannot fault a page in. */
 static int32_t lay_out(const struct device *d, const struct qsockinit_args *args,
@@ -283,7 +305,6 @@ static int32_t load(const struct libbpf *lib, const struct device *d,
 		device_why(why, "this kernel does not take it: %s", strerror(-error));
 		goto close_object;
 	}
-	mkdir(PINS, 0755);
 	memory_pin_path(path, PATH_MAX, d, "");
 	error = mkdir(path, 0700) ? -errno : lay_out(d, args, sizes);
 	if (!error)
@@ -310,6 +331,11 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 		return -EOPNOTSUPP;
 	if (object_path(path, args->scheduler, why))
 		return -EOPNOTSUPP;
+	mkdir(PINS, 0755);
+	if (!memory_pins_are_roots()) {
+		device_why(why, PINS " is not root's alone: remove it");
+		return -EPERM;
+	}
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		return -EIO;
 	memset(kind, 0, QSOCKET_NAME_BYTES);
@@ -325,20 +351,29 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 		trace_pages(args);
 	bpf_uninstall(d); /* what a crash left */
 	memory_lock();
-	error = load(lib, d, args, &sizes, kind, path, why);
+	error = reserve(&sizes, why);
+	if (!error) {
+		error = load(lib, d, args, &sizes, kind, path, why);
+		/* where libbpf did not come to take it */
+		munmap((void *)(uintptr_t)QS_BELOW_ADDRESS, (size_t)sizes.pages * PAGE_BYTES);
+	}
 	memory_unlock();
 	return error;
 }
 
+/* All that is there: another version may have pinned more. */
 static void unpin(const struct device *d)
 {
 	char path[PATH_MAX];
+	DIR *directory;
+	const struct dirent *entry;
 
-	for (unsigned i = 0; i < sizeof(pinned) / sizeof(pinned[0]); i++) {
-		memory_pin_path(path, sizeof(path), d, pinned[i]);
-		unlink(path);
-	}
 	memory_pin_path(path, sizeof(path), d, "");
+	directory = opendir(path);
+	while (directory && (entry = readdir(directory)))
+		unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory)
+		closedir(directory);
 	rmdir(path);
 }
 
@@ -364,6 +399,8 @@ static void sweep(const struct device *d)
 
 void bpf_uninstall(const struct device *d)
 {
+	if (!memory_pins_are_roots())
+		return;
 	unpin(d);
 	sweep(d);
 }

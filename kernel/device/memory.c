@@ -12,14 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "memory.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000 /* Linux >= 4.17 */
-#endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -64,6 +61,14 @@ void memory_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
+int memory_pins_are_roots(void)
+{
+	struct stat stat;
+
+	return !lstat(PINS, &stat) && S_ISDIR(stat.st_mode) && stat.st_uid == 0 &&
+	       !(stat.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 void memory_pin_path(char *path, size_t bytes, const struct device *d, const char *name)
 {
 	snprintf(path, bytes, "%s/%llu-%u%s%s", PINS, (unsigned long long)d->netns_inode,
@@ -84,6 +89,8 @@ int32_t memory_map_open(const struct device *d, const char *name, uint32_t *entr
 	int32_t error;
 	long fd;
 
+	if (!access(PINS, F_OK) && !memory_pins_are_roots())
+		return -EPERM;
 	memory_pin_path(path, sizeof(path), d, name);
 	attr.pathname = (uintptr_t)path;
 	fd = bpf(BPF_OBJ_GET, &attr);

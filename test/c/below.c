@@ -646,6 +646,13 @@ static const char *keeps_tcp_messages_whole(void)
 	info = call_info(stream);
 	HOLDS(info.cwnd > 0 && info.rtt_us > 0 && info.peer_window_bytes > 0);
 	HOLDS(info.dropped[QSOCKET_OVERFLOW] == 1 && balanced(&info));
+	/* a device that is away has broken no connection */
+	absent = 1;
+	HOLDS(sends_until(stream, -ENOLINK));
+	info = call_info(stream);
+	HOLDS(!(info.state & QSOCKET_STATE_BROKEN) && info.last_error == ENOLINK);
+	absent = 0;
+	HOLDS(sends_until(stream, 4));
 	/* a message that was begun is never taken for the whole */
 	send_bytes_max = 2;
 	send_passes = 1;
