@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism, freemem } from "node:os";
 import { isAbsolute, normalize } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,8 @@ import { KERNELS, KEYRING } from "./packages.mjs";
 
 const SECONDS = 540; // with the boot and the disks, all is done within ten minutes
 const SECONDS_MAX = 24 * 3600;
-const GUESTS = 2; // at a time, each in 2 GB: a test waits more than it computes
+// At a time, as a test waits more than it computes; each has 2 GB of its own.
+const GUESTS = availableParallelism() > 1 && freemem() > 6 * 2 ** 30 ? 2 : 1;
 const GUESTS_MAX = 8;
 
 /** What is run, by the Debian and Ubuntu package that has it. */

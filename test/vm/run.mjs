@@ -1,6 +1,6 @@
 // Tests in a guest: boots a stock Debian kernel (7.x, with CONFIG_NET_SCH_BPF) under QEMU, without
 // virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun and under Deno. Two guests
-// share the files, on two processors.
+// share the files, where the machine has two processors and the memory.
 //
 //   npm run test:vm                              all of it, in ten minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
