@@ -7,7 +7,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { Link } from "../../../ffi/link.ts";
 import type { LinkOptions } from "../../../ffi/options.ts";
-import { asUser, attempt, type Done, isGuest, sh } from "./guest.ts";
+import { type Program, start } from "./actor.ts";
+import { asUser, attempt, type Done, evaluate, isGuest, sh } from "./guest.ts";
 
 /** The device, */
 export const DEVICE = "vmdevice0";
@@ -17,20 +18,32 @@ const REMOVE = `ip link del ${DEVICE}; ip netns del vmdevice`;
 const TEST_MS_MAX = 150_000; // on a machine that runs several guests
 const QSOCK = ("Bun" in globalThis ? "" : "run -A --no-check ") + "/project/examples/qsock.ts";
 
-/** Runs the command as a user of the shell does. */
-export async function qsock(args: string, user?: "alice" | "bob"): Promise<Done> {
+type User = "alice" | "bob";
+
+function wordsOf(args: string, user?: User): string[] {
   const words = [process.execPath, ...QSOCK.split(" "), ...args.split(" ")];
-  const [command, ...rest] = user ? asUser(user, words) : words;
+  return user ? asUser(user, words) : words;
+}
+
+/** Runs the command as a user of the shell does. */
+export function qsock(args: string, user?: User): Done {
+  return attempt(wordsOf(args, user).map((word) => `'${word}'`).join(" "));
+}
+
+/** The same, where it must succeed: what it printed. */
+export function qsockDoes(args: string, user?: User): string {
+  const { status, output } = qsock(args, user);
+  assert.equal(status, 0, `qsock ${args} said ${output}`);
+  return output;
+}
+
+/** The same, while others run: it takes its time to start. */
+export async function qsockStarts(args: string, user?: User): Promise<string> {
+  const [command, ...rest] = wordsOf(args, user);
   const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"], timeout: TEST_MS_MAX });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => output += data);
   const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { status, output };
-}
-
-/** The same, where it must succeed: what it printed. */
-export async function qsockDoes(args: string, user?: "alice" | "bob"): Promise<string> {
-  const { status, output } = await qsock(args, user);
   assert.equal(status, 0, `qsock ${args} said ${output}`);
   return output;
 }
@@ -68,4 +81,60 @@ export function initialise(
 export function initialiseBelow(options: Partial<LinkOptions>): void {
   const { host, hostReason } = initialise(options);
   assert.equal(host, "below", hostReason);
+}
+
+const IMPORTS = `
+  import process from "node:process";
+  import { Link } from "/project/mod.ts";
+  import { createInterface } from "node:readline";
+  const say = (value) => console.log(JSON.stringify(value));
+  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const to = { hostname: "${OTHER}", port: 5004 };
+`;
+
+/** A program of alice's or root's, whose lines are read as they come. */
+export function program(user: "alice" | "root", text: string): Program {
+  const words = evaluate(IMPORTS + text);
+  return start(user === "root" ? words : asUser(user, words));
+}
+
+/** What a line tells the owner to do with the device: options to initialise it, or one of these. */
+export interface Order {
+  // deno-lint-ignore no-explicit-any
+  [option: string]: any;
+  off?: true;
+  info?: true;
+}
+
+/** A program of root's that does what it is told, and answers; quicker than the command each time. */
+// deno-lint-ignore no-explicit-any
+export function owner(): Program & { does(order: Order): Promise<any> } {
+  const root = program(
+    "root",
+    `
+    import { restoreDevice } from "/project/mod.ts";
+    function does({ off, info, device = "${DEVICE}", ...options }) {
+      if (off) return restoreDevice(device) ?? { off };
+      const system = { system: true, streams: 256, ...options };
+      using link = new Link({ device, ...(!info && system) });
+      const { host, hostReason, rate } = link;
+      return { host, hostReason, rate, info: link.info(), streams: [...link.streams()] };
+    }
+    for await (const line of input) {
+      try {
+        say(does(JSON.parse(line)));
+      } catch ({ code, message }) {
+        say({ code, message });
+      }
+    }
+  `,
+  );
+  return {
+    ...root,
+    does(order) {
+      root.write(JSON.stringify(order));
+      return root.next();
+    },
+  };
 }

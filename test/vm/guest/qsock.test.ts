@@ -4,13 +4,13 @@
 import assert from "node:assert/strict";
 import { actor } from "./actor.ts";
 import { sh } from "./guest.ts";
-import { DEVICE, deviceTest, OTHER, qsock, qsockDoes } from "./prepared.ts";
+import { DEVICE, deviceTest, OTHER, qsock, qsockDoes, qsockStarts } from "./prepared.ts";
 
 deviceTest(
   "root is told of alice's stream, by the processes that have it, and bob of none",
   async () => {
     const alice = actor("alice"); // starts while the command does
-    await qsockDoes(`init ${DEVICE} --streams 256 --rate 1mbit --mode 0666`);
+    qsockDoes(`init ${DEVICE} --streams 256 --rate 1mbit --mode 0666`);
     const { info, pid, own } = await alice.does(`
       const link = new Link({ device: "${DEVICE}" });
       const to = { hostname: "${OTHER}", port: 5004 };
@@ -21,9 +21,9 @@ deviceTest(
       await input.next();
     `);
     const [asRoot, table, asBob] = await Promise.all([
-      qsockDoes(`info ${DEVICE} --json`),
-      qsockDoes(`top ${DEVICE} --once --interval 50`),
-      qsockDoes(`info ${DEVICE} --json`, "bob"),
+      qsockStarts(`info ${DEVICE} --json`),
+      qsockStarts(`top ${DEVICE} --once --interval 50`),
+      qsockStarts(`info ${DEVICE} --json`, "bob"),
     ]);
     const { streams, host } = JSON.parse(asRoot);
     assert.deepEqual([host, streams.length], ["below", 1]);
@@ -36,27 +36,27 @@ deviceTest(
     assert.match(table, new RegExp(`^ *${pid}  alice `, "m"), table);
     assert.deepEqual(JSON.parse(asBob).streams, []);
     await alice.end();
-    assert.deepEqual(JSON.parse(await qsockDoes(`info ${DEVICE} --json`)).streams, []);
+    assert.deepEqual(JSON.parse(qsockDoes(`info ${DEVICE} --json`)).streams, []);
   },
 );
 
 deviceTest(
   "others than root and another scheduler are refused, and a configured qdisc comes back",
-  async () => {
+  () => {
     sh(`tc qdisc replace dev ${DEVICE} root handle 7: tbf rate 1mbit burst 3k latency 50ms`);
-    const refused = await qsock(`init ${DEVICE} --streams 256 --rate 10mbit`, "alice");
+    const refused = qsock(`init ${DEVICE} --streams 256 --rate 10mbit`, "alice");
     assert.equal(refused.status, 1);
     assert.match(refused.output, /only root may do that/);
 
-    const words = await qsockDoes(
+    const words = qsockDoes(
       `init ${DEVICE} --streams 256 --rate 10mbit --replace --scheduler edf`,
     );
     assert.match(words, /edf at 10 Mbit\/s, as the device's own queue, below the protocol stack\n/);
 
-    const second = await qsock(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler dwcs`);
+    const second = qsock(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler dwcs`);
     assert.equal(second.status, 1);
     assert.match(second.output, /it is initialised for edf.*pass --replace/);
-    await qsockDoes(`off ${DEVICE}`);
+    qsockDoes(`off ${DEVICE}`);
     assert.match(sh(`tc qdisc show dev ${DEVICE} root`), /^qdisc tbf 7: .*rate 1Mbit/);
   },
 );
