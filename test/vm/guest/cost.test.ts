@@ -4,6 +4,7 @@
 //
 //   npm run test:vm -- --count-instructions --only cost
 //
+// runtime: bun, unless it is told otherwise; both have been measured.
 // Skipped where the guest's clock does not count instructions: no time is compared here.
 
 import assert from "node:assert/strict";

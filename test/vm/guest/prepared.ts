@@ -1,11 +1,13 @@
-// What the tests of a prepared device share: a device with another network at its end, the command
-// examples/qsock.ts, and programs of alice's and root's.
+// What the tests of a prepared device share: a device with another network at its end, what root does
+// with it, and the command examples/qsock.ts.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { Link } from "../../../ffi/link.ts";
+import type { LinkOptions } from "../../../ffi/options.ts";
+import { type Program, start } from "./actor.ts";
 import { asUser, attempt, type Done, evaluate, isGuest, sh } from "./guest.ts";
 
 /** The device, */
@@ -14,18 +16,34 @@ export const DEVICE = "vmdevice0";
 export const OTHER = "10.79.0.2";
 const REMOVE = `ip link del ${DEVICE}; ip netns del vmdevice`;
 const TEST_MS_MAX = 150_000; // on a machine that runs several guests
-const PROGRAM_MS_MAX = 140_000;
 const QSOCK = ("Bun" in globalThis ? "" : "run -A --no-check ") + "/project/examples/qsock.ts";
 
-/** Runs the command as a user of the shell does. */
-export function qsock(args: string, user?: "alice" | "bob"): Done {
+type User = "alice" | "bob";
+
+function wordsOf(args: string, user?: User): string[] {
   const words = [process.execPath, ...QSOCK.split(" "), ...args.split(" ")];
-  return attempt((user ? asUser(user, words) : words).map((word) => `'${word}'`).join(" "));
+  return user ? asUser(user, words) : words;
+}
+
+/** Runs the command as a user of the shell does. */
+export function qsock(args: string, user?: User): Done {
+  return attempt(wordsOf(args, user).map((word) => `'${word}'`).join(" "));
 }
 
 /** The same, where it must succeed: what it printed. */
-export function qsockDoes(args: string, user?: "alice" | "bob"): string {
+export function qsockDoes(args: string, user?: User): string {
   const { status, output } = qsock(args, user);
+  assert.equal(status, 0, `qsock ${args} said ${output}`);
+  return output;
+}
+
+/** The same, while others run: it takes its time to start. */
+export async function qsockStarts(args: string, user?: User): Promise<string> {
+  const [command, ...rest] = wordsOf(args, user);
+  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"], timeout: TEST_MS_MAX });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => output += data);
+  const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
   assert.equal(status, 0, `qsock ${args} said ${output}`);
   return output;
 }
@@ -50,14 +68,19 @@ export function deviceTest(name: string, run: () => Promise<void> | void): void 
   });
 }
 
-/** A program whose lines are read as they come, each being JSON. */
-export interface Program {
-  pid: number;
-  // deno-lint-ignore no-explicit-any
-  next(): Promise<any>;
-  write(line: string): void;
-  /** Kills it, and resolves when it is gone, with its sockets. */
-  end(): Promise<void>;
+/** Initialises the device as this process, root's; says what came of it. */
+export function initialise(
+  options: Partial<LinkOptions>,
+): Pick<Link, "host" | "hostReason" | "rate"> {
+  using link = new Link({ device: DEVICE, system: true, streams: 256, ...options } as LinkOptions);
+  const { host, hostReason, rate } = link;
+  return { host, hostReason, rate };
+}
+
+/** Initialises the device below the stack, or fails. */
+export function initialiseBelow(options: Partial<LinkOptions>): void {
+  const { host, hostReason } = initialise(options);
+  assert.equal(host, "below", hostReason);
 }
 
 const IMPORTS = `
@@ -72,28 +95,8 @@ const IMPORTS = `
 
 /** A program of alice's or root's, whose lines are read as they come. */
 export function program(user: "alice" | "root", text: string): Program {
-  const plain = evaluate(IMPORTS + text);
-  const [command, ...args] = user === "root" ? plain : asUser(user, plain);
-  const child: ChildProcess = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
-  let errors = "";
-  child.stderr!.on("data", (data) => errors += data);
-  const gone = new Promise<void>((resolve) => child.on("exit", () => resolve()));
-  const timer = setTimeout(() => child.kill("SIGKILL"), PROGRAM_MS_MAX);
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  return {
-    pid: child.pid!,
-    async next() {
-      const { value, done } = await lines.next();
-      if (done) throw new Error(`the program ended, and said\n${errors}`);
-      return JSON.parse(value);
-    },
-    write: (line) => void child.stdin!.write(line + "\n"),
-    async end() {
-      clearTimeout(timer);
-      child.kill("SIGKILL");
-      await gone;
-    },
-  };
+  const words = evaluate(IMPORTS + text);
+  return start(user === "root" ? words : asUser(user, words));
 }
 
 /** What a line tells the owner to do with the device: options to initialise it, or one of these. */

@@ -2,27 +2,30 @@
 // and what it refuses.
 
 import assert from "node:assert/strict";
+import { actor } from "./actor.ts";
 import { sh } from "./guest.ts";
-import { DEVICE, deviceTest, program, qsock, qsockDoes } from "./prepared.ts";
+import { DEVICE, deviceTest, OTHER, qsock, qsockDoes, qsockStarts } from "./prepared.ts";
 
 deviceTest(
   "root is told of alice's stream, by the processes that have it, and bob of none",
   async () => {
+    const alice = actor("alice"); // starts while the command does
     qsockDoes(`init ${DEVICE} --streams 256 --rate 1mbit --mode 0666`);
-    const alice = program(
-      "alice",
-      `
-    const link = new Link({ device: "${DEVICE}" });
-    const socket = link.open({ to, ipg: 20, oln: 1, old: 4, bytes: 1000 });
-    for (let i = 0; i < 50; i++) socket.send(new Uint8Array(1000), { deadline: 100 });
-    let info = socket.info();
-    while (info.queued > 0) { await pause(5); info = socket.info(); }
-    say({ info, pid: process.pid, own: [...link.streams()] });
-    await input.next();
-  `,
-    );
-    const { info, pid, own } = await alice.next();
-    const { streams, host } = JSON.parse(qsockDoes(`info ${DEVICE} --json`));
+    const { info, pid, own } = await alice.does(`
+      const link = new Link({ device: "${DEVICE}" });
+      const to = { hostname: "${OTHER}", port: 5004 };
+      const socket = link.open({ to, ipg: 20, oln: 1, old: 4, bytes: 1000 });
+      for (let i = 0; i < 50; i++) socket.send(new Uint8Array(1000), { deadline: 100 });
+      const info = await drained(socket);
+      say({ info, pid: process.pid, own: [...link.streams()] });
+      await input.next();
+    `);
+    const [asRoot, table, asBob] = await Promise.all([
+      qsockStarts(`info ${DEVICE} --json`),
+      qsockStarts(`top ${DEVICE} --once --interval 50`),
+      qsockStarts(`info ${DEVICE} --json`, "bob"),
+    ]);
+    const { streams, host } = JSON.parse(asRoot);
     assert.deepEqual([host, streams.length], ["below", 1]);
     const [stream] = streams;
     assert.deepEqual([stream.pid, stream.uid, stream.user], [pid, 1000, "alice"]);
@@ -30,10 +33,8 @@ deviceTest(
     assert.deepEqual([stream.sent, stream.dropped], [info.sent, info.dropped]);
     assert.ok(stream.sent > 0 && stream.dropped.expired > 0, JSON.stringify(stream));
     assert.deepEqual([own.length, own[0].scope, own[0].cookie], [1, "own", stream.cookie]);
-
-    const table = qsockDoes(`top ${DEVICE} --once --interval 50`);
     assert.match(table, new RegExp(`^ *${pid}  alice `, "m"), table);
-    assert.deepEqual(JSON.parse(qsockDoes(`info ${DEVICE} --json`, "bob")).streams, []);
+    assert.deepEqual(JSON.parse(asBob).streams, []);
     await alice.end();
     assert.deepEqual(JSON.parse(qsockDoes(`info ${DEVICE} --json`)).streams, []);
   },
@@ -42,12 +43,14 @@ deviceTest(
 deviceTest(
   "others than root and another scheduler are refused, and a configured qdisc comes back",
   () => {
+    sh(`tc qdisc replace dev ${DEVICE} root handle 7: tbf rate 1mbit burst 3k latency 50ms`);
     const refused = qsock(`init ${DEVICE} --streams 256 --rate 10mbit`, "alice");
     assert.equal(refused.status, 1);
     assert.match(refused.output, /only root may do that/);
 
-    sh(`tc qdisc replace dev ${DEVICE} root handle 7: tbf rate 1mbit burst 3k latency 50ms`);
-    const words = qsockDoes(`init ${DEVICE} --streams 256 --rate 10mbit --replace --scheduler edf`);
+    const words = qsockDoes(
+      `init ${DEVICE} --streams 256 --rate 10mbit --replace --scheduler edf`,
+    );
     assert.match(words, /edf at 10 Mbit\/s, as the device's own queue, below the protocol stack\n/);
 
     const second = qsock(`init ${DEVICE} --streams 256 --rate 10mbit --scheduler dwcs`);
