@@ -207,8 +207,7 @@ export const linkOptions = z.strictObject({
   queueMessages,
   /**
    * Most sockets open on the link at once. Default 1024; of a device whose scheduler is below the
-   * stack 16384 with `system`, for all programs together (64 of them are other traffic's), and as
-   * many for a program that joins it.
+   * stack 16384 with `system`, for all programs together, and as many for a program that joins it.
    */
   streams,
   /** What `admission` is for its sockets, where they do not say. Default "warn". */

@@ -182,8 +182,6 @@ export function addDevices(): void {
     ip netns add vmshare
     ip link add ${DEVICE} type veth peer name vmshare1 netns vmshare
     sysctl -qw net.ipv6.conf.${DEVICE}.disable_ipv6=1
-    # else TCP hands packets of 64 KB to the queue, for which a slow link is busy as long as a deadline
-    ip link set ${DEVICE} gso_max_segs 1
     ip addr add 10.79.0.1/24 dev ${DEVICE}
     ip link set ${DEVICE} up
     ip -n vmshare addr add ${V4}/24 dev vmshare1
