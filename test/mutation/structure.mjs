@@ -161,7 +161,11 @@ export const structure = [
     ["link: the longest time that does not overflow", "UINT64_MAX / rate", "1"],
   ]),
   ...rows("pace.c", [
-    ["pace: a packet waits for those before it", "now_ns)\n\t\treturn 0;", "now_ns && 0)\n\t\treturn 0;"],
+    [
+      "pace: a packet waits for those before it",
+      "now_ns)\n\t\treturn 0;",
+      "now_ns && 0)\n\t\treturn 0;",
+    ],
     ["pace: so much is made good", "lag_ns < QS_PACE_CATCH_UP_NS ?", "1 ?"],
     ["pace: ... and no more", "pace->free_ns = now_ns - QS_PACE_CATCH_UP_NS;", ";"],
     ["pace: a fraction is carried", "+ pace->remainder;", ";"],
