@@ -98,10 +98,11 @@ export function program(
  * TCP it says the bytes, as `tcp`.
  */
 export const COUNTER = `
-  let messages = {}, order = {}, tcp = 0;
+  let messages = {}, order = {}, tcp = 0, count = 0;
   const socket = createSocket({ type: "udp6", ipv6Only: false, recvBufferSize: 4 << 20 });
   socket.on("message", (data) => {
     const [stream] = data;
+    count++;
     messages[stream] = (messages[stream] ?? 0) + 1;
     if (data.length >= 5) (order[stream] ??= []).push(data.readUInt32LE(1));
   });
@@ -112,6 +113,7 @@ export const COUNTER = `
     say("ready");
     for await (const line of input) {
       await pause(100);
+      for (let last = -1; last !== count; await pause(30)) last = count; // slow to read what has come
       say({ messages, order, tcp });
       messages = {}; order = {}; tcp = 0;
     }
