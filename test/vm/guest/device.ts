@@ -184,6 +184,8 @@ export function addDevices(): void {
     ip netns add vmshare
     ip link add ${DEVICE} type veth peer name vmshare1 netns vmshare
     sysctl -qw net.ipv6.conf.${DEVICE}.disable_ipv6=1
+    # what a busy receiver has not read yet must not be lost: Deno's node:dgram sets no buffer's size
+    sysctl -qw net.core.rmem_default=16777216
     ip addr add 10.79.0.1/24 dev ${DEVICE}
     ip link set ${DEVICE} up
     ip -n vmshare addr add ${V4}/24 dev vmshare1
