@@ -55,7 +55,10 @@ test("the programs end with 2 and say what is wrong with their arguments", async
   await Promise.all(cases.map(async ([file, args, message]) => {
     const { code, stdout, stderr } = await play(file, args);
     assert.match(stderr, message);
-    assert.match(stderr, new RegExp(`^${file}: .*\nTry ".*examples/${file} --help".\n$`, "s"));
+    assert.match(
+      stderr,
+      new RegExp(`^${file}: .*\nTry ".*examples/${file}( \\w+)? --help".\n$`, "s"),
+    );
     assert.deepEqual([code, stdout], [2, ""], `${file} ${args}: ${stderr}`);
   }));
 });
