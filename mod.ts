@@ -29,6 +29,7 @@ export {
   qchange,
   qclose,
   qinfo,
+  qlist,
   qsend,
   qsendto,
   qsocket,
@@ -38,6 +39,7 @@ export { Link, restoreDevice } from "./ffi/link.ts";
 export { QSocket } from "./ffi/socket.ts";
 export { QError } from "./ffi/error.ts";
 export { monotonic } from "./ffi/clock.ts";
+export { DELAY_EDGES, delayPercentile } from "./ffi/delay.ts";
 export type { AttachTarget } from "./ffi/attach.ts";
 export type {
   DropCounts,
@@ -48,6 +50,7 @@ export type {
   SocketInfo,
   StackInfo,
 } from "./ffi/info.ts";
+export type { LinkStream } from "./ffi/list.ts";
 export type {
   Address,
   Admission,
@@ -68,6 +71,10 @@ export type {
 export { VirtualLink } from "./ffi/simulate.ts";
 export type { VirtualEvent, VirtualStream } from "./ffi/simulate.ts";
 export type { VirtualLinkOptions } from "./ffi/options.ts";
+
+// What the scheduler of a device was told and what it decided.
+export { readTrace, Trace } from "./ffi/trace.ts";
+export type { TraceKind, TraceRecord } from "./ffi/trace.ts";
 
 // From a file to frames.
 export { demux, Demuxer, FrameParser, frames } from "./media/demux.ts";

@@ -120,13 +120,19 @@ export async function run(
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     console.error(`${command.file}: ${message}`);
-    if (error instanceof UsageError) console.error(`Try "${launcher()}${command.file} --help".`);
+    if (error instanceof UsageError) console.error(`Try "${launcher()}${named(command)} --help".`);
     else if (process.env.DEBUG && error instanceof Error) console.error(error.stack);
     process.exitCode = error instanceof UsageError ? 2 : 1;
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
+}
+
+/** The file, and which of its commands where it has several. */
+function named({ file, operands }: Command): string {
+  const [name] = operands.split(" ");
+  return /^[a-z]+$/.test(name) ? `${file} ${name}` : file;
 }
 
 /** Reads a command line; throws UsageError. */

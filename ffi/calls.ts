@@ -4,6 +4,7 @@
 import type { AttachTarget } from "./attach.ts";
 import type { LinkInfo, SocketInfo } from "./info.ts";
 import { Link } from "./link.ts";
+import type { LinkStream } from "./list.ts";
 import type {
   Address,
   AttachOptions,
@@ -123,6 +124,22 @@ export function qinfo(socket: QSocket): SocketInfo;
 export function qinfo(link: Link): LinkInfo;
 export function qinfo(target: QSocket | Link): SocketInfo | LinkInfo {
   return target.info();
+}
+
+/**
+ * The streams of a link and whose they are; see {@linkcode Link.streams}.
+ *
+ * @example
+ * ```ts
+ * import { qlist, qsocket, qsockinit } from "qsockets";
+ *
+ * using link = qsockinit({ rate: "10mbit" });
+ * using socket = qsocket(link, { ipg: 10 });
+ * console.log([...qlist(link)].map(({ pid, ipg }) => [pid, ipg]));
+ * ```
+ */
+export function qlist(link: Link): Generator<LinkStream, void, undefined> {
+  return link.streams();
 }
 
 /**

@@ -7,21 +7,29 @@ for (const [name, errno] of Object.entries(constants.errno)) {
   if (!NAMES.has(errno)) NAMES.set(errno, name);
 }
 // Linux's, which node:os does not list.
-for (const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112]] as const) {
+for (
+  const [name, errno] of [["ENONET", 64], ["ENOTUNIQ", 76], ["EHOSTDOWN", 112], [
+    "ENOTRECOVERABLE",
+    131,
+  ]] as const
+) {
   NAMES.set(errno, name);
 }
 
 /** What an error number means here, where the system's own words would mislead. */
 const MEANINGS: Record<string, string> = {
-  EACCES: "this needs root, or the capability CAP_NET_ADMIN",
+  EACCES: "only root, or whom the device's group and mode let in, may do that",
+  EAGAIN: "the socket is just leaving the device's scheduler; try again",
   EBADF: "it is closed",
   EBUSY: "the device has another scheduler already",
   EDESTADDRREQ: "the socket is not connected; give the peer with sendto",
   EMFILE: "too many sockets are open",
   EMSGSIZE: "the message is too large: a datagram carries 65507 bytes at most, 64 segments",
   ENFILE: "too many sockets are open",
+  EDQUOT: "this user has as many streams on the device as one may have",
   ENOBUFS: "the queue is full, and holds nothing that is worth less",
   ENODEV: "there is no such network device",
+  ENOLINK: "the route does not lead to the link's device, or its scheduler is gone",
   ENOSPC: "the link has as many streams open as its option streams allows",
   ENOTUNIQ: "several sockets match; give the peer, or the descriptor as { fd }",
   EPERM: "this needs root, or the capability CAP_NET_ADMIN",

@@ -91,6 +91,12 @@ export interface SocketInfo {
   violations: number;
   /** Time in our queue of what was sent, in milliseconds. */
   delay: { mean: number; max: number };
+  /**
+   * The same as a histogram: how many messages had a delay below `DELAY_EDGES[0]`, from there to
+   * below `DELAY_EDGES[1]`, and so on; the last count is of those above all edges. Their sum is
+   * `sent` and `late` together. `delayPercentile` reads it.
+   */
+  delays: readonly number[];
   /** Failed sends, retried ones included. */
   socketErrors: number;
   /** Send calls made to the kernel. */
@@ -149,11 +155,17 @@ export interface StackInfo {
   } | null;
 }
 
-/** The counters of a link: those of its streams together, closed ones included. */
+/**
+ * The counters of a link: those of its streams together, closed ones included. Of a link whose host
+ * is "below" those of messages are the whole device's, other programs' and best effort included;
+ * of frames, violations, calls and errors it knows what this program's streams have.
+ */
 export interface LinkInfo extends SocketInfo {
   /** Streams open on it. */
   streams: number;
 }
+
+type InfoStruct = ReturnType<typeof args.read>["info"];
 
 const args = new Args(qinfoArgs);
 
@@ -168,7 +180,11 @@ export function readInfo(
 ): LinkInfo {
   const result = library().qsocketcall(CALL.QINFO, args.fill({ handle }), args.bytes.byteLength);
   if (result < 0) throw failure("qinfo", result, doing);
-  const { info } = args.read();
+  return infoOf(args.read().info, classNames);
+}
+
+/** `struct qsocket_info` as callers read it. */
+export function infoOf(info: InfoStruct, classNames: readonly string[] = []): LinkInfo {
   const sentMessages = info.sent + info.late;
   return {
     host: hostName(info.host),
@@ -197,6 +213,7 @@ export function readInfo(
       mean: sentMessages > 0 ? info.delay_ns_sum / sentMessages / 1e6 : 0,
       max: info.delay_ns_max / 1e6,
     },
+    delays: info.delays,
     socketErrors: info.socket_errors,
     syscalls: info.syscalls,
     lastError: info.last_error === 0 ? null : errorName(info.last_error),

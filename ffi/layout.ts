@@ -294,6 +294,7 @@ export const qsocketInfo = struct("qsocket_info", {
   frames_partial: u64,
   delay_ns_sum: u64,
   delay_ns_max: u64,
+  delays: array(u64, LIMIT.QSOCKET_DELAYS),
   socket_errors: u64,
   syscalls: u64,
   state: u32,
@@ -331,4 +332,58 @@ export const qrunArgs = struct("qrun_args", {
   now_ns: u64,
   events_len: u32,
   zero: u32,
+});
+
+/** `struct qlist_stream` */
+export const qlistStream = struct("qlist_stream", {
+  cookie: u64,
+  handle: u32,
+  pid: u32,
+  uid: u32,
+  zero: u32,
+  command: chars(LIMIT.QSOCKET_COMMAND_BYTES),
+  info: qsocketInfo,
+});
+
+/** `struct qlist_args`, without the streams behind it. */
+export const qlistArgs = struct("qlist_args", {
+  link: u32,
+  streams_max: u32,
+  stream_bytes: u32,
+  scope: u32,
+  after: u64,
+  streams_len: u32,
+  zero: u32,
+});
+
+/** `struct qsocket_record` */
+export const qsocketRecord = struct("qsocket_record", {
+  turn: u32,
+  kind: u8,
+  reason: u8,
+  outcome: u8,
+  zero: u8,
+  stream: u32,
+  message: u32,
+  at_ns: u64,
+  time_ns: u64,
+  value: u64,
+  bytes: u32,
+  flags: u32,
+  result: i32,
+  zero2: u32,
+  attr: qsocketAttr,
+});
+
+/** `struct qsocket_trace` */
+export const qsocketTrace = struct("qsocket_trace", {
+  device: chars(NAME_BYTES),
+  scheduler: chars(NAME_BYTES),
+  rate: u64,
+  guard_ns: u64,
+  streams_max: u32,
+  messages_max: u32,
+  records_len: u32,
+  zero: u32,
+  missed: u64,
 });

@@ -4,10 +4,11 @@ import { CALL, ENUM, FLAG, LIMIT } from "./abi.ts";
 import { attachSocket, type AttachTarget } from "./attach.ts";
 import { changeLink } from "./change.ts";
 import { arrangeClasses, type Classes } from "./classes.ts";
-import { failure } from "./error.ts";
+import { errorName, failure } from "./error.ts";
 import { hostName, type LinkHost, type LinkInfo, readInfo } from "./info.ts";
 import { Args, qsockinitArgs } from "./layout.ts";
 import { library } from "./library.ts";
+import { type LinkStream, listStreams } from "./list.ts";
 import { check, deviceName, linkOptions, show } from "./options.ts";
 import type {
   Admission,
@@ -88,7 +89,9 @@ export class Link implements Disposable {
    * Opens a link. Throws a QError if the device does not exist (ENODEV) or has another scheduler
    * already (EBUSY) or another rate (EEXIST), or its owner lets this program open none there
    * (EACCES); a RangeError or TypeError for wrong options. With `system`, also EPERM to others than
-   * root, and EEXIST where somebody configured the device's root qdisc.
+   * root, and EEXIST where somebody configured the device's root qdisc. With `system`, of a device
+   * that is initialised already, another rate, group or mode is set in place, and taken over by
+   * every link that is open on it.
    */
   constructor(options: LinkOptions) {
     const {
@@ -96,13 +99,14 @@ export class Link implements Disposable {
       scheduler,
       rate = 0,
       queueMessages = LIMIT.QSOCKET_QUEUE_MESSAGES_DEFAULT,
-      streams = LIMIT.QSOCKET_STREAMS_DEFAULT,
+      streams = 0, // the host's default
       admission = "warn",
       system = false,
       replace = false,
       group,
       mode = 0,
       host,
+      trace = false,
       ...rest
     } = check(linkOptions, options, opening(options?.device, options?.system));
     const doing = opening(device, system);
@@ -114,7 +118,8 @@ export class Link implements Disposable {
       device,
       scheduler: scheduler ?? (device === "" || system ? "dwcs" : ""),
       rate,
-      flags: system ? FLAG.QSOCKINIT_SYSTEM | (replace ? FLAG.QSOCKINIT_REPLACE : 0) : 0,
+      flags: (system ? FLAG.QSOCKINIT_SYSTEM : 0) | (replace ? FLAG.QSOCKINIT_REPLACE : 0) |
+        (trace ? FLAG.QSOCKINIT_TRACE : 0),
       queue_messages: queueMessages,
       streams,
       gid: system ? group ?? NO_GROUP : 0,
@@ -128,7 +133,7 @@ export class Link implements Disposable {
     if (handle < 0) {
       throw failure("qsockinit", handle, doing, {
         EEXIST: "it is open already, with another rate or other classes",
-        ...reasons(answer, rate, system),
+        ...reasons(answer, handle, rate, system),
       });
     }
     this.#handle = handle;
@@ -175,6 +180,32 @@ export class Link implements Disposable {
     return readInfo(this.#handle, "read the counters of the link");
   }
 
+  /**
+   * Its open streams one by one, with their counters: to root, of a device whose host is "below",
+   * those of all processes (`scope: "all"`); to everybody else, and of any other link, those of this
+   * program (`"own"`). Those that open or close meanwhile may be told of, or not. Throws a QError
+   * EBADF once the link is closed, EPROTO where another version of the library initialised the
+   * device.
+   *
+   * @example
+   * ```ts
+   * import assert from "node:assert/strict";
+   * import process from "node:process";
+   * import { Link } from "qsockets";
+   *
+   * using link = new Link({ rate: "10mbit" });
+   * using socket = link.open({ ipg: 40, oln: 1, old: 4 });
+   * const [stream] = link.streams();
+   * assert.deepEqual([stream.pid, stream.ipg, stream.offered], [process.pid, 40, 0]);
+   * for (const { command, uid, sent, dropped, queued } of link.streams()) {
+   *   console.log(command, uid, sent, dropped.expired, queued);
+   * }
+   * ```
+   */
+  streams(): Generator<LinkStream, void, undefined> {
+    return listStreams(this.#handle, "list the link's streams", this.classes.names);
+  }
+
   /** Closes the link and its sockets, discarding what they have queued. Twice does nothing. */
   close(): void {
     if (this.#handle === 0) return;
@@ -191,7 +222,9 @@ export class Link implements Disposable {
 /**
  * Undoes what `system: true` made of a device: it has the qdisc again that it had before. Links that
  * are open on it stay, without what isolates them. Throws a QError ENOENT if the device is not
- * initialised, ENODEV if there is none, EPERM to others than root.
+ * initialised, ENODEV if there is none, EPERM to others than root; and, though the device is given
+ * back, EEXIST if somebody has given it another root qdisc since, which is left, and ENOTRECOVERABLE
+ * if what came back is not in all what was there: the message says what is not.
  *
  * @example
  * ```ts
@@ -214,7 +247,7 @@ export function restoreDevice(device: string): void {
   if (result < 0) {
     throw failure("qsockinit", result, doing, {
       ENOENT: "it is not initialised",
-      ...reasons(initArgs.read(), 0, true),
+      ...reasons(initArgs.read(), result, 0, true),
     });
   }
 }
@@ -236,14 +269,16 @@ interface Answer {
 /** What an error means, where C said more than its number. */
 function reasons(
   { host, why, obstacle }: Answer,
+  result: number,
   rate: number,
   system: boolean,
 ): Record<string, string> {
+  const code = errorName(-result);
   if (obstacle !== "") {
     const qdisc = `its root qdisc is ${show(obstacle)}, which somebody configured`;
     return {
+      [code]: `${qdisc}, and ${why}`,
       EEXIST: `${qdisc}; pass replace: true to take its place`,
-      ENOTSUP: `${qdisc}, and ${why}`,
     };
   }
   // The device was found as it should be: what failed came after that.
@@ -251,16 +286,8 @@ function reasons(
     return rate === 0 && why !== "" ? { EINVAL: `rate must be given, as ${why}` } : {};
   }
   if (why === "") return {};
-  const again = system ? "; pass replace: true to change that" : "";
-  return {
-    EACCES: why,
-    EBUSY: `${why}${again}`,
-    EEXIST: why,
-    EPERM: why,
-    ENOTSUP: why,
-    EBADMSG: why,
-    ENOENT: why,
-  };
+  const again = system && code === "EBUSY" ? "; pass replace: true to change that" : "";
+  return { [code]: `${why}${again}` };
 }
 
 function opening(device: unknown, system?: unknown): string {

@@ -205,7 +205,10 @@ export const linkOptions = z.strictObject({
   rate: rate.optional(),
   /** Most messages queued on the whole link. Default 8192. */
   queueMessages,
-  /** Most sockets open on the link at once. Default 1024. */
+  /**
+   * Most sockets open on the link at once. Default 1024; of a device whose scheduler is below the
+   * stack 16384 with `system`, for all programs together, and as many for a program that joins it.
+   */
   streams,
   /** What `admission` is for its sockets, where they do not say. Default "warn". */
   admission: admission.optional(),
@@ -223,6 +226,11 @@ export const linkOptions = z.strictObject({
   host: z.enum(["below", "isolated", "above"], {
     error: 'must be "below", "isolated" or "above"',
   }).optional(),
+  /**
+   * With `host: "below"`: record what the scheduler is told and decides, for `readTrace`; of each
+   * message that may be queued eight records, until there is no more room.
+   */
+  trace: flag.optional(),
 }).check((context) => {
   const options = context.value;
   const wrong = (name: keyof typeof options, message: string) =>
@@ -241,6 +249,9 @@ export const linkOptions = z.strictObject({
     if (options[name] !== undefined && !options.system) {
       wrong(name, "must not be given without system: true");
     }
+  }
+  if (options.trace && options.host !== "below") {
+    wrong("trace", 'must have host: "below" beside it');
   }
 });
 

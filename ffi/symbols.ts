@@ -12,6 +12,13 @@ export const SYMBOLS = {
   qsocket_now: { parameters: [], result: "u64" },
   // int32_t qsocket_layout(char *text, uint32_t text_len);
   qsocket_layout: { parameters: ["buffer", "u32"], result: "i32" },
+  // int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *records,
+  //                            uint32_t records_max);
+  qsocket_trace_read: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
+  // int32_t qsocket_trace_replay(const struct qsocket_trace *trace,
+  //                              const struct qsocket_record *records,
+  //                              struct qsocket_record *out, uint32_t records_max);
+  qsocket_trace_replay: { parameters: ["buffer", "buffer", "buffer", "u32"], result: "i32" },
   // int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len);
   qsocket_plain_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 } as const;

@@ -23,6 +23,7 @@
 #define SOCKET_FD_MIN 3		      /* of a duplicate: 0, 1 and 2 are the program's */
 #define SOCKET_DISCARD_READS_MAX 64   /* of what a TCP peer sent and nobody read, at closing */
 #define SOCKET_DISCARD_BYTES 4096     /* in each */
+#define SOCKET_ERRORS_MAX 64	      /* of earlier datagrams, forgotten at once */
 #define SOCKET_TCP_UNSENT_BYTES 65536 /* in a TCP socket's buffer, where none can be dropped */
 
 _Static_assert(QSOCKET_STREAMS_MAX < QSOCKET_HANDLES_MAX,
@@ -61,10 +62,10 @@ struct socket {
 	uint16_t family; /* 0: not known yet */
 	uint8_t type;	 /* enum qsocket_type */
 	uint8_t connected;
-	uint8_t connecting; /* TCP: the peer has not answered yet */
-	uint8_t attached;   /* the program has it open as well */
-	uint8_t tos;	    /* what marks its packets; 0: nothing does */
-	uint8_t tos_before; /* of a socket that the program has open as well */
+	uint8_t connecting;		  /* TCP: the peer has not answered yet */
+	uint8_t attached;		  /* the program has it open as well */
+	uint8_t tos;			  /* what marks its packets; 0: nothing does */
+	uint8_t ipv4_before, ipv6_before; /* in its place, where the program has it open as well */
 };
 
 /* What the multiplexer asks of a host, arguments checked, link->lock held.
@@ -94,10 +95,18 @@ struct host {
 /* isolated_host is an engine whose packets are marked: device/htb.c */
 extern const struct host engine_host, isolated_host, virtual_host, below_host;
 
+/* qsockinit.c: what it says is out is written on failure, too */
+int32_t link_init(struct qsockinit_args *args);
+
+/* qlist.c: checked args, but for what is at the link; writes that many streams */
+int32_t link_list(struct qlist_args *args, void *streams);
+/* Puts one among them, at this place. */
+void list_put(const struct qlist_args *args, void *streams, uint32_t place,
+	      const struct qlist_stream *stream);
+
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
 int name_ok(const char name[QSOCKET_NAME_BYTES]);
-int32_t check_attr(const struct qsocket_attr *attr);
 int32_t check_peer(const struct qsocket_addr *addr);
 int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
 		   const struct qsocket_addr *peer);
@@ -171,5 +180,9 @@ void socket_close(struct socket *socket, int cut);
 
 /* stack.c: what the protocol stack says of a socket */
 void stack_info(const struct socket *socket, struct qsocket_info *info);
+/* Has it say so (ENOBUFS) where the device's queue drops a datagram; with that
+ * come the errors of earlier ones, to be forgotten. -errno. */
+int32_t stack_hear(int fd, int family);
+void stack_forget(int fd);
 
 #endif

@@ -6,8 +6,8 @@
  *
  *	int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len);
  *
- * args_len must be the size of the call's struct (QRUN: header plus room for
- * the events). Results are >= 0; failures are -errno. Times are nanoseconds
+ * args_len must be the size of the call's struct (QRUN and QLIST: header plus
+ * room for the events, or streams). Results are >= 0; failures are -errno. Times are nanoseconds
  * of CLOCK_MONOTONIC unless a name says otherwise, rates bytes per second.
  */
 #ifndef QSOCKET_H
@@ -28,6 +28,7 @@ enum qsocket_call {
 	QSENDTO = 7,   /* queue a message to an address          -> bytes  */
 	QCLOSE = 8,    /* close a stream or a link                         */
 	QRUN = 9,      /* advance a virtual link's clock         -> events */
+	QLIST = 10,    /* the streams of a link, and whose       -> streams */
 };
 
 /* Limits. */
@@ -54,9 +55,16 @@ enum qsocket_call {
 #define QSOCKET_RATE_MAX 1000000000000ull /* bytes per second                          */
 #define QSOCKET_UTILISATION_PPM_MAX 1000000000000000ull /* more than that is not told       */
 #define QSOCKET_IPG_NS_MAX 3600000000000ull
-#define QSOCKET_EVENTS_MAX 65536	 /* events returned by one QRUN               */
-#define QSOCKET_WHY_BYTES 128		 /* a reason in words, with the NUL           */
-#define QSOCKET_SCHEDULER_DEFAULT "dwcs" /* of a device, where nobody names one */
+#define QSOCKET_EVENTS_MAX 65536	   /* events returned by one QRUN               */
+#define QSOCKET_LIST_MAX 4096		   /* streams told of by one QLIST              */
+#define QSOCKET_LIST_STREAM_BYTES_MAX 4096 /* of each, whatever the caller's version */
+#define QSOCKET_COMMAND_BYTES 16	   /* of a process's name, with the NUL         */
+#define QSOCKET_WHY_BYTES 128		   /* a reason in words, with the NUL           */
+#define QSOCKET_SCHEDULER_DEFAULT "dwcs"   /* of a device, where nobody names one */
+#define QSOCKET_DELAYS 16		   /* buckets that delays are counted in        */
+#define QSOCKET_DELAY_NS_MIN 64000	   /* the first bucket's end; see qsocket_info  */
+#define QSOCKET_TRACE_RECORDS 65536	   /* most that a recorded link has room for,   */
+#define QSOCKET_TRACE_PER_MESSAGE 8	   /* or for each that may be queued            */
 
 /* Per-message flags, one u32:
  *	 0     first message of a frame
@@ -105,6 +113,7 @@ enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 #define QSOCKINIT_SYSTEM 0x2u	      /* the device for all processes, for good   */
 #define QSOCKINIT_REPLACE 0x4u	      /* ... whatever qdisc or scheduler it has   */
 #define QSOCKINIT_OFF 0x8u	      /* makes the device what it was before that */
+#define QSOCKINIT_TRACE 0x10u	      /* with host QSOCKET_BELOW: records its work */
 #define QSOCKET_UNDROPPABLE 0x1u      /* attr.flags: send late rather than drop   */
 #define QSOCKET_ADMIT 0x2u	      /* attr.flags: -EBUSY where it does not fit */
 #define QSOCKET_OVERBOOKED 0x1u	      /* admission: more is asked than there is   */
@@ -174,7 +183,7 @@ struct qsockinit_args {
 	uint32_t flags;			    /* QSOCKINIT_... */
 	uint32_t queue_messages;	    /* of all streams; 0 = default */
 	uint32_t classes_len;		    /* cbq's; else 0 */
-	uint32_t streams;		    /* most at once; 0 = default */
+	uint32_t streams;		    /* most at once; 0 = the host's default */
 	/* with QSOCKINIT_SYSTEM: who may register streams, as of a file's write
 	 * permission; the owner is the caller */
 	uint32_t gid;  /* UINT32_MAX = no group */
@@ -260,6 +269,10 @@ struct qsocket_info {
 	uint64_t frames_partial; /* begun on the wire and not finished */
 	uint64_t delay_ns_sum;	 /* time in our queue, of what was sent */
 	uint64_t delay_ns_max;
+	/* how many of these were how long there: delays[0] below QSOCKET_DELAY_NS_MIN,
+	 * delays[i] from where i - 1 ends to below QSOCKET_DELAY_NS_MIN << i, and the
+	 * last one all from there on (1.05 s). Their sum is sent + late. */
+	uint64_t delays[QSOCKET_DELAYS];
 	uint64_t socket_errors; /* failed sends, retried ones included */
 	uint64_t syscalls;	/* send calls made */
 	uint32_t state;
@@ -269,8 +282,7 @@ struct qsocket_info {
 	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
 	/* of a stream, from the protocol stack; 0 without a socket */
 	uint64_t sndbuf_bytes; /* SO_SNDBUF, as the kernel counts it */
-	uint64_t
-		unsent_bytes; /* SIOCOUTQ: of UDP with the kernel's own; of TCP, not acknowledged */
+	uint64_t unsent_bytes; /* SIOCOUTQ: UDP's as the kernel counts; TCP's not acknowledged */
 	/* of TCP alone */
 	uint64_t peer_window_bytes; /* what the peer has room for */
 	uint32_t cwnd;		    /* congestion window, in segments */
@@ -307,6 +319,90 @@ struct qrun_args {
 	struct qsocket_event events[];
 };
 
+enum qlist_scope {
+	QLIST_OWN = 1, /* those of this process, by this link */
+	QLIST_ALL = 2, /* those of all processes: told to root, of QSOCKET_BELOW */
+};
+
+/* A stream, and the process that registered it. */
+struct qlist_stream {
+	uint64_t cookie; /* of its socket: SO_COOKIE; 0 = it has none yet */
+	uint32_t handle; /* of QLIST_OWN; else 0 */
+	uint32_t pid;	 /* as the first PID namespace has it, of QLIST_ALL */
+	uint32_t uid;
+	uint32_t zero;
+	char command[QSOCKET_COMMAND_BYTES];
+	struct qsocket_info info; /* what QINFO tells; of QLIST_ALL, what the scheduler knows */
+};
+
+/* QLIST: streams after one that was told of already, in order of their keys (the
+ * cookie; of QLIST_OWN the place of the stream in its link); 0 streams where
+ * there are no more. Those that open or close meanwhile are told of, or not.
+ * A stream_bytes other than this build's is that of an older or newer caller:
+ * the struct is cut off there, or ends in zeros. */
+struct qlist_args {
+	uint32_t link;
+	uint32_t streams_max;
+	uint32_t stream_bytes; /* sizeof(struct qlist_stream), of the caller's */
+	uint32_t scope;	       /* out: enum qlist_scope */
+	uint64_t after;	       /* a key, 0 = from the first on; out: of the last told */
+	uint32_t streams_len;  /* out */
+	uint32_t zero;
+	struct qlist_stream streams[];
+};
+
+/* What a recorded link's scheduler was told and what it made of that, in its
+ * order. What is set beside kind, turn and stream: */
+enum qsocket_record_kind {
+	QSOCKET_RECORD_ADD = 1,	    /* a stream was opened: attr                            */
+	QSOCKET_RECORD_CHANGE = 2,  /* ... given other attributes: attr                     */
+	QSOCKET_RECORD_REMOVE = 3,  /* ... closed: what it has queued is lost               */
+	QSOCKET_RECORD_RATE = 4,    /* the link's rate is `value` bytes per second          */
+	QSOCKET_RECORD_ARRIVE = 5,  /* a message at at_ns, due at time_ns: bytes, flags, and
+				     * the `value` messages that may be queued (0: as many
+				     * as the link has room for); the answer: result, and
+				     * message or else the reason                         */
+	QSOCKET_RECORD_ABANDON = 6, /* the frame that is open will not go on                */
+	QSOCKET_RECORD_REFUSE = 7,  /* the message that just arrived is counted as lost     */
+	QSOCKET_RECORD_FLUSH = 8,   /* all that is queued is lost: reason                   */
+	QSOCKET_RECORD_LOST = 9,    /* a queued message was lost: message, reason           */
+	QSOCKET_RECORD_DECIDE = 10, /* at at_ns, `value` ns after the link was free: the
+				     * message that leaves, whole at time_ns: bytes, outcome;
+				     * or message UINT32_MAX, and to be asked by time_ns    */
+};
+
+struct qsocket_record {
+	uint32_t turn; /* what was done at one time, under one lock, has the same */
+	uint8_t kind;  /* enum qsocket_record_kind */
+	uint8_t reason;
+	uint8_t outcome; /* enum qsocket_outcome */
+	uint8_t zero;
+	uint32_t stream;
+	uint32_t message; /* its number while it is queued; UINT32_MAX = none */
+	uint64_t at_ns;
+	uint64_t time_ns; /* UINT64_MAX = never */
+	uint64_t value;
+	uint32_t bytes; /* on the link, headers included */
+	uint32_t flags; /* as of QSEND */
+	int32_t result; /* 0 or -errno */
+	uint32_t zero2;
+	struct qsocket_attr attr;
+};
+
+/* The link that records are of. */
+struct qsocket_trace {
+	char device[QSOCKET_NAME_BYTES]; /* in, of qsocket_trace_read() */
+	char scheduler[QSOCKET_NAME_BYTES];
+	uint64_t rate;	   /* at its start */
+	uint64_t guard_ns; /* what a decision may be late, as the scheduler reckons with */
+	uint32_t streams_max, messages_max;
+	uint32_t records_len;
+	uint32_t zero;
+	uint64_t missed; /* records that there was no room for */
+};
+
+_Static_assert(sizeof(struct qsocket_record) == 104, "qsocket_record");
+_Static_assert(sizeof(struct qsocket_trace) == 72, "qsocket_trace");
 _Static_assert(sizeof(struct qsocket_addr) == 24, "qsocket_addr");
 _Static_assert(sizeof(struct qsocket_attr) == 48, "qsocket_attr");
 _Static_assert(sizeof(struct qsocket_class) == 24, "qsocket_class");
@@ -317,9 +413,13 @@ _Static_assert(sizeof(struct qattach_args) == 128, "qattach_args");
 _Static_assert(sizeof(struct qchange_args) == 80, "qchange_args");
 _Static_assert(sizeof(struct qsend_args) == 64, "qsend_args");
 _Static_assert(sizeof(struct qclose_args) == 8, "qclose_args");
+_Static_assert(offsetof(struct qsocket_info, delays) == 664, "qsocket_info");
+_Static_assert(sizeof(struct qsocket_info) == 872, "qsocket_info");
 _Static_assert(sizeof(struct qsocket_event) == 24, "qsocket_event");
 _Static_assert(sizeof(struct qrun_args) == 32, "qrun_args");
 _Static_assert(offsetof(struct qinfo_args, info) == 8, "qinfo_args");
+_Static_assert(offsetof(struct qlist_stream, info) == 40, "qlist_stream");
+_Static_assert(sizeof(struct qlist_args) == 32, "qlist_args");
 
 #if defined(QSOCKET_BUILD)
 #define QSOCKET_API __attribute__((visibility("default")))
@@ -342,6 +442,18 @@ QSOCKET_API uint64_t qsocket_now(void);
 /* The layout of this header as the compiler sees it: "struct.field offset
  * size" lines; returns the length of the text. For tests of the bindings. */
 QSOCKET_API int32_t qsocket_layout(char *text, uint32_t text_len);
+
+/* The records of a device that was initialised with QSOCKINIT_TRACE, from its
+ * start on: how many. For root; -ENODATA: it records nothing. */
+QSOCKET_API int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *records,
+				       uint32_t records_max);
+/* Has this library's scheduler do the same at the same times, and writes what
+ * it made of that: how many records, of records_max at the most. Where it
+ * decides as the link did, they are the same, bit by bit. -EINVAL: the records
+ * are not such as a link makes. */
+QSOCKET_API int32_t qsocket_trace_replay(const struct qsocket_trace *trace,
+					 const struct qsocket_record *records,
+					 struct qsocket_record *out, uint32_t records_max);
 
 /* send(2) with MSG_DONTWAIT, for measuring what queueing adds. */
 QSOCKET_API int32_t qsocket_plain_send(int32_t fd, const void *data, uint32_t data_len);

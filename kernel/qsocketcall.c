@@ -3,16 +3,15 @@
  * The multiplexer: one entry for all calls, as socketcall(2) is for a
  * socket's. What a caller hands in is distrusted here, once: lengths and
  * handles in this file, the handle of a message in engine/message.c, what the
- * structs say in engine/check.c. A host sees nothing that was not checked:
- * each struct is copied once, before it is, as another thread of the caller's
- * may write to it meanwhile.
+ * structs say in engine/check.c, what QSOCKINIT's says in qsockinit.c. A host sees nothing that was
+ * not checked: each struct is copied once, before it is, as another thread of the caller's may
+ * write to it meanwhile.
  */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "device/device.h"
 #include "host.h"
 
 /* A call's struct, as the caller had it when it was copied. */
@@ -82,122 +81,9 @@ static int32_t call_qsendto(union args *args)
 	return message_send_to(&args->qsend);
 }
 
-/* A device has one link in a process: asked for again, it is shared. */
-static int32_t share(struct link *link, const struct qsockinit_args *a)
-{
-	int32_t result;
-
-	pthread_mutex_lock(&link->lock);
-	result = link->host->share(link, a);
-	if (!result) {
-		link->references++;
-		result = (int32_t)link->handle;
-	}
-	pthread_mutex_unlock(&link->lock);
-	return result;
-}
-
-static int32_t check_qsockinit(const struct qsockinit_args *a)
-{
-	const uint32_t system = a->flags & (QSOCKINIT_SYSTEM | QSOCKINIT_OFF);
-
-	if (a->flags & ~(QSOCKINIT_VIRTUAL | QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF))
-		return -EINVAL;
-	if (!name_ok(a->device) || !name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
-		return -EINVAL;
-	/* of a device: one of these, and nobody's clock */
-	if (system == (QSOCKINIT_SYSTEM | QSOCKINIT_OFF) || (system && !*a->device) ||
-	    (a->flags & QSOCKINIT_REPLACE && system != QSOCKINIT_SYSTEM) ||
-	    (a->flags & QSOCKINIT_VIRTUAL && (system || *a->device)))
-		return -EINVAL;
-	if (a->zero || a->mode > DEVICE_MODE_MAX || a->host == QSOCKET_VIRTUAL ||
-	    a->host > QSOCKET_ISOLATED)
-		return -EINVAL;
-	if (system != QSOCKINIT_SYSTEM && (a->gid || a->mode))
-		return -EINVAL;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    a->classes_len > QSOCKET_CLASSES_MAX || a->streams > QSOCKET_STREAMS_MAX)
-		return -ERANGE;
-	return zeroed(a->classes + a->classes_len,
-		      (QSOCKET_CLASSES_MAX - a->classes_len) * sizeof(a->classes[0]))
-		       ? 0
-		       : -EINVAL;
-}
-
-/* What a link on a device will be, or why it cannot: the device itself may
- * have to be made ready for that. */
-static int32_t prepare(struct qsockinit_args *a)
-{
-	int32_t error = 0;
-
-	if (*a->device && !(a->flags & QSOCKINIT_SYSTEM))
-		error = device_join(a);
-	if (error)
-		return error;
-	if (*a->device && !*a->scheduler)
-		strcpy(a->scheduler, QSOCKET_SCHEDULER_DEFAULT);
-	if (!*a->scheduler || !a->rate)
-		return -EINVAL;
-	if (!qs_policy_find(a->scheduler))
-		return -EPROTONOSUPPORT;
-	return a->flags & QSOCKINIT_SYSTEM ? device_init(a) : 0;
-}
-
-static const struct host *host_of(const struct qsockinit_args *a)
-{
-	if (a->flags & QSOCKINIT_VIRTUAL)
-		return &virtual_host;
-	if (a->host == QSOCKET_BELOW)
-		return &below_host;
-	return a->host == QSOCKET_ISOLATED ? &isolated_host : &engine_host;
-}
-
 static int32_t call_qsockinit(union args *args)
 {
-	struct qsockinit_args *a = &args->qsockinit;
-	int32_t result = check_qsockinit(a);
-	struct link *link;
-
-	/* what is out may be what an earlier call wrote */
-	memset(a->obstacle, 0, sizeof(a->obstacle));
-	memset(a->why, 0, sizeof(a->why));
-	if (!(a->flags & QSOCKINIT_SYSTEM))
-		a->host = 0;
-	if (!result && a->flags & QSOCKINIT_OFF)
-		return device_off(a);
-	if (!result)
-		result = prepare(a);
-	if (result)
-		return result;
-
-	table_lock();
-	link = *a->device ? link_of_device(a->device) : NULL;
-	if (link) {
-		result = share(link, a);
-		goto unlock_table;
-	}
-	result = -ENOMEM;
-	link = link_new();
-	if (!link)
-		goto unlock_table;
-	pthread_mutex_lock(&link->lock);
-	link->host = host_of(a);
-	result = link->host->open(link, a);
-	if (result < 0)
-		goto unlock_link;
-	result = handle_open(link, QS_NONE);
-	if (result < 0)
-		link->host->shut(link);
-	link->handle = result < 0 ? 0 : (uint32_t)result;
-unlock_link:
-	pthread_mutex_unlock(&link->lock);
-	if (result < 0)
-		link_free(link);
-	else
-		link_name(link, a->device);
-unlock_table:
-	table_unlock();
-	return result;
+	return link_init(&args->qsockinit);
 }
 
 static int32_t call_qsocket(union args *args)
@@ -206,7 +92,7 @@ static int32_t call_qsocket(union args *args)
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
-	if (result || (result = check_attr(&a->attr)))
+	if (result || (result = qs_attr_check(&a->attr)))
 		return result;
 	table_lock();
 	link = lock_link(a->link);
@@ -236,7 +122,7 @@ static int32_t call_qattach(union args *args)
 	int32_t result = check_ends(a->type, &a->local, &a->peer);
 	struct link *link;
 
-	if (result || (result = check_attr(&a->attr)))
+	if (result || (result = qs_attr_check(&a->attr)))
 		return result;
 	if (a->zero || (a->fd == -1 && !a->local.family && !a->peer.family))
 		return -EINVAL;
@@ -263,7 +149,7 @@ static int32_t call_qattach(union args *args)
 static int32_t call_qchange(union args *args)
 {
 	struct qchange_args *a = &args->qchange;
-	int32_t result = check_attr(&a->attr);
+	int32_t result = qs_attr_check(&a->attr);
 	struct link *link;
 	uint32_t stream;
 
@@ -394,6 +280,24 @@ static int32_t call_qrun(struct qrun_args *args, uint32_t args_len)
 	return result;
 }
 
+static int32_t call_qlist(struct qlist_args *args, uint32_t args_len)
+{
+	struct qlist_args a;
+	int32_t result;
+
+	copy_in(&a, args, sizeof(a));
+	if (a.streams_max == 0 || a.streams_max > QSOCKET_LIST_MAX ||
+	    a.stream_bytes > QSOCKET_LIST_STREAM_BYTES_MAX)
+		return -ERANGE;
+	if (args_len != sizeof(a) + a.streams_max * a.stream_bytes || a.stream_bytes == 0 ||
+	    a.stream_bytes % 8 || a.scope || a.zero)
+		return -EINVAL;
+	result = link_list(&a, args->streams);
+	if (result >= 0)
+		*args = a;
+	return result;
+}
+
 int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 {
 	static const struct {
@@ -412,12 +316,14 @@ int32_t qsocketcall(uint32_t call, void *args, uint32_t args_len)
 	union args copy;
 	int32_t result;
 
-	if (call < QSOCKINIT || call > QRUN)
+	if (call < QSOCKINIT || call > QLIST)
 		return -ENOSYS;
 	if (!args)
 		return -EFAULT;
 	if (call == QRUN)
 		return args_len < sizeof(struct qrun_args) ? -EINVAL : call_qrun(args, args_len);
+	if (call == QLIST)
+		return args_len < sizeof(struct qlist_args) ? -EINVAL : call_qlist(args, args_len);
 	if (args_len != calls[call].args_len)
 		return -EINVAL;
 	copy_in(&copy, args, args_len);

@@ -17,5 +17,7 @@ export function lost({ dropped }: SocketInfo): number {
 export function assertCounted(info: SocketInfo): void {
   assert.equal(info.offered, info.sent + info.late + lost(info) + info.queued, "messages");
   assert.equal(info.offeredBytes, info.sentBytes + info.droppedBytes + info.queuedBytes, "bytes");
+  const delayed = info.delays.reduce((sum, count) => sum + count, 0);
+  assert.equal(delayed, info.sent + info.late, "delays");
   assert.equal(info.droppedByPriority.reduce((sum, count) => sum + count, 0), lost(info));
 }

@@ -45,6 +45,49 @@ export interface ModelInfo extends Counters {
   window: { lost: number; left: number };
 }
 
+/** A link without streams. */
+export function newState(options: ModelOptions): State {
+  return {
+    scheduler: options.scheduler,
+    policy: POLICIES[options.scheduler],
+    rate: options.rate,
+    guardNs: 0,
+    lagNs: 0,
+    messagesMax: options.queueMessages || LIMITS.linkMessages,
+    streams: [],
+    seq: 0,
+    vtime: 0,
+    credit: 0,
+    sharing: newSharing(options.scheduler, options.rate, options.classes ?? {}),
+    events: [],
+  };
+}
+
+/** A stream that has nothing queued. */
+export function newStream(id: number, attributes: Attributes): Stream {
+  const x = attributes.oln ?? 0;
+  const y = attributes.old ?? 0;
+  return {
+    id,
+    periodNs: Math.round((attributes.ipg ?? 0) * 1e6),
+    x,
+    y,
+    droppable: attributes.droppable ?? true,
+    messagesMax: attributes.queueMessages || LIMITS.streamMessages,
+    bytesMax: attributes.queueBytes || LIMITS.streamBytes,
+    window: { lost: x, left: y, tagged: false },
+    units: [],
+    releaseNs: null,
+    finish: 0,
+    className: attributes.class,
+    share: newShare(attributes.weight ?? 1),
+    tail: "sound",
+    discarding: null,
+    frame: null,
+    counters: noCounters(),
+  };
+}
+
 /** The model of one link and its scheduler; times are milliseconds from its start. */
 export class ModelLink {
   readonly state: State;
@@ -54,43 +97,12 @@ export class ModelLink {
   #busy = false;
 
   constructor(options: ModelOptions) {
-    this.state = {
-      scheduler: options.scheduler,
-      policy: POLICIES[options.scheduler],
-      rate: options.rate,
-      messagesMax: options.queueMessages || LIMITS.linkMessages,
-      streams: [],
-      seq: 0,
-      vtime: 0,
-      credit: 0,
-      sharing: newSharing(options.scheduler, options.rate, options.classes ?? {}),
-      events: [],
-    };
+    this.state = newState(options);
   }
 
   /** Opens a stream; they are numbered from 0. */
   open(attributes: Attributes = {}): ModelStream {
-    const x = attributes.oln ?? 0;
-    const y = attributes.old ?? 0;
-    const stream: Stream = {
-      id: this.streams.length,
-      periodNs: Math.round((attributes.ipg ?? 0) * 1e6),
-      x,
-      y,
-      droppable: attributes.droppable ?? true,
-      messagesMax: attributes.queueMessages || LIMITS.streamMessages,
-      bytesMax: attributes.queueBytes || LIMITS.streamBytes,
-      window: { lost: x, left: y, tagged: false },
-      units: [],
-      releaseNs: null,
-      finish: 0,
-      className: attributes.class,
-      share: newShare(attributes.weight ?? 1),
-      tail: "sound",
-      discarding: null,
-      frame: null,
-      counters: noCounters(),
-    };
+    const stream = newStream(this.streams.length, attributes);
     this.state.streams.push(stream);
     const opened = new ModelStream(stream, (arrival) => this.#arrivals.push(arrival));
     this.streams.push(opened);
@@ -170,7 +182,7 @@ export class ModelStream {
     this.#arrive({
       atNs,
       stream: this.#stream,
-      message: { number, bytes, deadlineNs: atNs + afterNs, drop },
+      message: { number, bytes, arrivalNs: atNs, deadlineNs: atNs + afterNs, drop },
       mark: options.frame,
       level,
       leading: options.leading ?? false,

@@ -41,11 +41,24 @@ test("the programs end with 2 and say what is wrong with their arguments", async
     ["sensor_publisher.ts", ["--load", "lots"], /--load must be a number.*got "lots"/],
     ["sensor_publisher.ts", ["--margin", "100"], /--margin must be below half of the shortest/],
     ["sensor_subscriber.ts", ["--nonsense"], /Unknown option.*--nonsense/],
+    ["qsock.ts", [], /say what to do: init, info, top, off or list/],
+    ["qsock.ts", ["begin"], /there is no "begin"/],
+    ["qsock.ts", ["init", "no0"], /--rate RATE is missing/],
+    ["qsock.ts", ["init", "--rate", "1mbit"], /init needs a DEV/],
+    ["qsock.ts", ["init", "no0", "--rate", "fast"], /Cannot initialise no0: rate must be/],
+    ["qsock.ts", ["init", "no0", "--rate", "1mbit", "--mode", "99"], /--mode must be octal/],
+    ["qsock.ts", ["init", "no0", "--rate", "1mbit", "--host", "x"], /host must be/],
+    ["qsock.ts", ["top", "no0", "--interval", "0"], /--interval must be a number/],
+    ["qsock.ts", ["off", "a/b"], /Cannot restore a\/b: /],
+    ["qsock.ts", ["info", "no0", "--rate", "1"], /Unknown option.*--rate/],
   ];
   await Promise.all(cases.map(async ([file, args, message]) => {
     const { code, stdout, stderr } = await play(file, args);
     assert.match(stderr, message);
-    assert.match(stderr, new RegExp(`^${file}: .*\nTry ".*examples/${file} --help".\n$`, "s"));
+    assert.match(
+      stderr,
+      new RegExp(`^${file}: .*\nTry ".*examples/${file}( \\w+)? --help".\n$`, "s"),
+    );
     assert.deepEqual([code, stdout], [2, ""], `${file} ${args}: ${stderr}`);
   }));
 });
@@ -63,6 +76,9 @@ test("the programs end with 1 and say what they cannot play, read or receive", a
       [CLIP, ...to, "--device", "no0"],
       /Cannot open link no0: .*no such network/,
     ],
+    ["qsock.ts", ["info", "no0"], /Cannot open link no0: .*no such network/],
+    ["qsock.ts", ["top", "lo", "--once"], /lo is not initialised: /],
+    ["qsock.ts", ["info", "lo", "--json"], /lo is not initialised: /],
     ["video_client.ts", ["absent.sdp"], /Cannot read absent.sdp: there is no such file/],
     ["video_client.ts", [text], /Cannot read .*text.ts: it has no video/],
     [
@@ -94,13 +110,29 @@ test("the programs say how to make the C library, and end with 1", async () => {
 });
 
 test("the programs show their options with --help", async () => {
-  const files = ["video_server", "video_client", "sensor_publisher", "sensor_subscriber"];
+  const players = ["video_server", "video_client", "sensor_publisher", "sensor_subscriber"];
+  const files = [...players, "qsock"];
   await Promise.all(files.map(async (file) => {
     const { code, stdout, stderr } = await play(`${file}.ts`, ["--help"]);
     assert.deepEqual([code, stderr], [0, ""]);
     assert.match(stdout, new RegExp(`examples/${file}.ts .*\\[options\\]\n`));
     for (const line of stdout.split("\n")) assert.ok(line.length <= 100, `too long: ${line}`);
   }));
+});
+
+test("qsock shows the options of each of its commands", async () => {
+  await Promise.all(["init", "info", "top", "off", "list"].map(async (command) => {
+    const { code, stdout, stderr } = await play("qsock.ts", [command, "--help"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, new RegExp(`examples/qsock.ts ${command}.*\\[options\\]\n`));
+    for (const line of stdout.split("\n")) assert.ok(line.length <= 100, `too long: ${line}`);
+  }));
+});
+
+test("qsock lists no device where none is initialised", async () => {
+  const { code, stdout } = await play("qsock.ts", ["list", "--json"]);
+  assert.equal(code, 0);
+  assert.ok(Array.isArray(JSON.parse(stdout)));
 });
 
 test("video_client receives every frame of video_server, byte for byte", async () => {

@@ -33,6 +33,8 @@ export interface Running {
   interrupt(): void;
   /** Resolves when standard error has shown this; rejects if the program ends without it. */
   says(pattern: RegExp): Promise<string>;
+  /** The same of standard output. */
+  prints(pattern: RegExp): Promise<string>;
 }
 
 /** Starts a program of examples/ under the runtime that the tests run under. */
@@ -72,18 +74,20 @@ export function launch(
       resolve({ code, ...output });
     });
   });
+  async function shows(name: "stdout" | "stderr", pattern: RegExp): Promise<string> {
+    for (;;) {
+      const match = pattern.exec(output[name]);
+      if (match) return match[0];
+      if (gone) throw new Error(`${command} ended without ${pattern}:\n${output.stderr}`);
+      await new Promise<void>((resolve) => heard = resolve);
+    }
+  }
   return {
     ended,
     // Deno 2's child.kill() makes it forget the exit code.
     interrupt: () => process.kill(child.pid!, "SIGINT"),
-    async says(pattern) {
-      for (;;) {
-        const match = pattern.exec(output.stderr);
-        if (match) return match[0];
-        if (gone) throw new Error(`${command} ended without ${pattern}:\n${output.stderr}`);
-        await new Promise<void>((resolve) => heard = resolve);
-      }
-    },
+    says: (pattern) => shows("stderr", pattern),
+    prints: (pattern) => shows("stdout", pattern),
   };
 }
 

@@ -64,6 +64,13 @@ test("every file of kernel/sched may also be used under the GPL", () => {
   assert.deepEqual(sched.filter((file) => !texts.get(file)!.includes(licence)), []);
 });
 
+test("every file of kernel/bpf says which licence it is under", () => {
+  const bpf = [...texts.keys()].filter((file) => /^kernel\/bpf\/.*\.[ch]$/.test(file));
+  assert.ok(bpf.length > 0, "no file of the qdisc found");
+  const licence = /SPDX-License-Identifier: (GPL-2\.0-only|MIT OR GPL-2\.0-only)$/m;
+  assert.deepEqual(bpf.filter((file) => !licence.test(texts.get(file)!)), []);
+});
+
 /** "file:line: text" of each line that matches. */
 function linesWith(file: string, pattern: RegExp, view = (text: string) => text): string[] {
   return view(texts.get(file)!).split("\n").flatMap((line, index) =>

@@ -413,7 +413,7 @@ describe("play", () => {
       const played = play(link, traffic);
       played.streams.forEach(agrees);
       played.frames.forEach(({ outcome }) => seen.add(outcome));
-    }, 2);
+    }, 12); // one in a hundred or so has a frame that is cut off
     assert.deepEqual([...seen].sort(), ["dropped", "late", "partial", "whole"]);
   });
 

@@ -3,12 +3,14 @@
  * The host below the protocol stack: the scheduler is the device's own queue,
  * in the kernel, and serves all of the machine's processes. Here is only what a
  * sender needs: its sockets, registered with that scheduler (gate.c), and the
- * care that nothing meant for it goes anywhere else (route.c, watch.c). A
- * message goes straight to its socket (send.c), without a copy or a thread.
+ * care that nothing meant for it goes anywhere else (peer.c, route.c, watch.c). A
+ * datagram goes straight to its socket (send.c), without a copy or a thread; what
+ * TCP does not take at once is kept for it (tcp.c).
  */
 #ifndef QS_BELOW_HOST_H
 #define QS_BELOW_HOST_H
 
+#include <linux/net_tstamp.h>
 #include <stdatomic.h>
 
 #include "../bpf/gate.h"
@@ -16,11 +18,21 @@
 
 /* Limits. */
 #define BELOW_READS_MAX 8		 /* of a stream's counters, until they are of one moment */
+#define BELOW_ENTERS_MAX 100		 /* of a socket that is just leaving */
 #define BELOW_RETRIES_MAX 4		 /* of a send that reported an earlier datagram's error */
 #define BELOW_LOOK_NS 10000000ull	 /* of sending, between two looks after the device */
 #define BELOW_LOOK_AGAIN_NS 100000000ull /* where it was not found */
-#define BELOW_CLOSE_NS 20000  /* between two looks whether a stream's sends are through */
-#define BELOW_CONNECT_MS 1000 /* the first message of a TCP socket waits for the peer */
+#define BELOW_CLOSE_NS 20000	 /* between two looks whether a stream's sends are through */
+#define BELOW_LOOK_SENDS 8	 /* of the usual, between two at the clock for that */
+#define BELOW_PEERS_MAX 8	 /* remembered of a socket that is not connected */
+#define BELOW_USUAL_AFTER 16	 /* messages that say the same, until that is the usual */
+#define BELOW_REST_BYTES 131072u /* TCP: kept of a stream until its socket takes it */
+#define BELOW_READY_MAX 16	 /* TCP: sockets with room, looked after at once */
+#define BELOW_STACK_BYTES 65536
+
+#define BELOW_USUAL_UNKNOWN UINT64_MAX /* no message says that */
+
+_Static_assert(BELOW_REST_BYTES >= QSOCKET_MESSAGE_BYTES_MAX, "any message's rest has room");
 
 /* A stream's look after its device. */
 struct below_watch {
@@ -52,6 +64,20 @@ struct below_counts {
 	int32_t last_error;
 };
 
+/* A peer that the route to leads to the device. */
+struct below_peer {
+	struct qsocket_addr to;
+	union address address;
+	uint32_t address_len;
+};
+
+/* What a socket that is attached had, and gets back. */
+struct below_before {
+	int32_t sndbuf_bytes; /* 0: it was not changed */
+	int32_t locked;	      /* buffers that the kernel does not size itself (SO_BUF_LOCK) */
+	struct sock_txtime txtime;
+};
+
 /* Under link->lock; the socket does not change while `in_flight`. */
 struct below_stream {
 	struct socket socket;
@@ -60,14 +86,21 @@ struct below_stream {
 	uint8_t both;		     /* an IPv6 socket that sends IPv4 as well */
 	uint8_t broken;		     /* TCP: the connection is gone */
 	uint8_t frame_open;
-	uint8_t discarding; /* the rest of a frame of which something was lost */
+	uint8_t discarding;	   /* the rest of a frame of which something was lost */
+	uint8_t peer, peer_oldest; /* the last one's place, and the next one's */
 	uint16_t frame_messages;
 	struct qsocket_attr attr;
-	struct qsocket_addr to; /* where the route led to the device, last */
+	struct qsocket_addr connected_to;
+	struct below_peer peers[BELOW_PEERS_MAX];
+	uint64_t usual;	   /* what the scheduler takes a message for that says nothing */
+	uint64_t repeated; /* what the last one said, */
+	uint32_t repeats;  /* and so many before it */
 	struct below_watch watch;
 	struct below_counts counts;
-	uint8_t *rest; /* TCP: of a message that the socket took in part */
+	struct below_before before;
+	uint8_t *rest; /* TCP: BELOW_REST_BYTES */
 	uint32_t rest_at, rest_len;
+	uint16_t rest_messages[QS_PRIORITIES];
 };
 
 struct below {
@@ -80,6 +113,10 @@ struct below {
 	uint32_t streams_max;
 	struct qs_gate_link found; /* at opening, and when last asked for */
 	struct below_counts past;  /* of closed streams */
+	/* tcp.c */
+	int32_t epoll_fd, waker_fd; /* -1: no TCP stream yet */
+	uint8_t running, stop;	    /* its thread */
+	pthread_cond_t stopped;
 };
 
 /* gate.c */
@@ -91,12 +128,21 @@ int32_t gate_link(int fd, uint32_t ifindex, struct qs_gate_link *link);
 int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
 		   struct qsocket_admission *admission);
 int32_t gate_read(int fd, uint32_t ifindex, struct qs_gate_stream *stream);
+/* What a datagram means from now on that says nothing (bpf/gate.h). */
+int32_t gate_usual(int fd, uint32_t ifindex, uint64_t usual);
 void gate_leave(int fd, uint32_t ifindex);
 
 /* route.c */
 int route_open(void);
 /* 0 if what this socket sends there leaves by the device; -ENOLINK. */
 int32_t route_check(int route_fd, uint32_t ifindex, int fd, const struct qsocket_addr *to);
+
+/* peer.c */
+int32_t below_peer(struct below *b, struct below_stream *s, const struct qsocket_addr *to,
+		   const struct below_peer **peer);
+/* Where the last message went; NULL: nothing is known of it. */
+const struct qsocket_addr *below_peer_last(const struct below_stream *s);
+void below_forget_peers(struct below_stream *s);
 
 /* watch.c */
 enum below_verdict below_judge(const struct below_watch *watch, const struct below_sight *sight);
@@ -106,11 +152,25 @@ int32_t below_look(struct below *b, struct below_stream *s, uint64_t now_ns);
 
 /* send.c */
 int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args);
-/* TCP: writes what is left of a message; 0 if nothing is left. */
-int32_t below_flush(struct below_stream *s);
+/* Counts a message that the scheduler has not seen. */
+void below_lose(struct below_stream *s, const struct qsend_args *args, uint8_t reason);
+/* The kernel has not taken a message: what is answered to its sender. */
+int32_t below_refused(struct below_stream *s, const struct qsend_args *args, int error);
+
+/* tcp.c */
+int32_t tcp_open(struct link *link, struct below_stream *ready, uint32_t stream);
+void tcp_close(struct below *b, struct below_stream *s);
+int32_t tcp_send(struct below *b, uint32_t stream, const struct qsend_args *args);
+/* Writes what was kept: 0 if nothing is left, -ENOBUFS, or -EPIPE. */
+int32_t tcp_flush(struct below_stream *s);
+void tcp_lose_rest(struct below_stream *s, uint8_t reason);
+void tcp_stop(struct link *link);
 
 /* info.c */
 int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info);
+/* What the scheduler knows of a stream, whoever's it is; info starts out zeroed. */
+void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
+		 struct qsocket_info *info);
 /* Adds a stream's counters. */
 void below_describe(struct link *link, uint32_t stream, struct qsocket_info *info);
 

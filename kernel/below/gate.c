@@ -3,6 +3,7 @@
  * Talking to the scheduler of a device, as bpf/gate.h says it is done.
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,12 +70,22 @@ int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
 	/* the kernel gives a socket its cookie when it is asked for */
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
 		return -errno;
-	if (setsockopt(fd, QS_GATE_STREAM, (int)ifindex, attr, sizeof(*attr)))
-		result = -errno;
+	for (int i = 0; i < BELOW_ENTERS_MAX; i++) {
+		result = setsockopt(fd, QS_GATE_STREAM, (int)ifindex, attr, sizeof(*attr)) ? -errno
+											   : 0;
+		if (result != -EAGAIN)
+			break;
+		sched_yield();
+	}
 	*admission = (struct qsocket_admission){0};
 	if ((!result || result == -EBUSY) && !read_once(fd, ifindex, &stream))
 		*admission = stream.admission;
 	return result;
+}
+
+int32_t gate_usual(int fd, uint32_t ifindex, uint64_t usual)
+{
+	return setsockopt(fd, QS_GATE_USUAL, (int)ifindex, &usual, sizeof(usual)) ? -errno : 0;
 }
 
 void gate_leave(int fd, uint32_t ifindex)

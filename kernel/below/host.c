@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,30 +14,66 @@
 
 #include "below.h"
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+
 /* The send buffer bounds what is queued, as the scheduler's limits do: as large
  * as the stream's, or as may be (net.core.wmem_max). The kernel doubles what it
  * is told, for its own. Of TCP it finds a better size itself. */
-static void set_room(const struct socket *socket, const struct qsocket_attr *attr)
+static void set_room(struct below_stream *s, const struct qsocket_attr *attr)
 {
 	uint64_t bytes = attr->queue_bytes ? attr->queue_bytes : QSOCKET_STREAM_BYTES_DEFAULT;
-	int wanted = bytes < INT_MAX / 2 ? (int)bytes : INT_MAX / 2, has = 0;
+	int wanted = bytes < INT_MAX / 2 ? (int)bytes : INT_MAX / 2, has = 0, locked = 0;
 	socklen_t len = sizeof(has);
 
-	if (socket->type == QSOCKET_TCP && !attr->queue_bytes)
+	if (s->socket.type == QSOCKET_TCP && !attr->queue_bytes)
 		return;
-	/* an attached socket's owner may have asked for more */
-	if (socket->attached && !getsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &has, &len) &&
-	    has / 2 >= wanted)
-		return;
-	if (setsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)))
+	if (s->socket.attached) {
+		/* its owner may have asked for more */
+		if (getsockopt(s->socket.fd, SOL_SOCKET, SO_SNDBUF, &has, &len) ||
+		    has / 2 >= wanted)
+			return;
+		getsockopt(s->socket.fd, SOL_SOCKET, SO_BUF_LOCK, &locked, &len);
+		if (!s->before.sndbuf_bytes) {
+			s->before.sndbuf_bytes = has / 2;
+			s->before.locked = locked;
+		}
+	}
+	if (setsockopt(s->socket.fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)))
 		return; /* it stays as it is */
 }
 
-static int32_t set_time(int fd)
+/* What its owner has said of times is kept for it. */
+static int32_t set_time(struct below_stream *s)
 {
 	struct sock_txtime txtime = {.clockid = CLOCK_MONOTONIC};
+	socklen_t len = sizeof(txtime);
 
-	return setsockopt(fd, SOL_SOCKET, SO_TXTIME, &txtime, sizeof(txtime)) ? -errno : 0;
+	if (s->socket.attached &&
+	    getsockopt(s->socket.fd, SOL_SOCKET, SO_TXTIME, &s->before.txtime, &len))
+		return -errno;
+	return setsockopt(s->socket.fd, SOL_SOCKET, SO_TXTIME, &txtime, sizeof(txtime)) ? -errno
+											: 0;
+}
+
+/* The socket is its owner's alone again. That it may carry times cannot be taken
+ * back, and a clock that asks for privilege not without: it means nothing to who
+ * sends none. */
+static void give_back(const struct below_stream *s)
+{
+	const struct below_before *was = &s->before;
+	int fd = s->socket.fd;
+
+	if (!s->socket.attached)
+		return;
+	if (was->sndbuf_bytes) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &was->sndbuf_bytes,
+			   sizeof(was->sndbuf_bytes));
+		setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &was->locked, sizeof(was->locked));
+	}
+	if (s->socket.type == QSOCKET_UDP)
+		setsockopt(fd, SOL_SOCKET, SO_TXTIME, &was->txtime, sizeof(was->txtime));
 }
 
 /* The peer of a connected socket, as qsocket.h writes addresses. */
@@ -67,54 +102,73 @@ static int32_t join(struct link *link, struct below_stream *ready, const struct 
 {
 	struct below *b = link->state;
 	int fd = ready->socket.fd;
-	uint32_t stream = b->free;
+	uint32_t stream = b->free == QS_NONE ? b->used : b->free;
 	int32_t result = 0;
 
-	if (stream == QS_NONE && b->used == b->streams_max)
+	if (stream == b->streams_max)
 		return -ENOSPC;
-	if (ready->to.family)
-		result = route_check(b->route_fd, b->ifindex, fd, &ready->to);
+	if (ready->connected_to.family)
+		result = route_check(b->route_fd, b->ifindex, fd, &ready->connected_to);
 	if (!result && ready->socket.type == QSOCKET_UDP)
-		result = set_time(fd);
-	if (!result)
-		result = gate_enter(fd, b->ifindex, attr, admission);
+		result = set_time(ready);
 	if (result)
 		return result;
-	set_room(&ready->socket, attr);
+	result = gate_enter(fd, b->ifindex, attr, admission);
+	if (result)
+		goto give_back;
+	set_room(ready, attr);
 	ready->attr = *attr;
-	if (stream == QS_NONE)
-		stream = b->used;
-	result = streams_add(link, stream);
-	if (result < 0) {
-		gate_leave(fd, b->ifindex);
-		return result;
-	}
+	ready->usual = QS_GATE_USUAL_DEFAULT;
+	if (ready->socket.type == QSOCKET_TCP)
+		result = tcp_open(link, ready, stream);
+	if (!result)
+		result = streams_add(link, stream);
+	if (result < 0)
+		goto leave;
 	if (stream == b->used)
 		b->used++;
 	else
 		b->free = b->streams[stream].next;
 	b->streams[stream] = *ready;
 	return result;
+
+leave:
+	tcp_close(b, ready);
+	gate_leave(fd, b->ifindex);
+give_back:
+	give_back(ready);
+	return result;
+}
+
+/* An IPv6 socket for whichever family comes, even where those of the system are
+ * for one alone (net.ipv6.bindv6only). */
+static int32_t open_for_both(struct socket *s)
+{
+	int only = 0;
+
+	s->fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	s->family = AF_INET6;
+	if (s->fd < 0)
+		return -errno;
+	return setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) ? -errno : 0;
 }
 
 static int32_t below_add(struct link *link, struct qsocket_args *args)
 {
-	struct below_stream s = {.socket.type = (uint8_t)args->type, .to = args->peer};
-	struct qsocket_addr local = args->local;
+	struct below_stream s = {.socket.type = (uint8_t)args->type, .connected_to = args->peer};
+	struct qsocket_addr any = {.family = AF_INET};
 	int32_t result;
 
 	if (args->type == QSOCKET_TCP && !args->peer.family)
 		return -EDESTADDRREQ;
-	/* to be registered it must exist: for whichever family comes */
-	if (!local.family && !args->peer.family) {
-		local.family = AF_INET6;
-		s.both = 1;
-	}
-	result = socket_open(&s.socket, &local, &args->peer);
-	if (result == -EAFNOSUPPORT && s.both) {
-		local.family = AF_INET;
-		s.both = 0;
-		result = socket_open(&s.socket, &local, &args->peer);
+	/* to be registered it must exist */
+	if (args->local.family || args->peer.family) {
+		result = socket_open(&s.socket, &args->local, &args->peer);
+	} else {
+		result = open_for_both(&s.socket);
+		s.both = !result;
+		if (result == -EAFNOSUPPORT)
+			result = socket_open(&s.socket, &any, &args->peer);
 	}
 	if (!result)
 		result = join(link, &s, &args->attr, &args->admission);
@@ -130,7 +184,7 @@ static int32_t below_attach(struct link *link, struct qattach_args *args)
 
 	if (result)
 		return result;
-	peer_of(args->fd, &s.to);
+	peer_of(args->fd, &s.connected_to);
 	return join(link, &s, &args->attr, &args->admission);
 }
 
@@ -147,7 +201,7 @@ static int32_t below_change(struct link *link, uint32_t stream, struct qchange_a
 	if (result)
 		return result;
 	s->attr = args->attr;
-	set_room(&s->socket, &args->attr);
+	set_room(s, &args->attr);
 	return 0;
 }
 
@@ -172,7 +226,7 @@ static void keep_counters(struct link *link, uint32_t stream)
 }
 
 /* Waits for the sends that are under way, with the table's lock: they wait for
- * nothing, or for BELOW_CONNECT_MS. */
+ * nothing. */
 static void settle(struct link *link, const struct below_stream *s)
 {
 	const struct timespec nap = {.tv_nsec = BELOW_CLOSE_NS};
@@ -190,22 +244,24 @@ static int32_t below_close(struct link *link, uint32_t stream, uint32_t flags)
 {
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
-	int drained = link->closing[stream] && !s->rest;
+	int cut = s->rest_len > 0, drained = link->closing[stream] && !cut;
 
 	if ((flags & QCLOSE_DRAIN) && !link->closing[stream]) {
 		link->closing[stream] = 1;
-		if (s->socket.type == QSOCKET_TCP && !s->socket.attached && !below_flush(s))
+		if (s->socket.type == QSOCKET_TCP && !s->socket.attached && !tcp_flush(s))
 			shutdown(s->socket.fd, SHUT_WR);
 		return 0;
 	}
 	link->closing[stream] = 1;
 	settle(link, s);
+	tcp_lose_rest(s, QSOCKET_CLOSED);
 	keep_counters(link, stream);
 	/* what TCP has taken is still delivered, and by the stream's contract */
 	if (s->socket.attached || s->socket.type == QSOCKET_UDP || !drained)
 		gate_leave(s->socket.fd, b->ifindex);
-	socket_close(&s->socket, s->rest != NULL);
-	free(s->rest);
+	tcp_close(b, s);
+	give_back(s);
+	socket_close(&s->socket, cut);
 	streams_remove(link, stream);
 	memset(s, 0, sizeof(*s));
 	s->next = b->free;
@@ -235,9 +291,15 @@ static int32_t agrees(const struct below *b, const struct qsockinit_args *args)
 	return (args->rate && args->rate != b->found.rate) || args->classes_len ? -EEXIST : 0;
 }
 
+/* Its owner may have changed it since the link was opened. */
 static int32_t below_share(struct link *link, const struct qsockinit_args *args)
 {
-	return agrees(link->state, args);
+	struct below *b = link->state;
+	struct qs_gate_link now;
+
+	if (!gate_link(b->gate_fd, b->ifindex, &now))
+		b->found = now;
+	return agrees(b, args);
 }
 
 static void free_below(struct below *b)
@@ -246,7 +308,12 @@ static void free_below(struct below *b)
 		close(b->gate_fd);
 	if (b->route_fd >= 0)
 		close(b->route_fd);
+	if (b->epoll_fd >= 0)
+		close(b->epoll_fd);
+	if (b->waker_fd >= 0)
+		close(b->waker_fd);
 	memory_unmap(b->streams, b->streams_max * sizeof(*b->streams));
+	pthread_cond_destroy(&b->stopped);
 	free(b);
 }
 
@@ -282,7 +349,8 @@ static int32_t below_open(struct link *link, const struct qsockinit_args *args)
 
 	if (!b)
 		return -ENOMEM;
-	b->gate_fd = b->route_fd = -1;
+	pthread_cond_init(&b->stopped, NULL);
+	b->gate_fd = b->route_fd = b->epoll_fd = b->waker_fd = -1;
 	b->free = QS_NONE;
 	error = open_below(b, args);
 	if (!error)
@@ -296,6 +364,7 @@ static int32_t below_open(struct link *link, const struct qsockinit_args *args)
 
 static void below_shut(struct link *link)
 {
+	tcp_stop(link);
 	free_below(link->state);
 	link->state = NULL;
 	streams_shut(link);

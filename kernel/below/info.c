@@ -12,7 +12,7 @@ static const struct qs_policy *policy_of(const struct below *b)
 {
 	const struct qs_policy *policy = qs_policy_find(b->found.scheduler);
 
-	return policy && !policy->own_bytes ? policy : NULL;
+	return policy && !policy->classes ? policy : NULL;
 }
 
 /* A link of this one stream, for what reads streams of links. Nothing that the
@@ -25,6 +25,7 @@ static void add_scheduled(const struct below *b, struct qs_gate_stream *stream,
 		.rate = b->found.rate,
 		.streams = &stream->state,
 		.ledgers = &stream->ledger,
+		.delays = &stream->delays,
 		.streams_max = 1,
 		.streams_used = 1,
 	};
@@ -67,7 +68,7 @@ void below_describe(struct link *link, uint32_t stream, struct qsocket_info *inf
 	info->state &= ~(QSOCKET_STATE_FRAME_OPEN | QSOCKET_STATE_BLOCKED);
 	if (s->frame_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
-	if (s->rest)
+	if (s->rest_len)
 		info->state |= QSOCKET_STATE_BLOCKED;
 	if (s->broken)
 		info->state |= QSOCKET_STATE_BROKEN;
@@ -105,13 +106,13 @@ static void info_stream(struct link *link, uint32_t stream, struct qsocket_info 
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
 
-	below_flush(s);
+	tcp_flush(s);
 	set_attr(s, info);
 	below_describe(link, stream, info);
 	stack_info(&s->socket, info);
 	/* of TCP the scheduler has only what is on its way just now */
 	if (s->socket.type == QSOCKET_TCP && !s->broken && !info->queued &&
-	    (info->unsent_bytes || s->rest)) {
+	    (info->unsent_bytes || s->rest_len)) {
 		info->queued = 1;
 		info->offered++;
 		info->queued_bytes = info->unsent_bytes + s->rest_len - s->rest_at;
@@ -162,6 +163,7 @@ static int32_t info_link(struct link *link, struct qsocket_info *info)
 	info->offered_bytes += found.sent_bytes + found.queued_bytes + found.dropped_bytes;
 	info->delay_ns_sum = found.delay_ns_sum;
 	info->delay_ns_max = found.delay_ns_max;
+	memcpy(info->delays, found.delays, sizeof(info->delays));
 	info->streams = found.streams;
 	info->utilisation_ppm = found.admission.utilisation_ppm;
 	set_link(link, QSOCKET_LINK, info);
@@ -174,4 +176,17 @@ int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info
 		return info_link(link, info);
 	info_stream(link, stream, info);
 	return 0;
+}
+
+void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
+		 struct qsocket_info *info)
+{
+	const struct below b = {.found = *link};
+	const struct below_stream s = {.attr = stream->attr};
+	const struct link of = {.state = (void *)&b};
+
+	set_attr(&s, info);
+	if (stream->stream != QS_NONE)
+		add_scheduled(&b, stream, info);
+	set_link(&of, QSOCKET_STREAM, info);
 }

@@ -13,6 +13,7 @@
 #include "below.h"
 
 #define ANSWER_BYTES 4096
+#define ANSWERS_MAX 16 /* to earlier questions, read past */
 
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -28,7 +29,17 @@ int route_open(void)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
-	return fd < 0 ? -errno : fd;
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	/* nobody else may answer */
+	if (!connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)))
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
 }
 
 static void add(struct question *q, uint16_t type, const void *data, uint32_t len)
@@ -86,6 +97,7 @@ static void ask(struct question *q, int fd, const struct qsocket_addr *to)
 	q->header.nlmsg_len = NLMSG_LENGTH(sizeof(q->route));
 	q->header.nlmsg_type = RTM_GETROUTE;
 	q->header.nlmsg_flags = NLM_F_REQUEST;
+	q->header.nlmsg_seq = (uint32_t)qsocket_now(); /* told from those before it */
 	q->route.rtm_family = is_v4 ? AF_INET : AF_INET6;
 	q->route.rtm_dst_len = is_v4 ? 32 : 128;
 	add(q, RTA_DST, mapped ? to->bytes + 12 : to->bytes, is_v4 ? 4 : 16);
@@ -123,21 +135,36 @@ static int32_t answered(const struct nlmsghdr *header, ssize_t len)
 	return -EIO;
 }
 
-int32_t route_check(int route_fd, uint32_t ifindex, int fd, const struct qsocket_addr *to)
+/* The kernel answers before it lets go of who asks. */
+static int32_t answer_to(int route_fd, uint32_t seq)
 {
 	union {
 		struct nlmsghdr header;
 		uint8_t bytes[ANSWER_BYTES];
 	} answer;
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+	for (int i = 0; i < ANSWERS_MAX; i++) {
+		ssize_t len = recv(route_fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_TRUNC);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0 || (size_t)len > sizeof(answer))
+			return -EIO;
+		if (NLMSG_OK(&answer.header, (size_t)len) && answer.header.nlmsg_seq == seq)
+			return answered(&answer.header, len);
+	}
+	return -EIO;
+}
+
+int32_t route_check(int route_fd, uint32_t ifindex, int fd, const struct qsocket_addr *to)
+{
 	struct question question;
 	int32_t found;
 
 	ask(&question, fd, to);
-	if (sendto(route_fd, &question, question.header.nlmsg_len, 0, (struct sockaddr *)&kernel,
-		   sizeof(kernel)) < 0)
+	if (sendto(route_fd, &question, question.header.nlmsg_len, 0, NULL, 0) < 0)
 		return -errno;
-	found = answered(&answer.header, recv(route_fd, &answer, sizeof(answer), MSG_DONTWAIT));
+	found = answer_to(route_fd, question.header.nlmsg_seq);
 	if (found < 0)
 		return found;
 	return (uint32_t)found == ifindex ? 0 : -ENOLINK;

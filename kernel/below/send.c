@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * A message's way to the scheduler below: one sendmsg(2), which carries its
- * deadline and its flags as the time of sending (bpf/gate.h). The kernel takes
- * it or does not; what it did not take is counted here, and the rest of its
- * frame is given up. TCP has no such times: its streams are served by what was
- * asked for when they were opened.
+ * A datagram's way to the scheduler below: one call of the kernel's. What its
+ * scheduler has to know of it travels along as the time of sending
+ * (bpf/gate.h), in a control message. That costs about as much as all that is
+ * done here, so a stream that says the same of one message after the other has
+ * the scheduler take that for its usual, and says nothing more: a deadline
+ * counts from when it reaches the queue then, microseconds later.
+ *
+ * The kernel takes a message or does not; what it did not take is counted here,
+ * and the rest of its frame is given up.
  */
 #include <errno.h>
-#include <poll.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "below.h"
@@ -24,24 +27,40 @@
 #define UDP4_BYTES 28u
 #define UDP6_BYTES 48u
 
-/* The control messages of one datagram: the segment is left out without one. */
-union control {
-	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(sizeof(uint64_t)) + CMSG_SPACE(sizeof(uint16_t))];
+#define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+
+/* A control message with its data, as cmsg(3) lays them out: struct cmsghdr
+ * cannot be a part of anything. */
+struct header {
+	size_t len;
+	int level, type;
 };
 
-static void put(union control *control, uint32_t at, int level, int type, const void *data,
-		uint32_t len)
-{
-	struct cmsghdr *header = (struct cmsghdr *)(void *)(control->bytes + at);
+struct timed {
+	struct header header;
+	uint64_t time_ns;
+};
 
-	*header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(len),
-		.cmsg_level = level,
-		.cmsg_type = type,
-	};
-	memcpy(CMSG_DATA(header), data, len);
-}
+struct cut {
+	struct header header;
+	uint16_t segment;
+};
+
+_Static_assert(sizeof(struct timed) == CMSG_SPACE(sizeof(uint64_t)) &&
+		       sizeof(struct cut) == CMSG_SPACE(sizeof(uint16_t)),
+	       "as CMSG_DATA has it");
+_Static_assert(offsetof(struct header, len) == offsetof(struct cmsghdr, cmsg_len) &&
+		       offsetof(struct header, level) == offsetof(struct cmsghdr, cmsg_level) &&
+		       offsetof(struct header, type) == offsetof(struct cmsghdr, cmsg_type),
+	       "as the kernel reads it");
+
+/* A datagram on its way, without the lock. */
+struct parcel {
+	uint64_t time_ns; /* 0: it says nothing */
+	union address to;
+	uint32_t to_len;
+	int fd;
+};
 
 static int starts(uint32_t flags)
 {
@@ -53,8 +72,7 @@ static int continues(uint32_t flags)
 	return (flags & (QSOCKET_FRAME | QSOCKET_START)) == QSOCKET_FRAME;
 }
 
-/* Counts a message that the scheduler has not seen. */
-static void lose(struct below_stream *s, const struct qsend_args *args, uint8_t reason)
+void below_lose(struct below_stream *s, const struct qsend_args *args, uint8_t reason)
 {
 	struct below_counts *c = &s->counts;
 	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT, parts = 1;
@@ -74,6 +92,24 @@ static void lose(struct below_stream *s, const struct qsend_args *args, uint8_t 
 	s->frame_open = 0;
 }
 
+int32_t below_refused(struct below_stream *s, const struct qsend_args *args, int error)
+{
+	if (error == EAGAIN) {
+		below_lose(s, args, QSOCKET_OVERFLOW);
+		return -ENOBUFS;
+	}
+	s->counts.errors++;
+	s->counts.last_error = error;
+	/* the scheduler's own word (ip(7), IP_RECVERR): it has counted the message */
+	if (error == ENOBUFS && s->socket.type == QSOCKET_UDP)
+		return -ENOBUFS;
+	/* but for the device, which may come back */
+	if (s->socket.type == QSOCKET_TCP && error != ENOLINK)
+		s->broken = 1;
+	below_lose(s, args, QSOCKET_ERROR);
+	return -error;
+}
+
 /* Frame marks: 0 and the message is part of what is sent, 1 and it is part of
  * what is lost already, or -errno. */
 static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
@@ -83,7 +119,7 @@ static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
 	if (continues(flags) ? !s->frame_open && !s->discarding : s->frame_open)
 		return -EPROTO;
 	if (continues(flags) && s->discarding) {
-		lose(s, args, QSOCKET_INCOMPLETE);
+		below_lose(s, args, QSOCKET_INCOMPLETE);
 		return 1;
 	}
 	s->discarding = 0;
@@ -92,25 +128,16 @@ static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
 		s->frame_messages = 0;
 	}
 	if (flags & QSOCKET_FRAME && ++s->frame_messages > QSOCKET_FRAME_MESSAGES_MAX) {
-		lose(s, args, QSOCKET_INCOMPLETE);
+		below_lose(s, args, QSOCKET_INCOMPLETE);
 		return -EMSGSIZE;
 	}
 	if (flags & QSOCKET_END)
 		s->frame_open = 0;
+	if (flags & QSOCKET_DEADLINE && args->deadline_us == 0) {
+		below_lose(s, args, QSOCKET_EXPIRED);
+		return -ETIME;
+	}
 	return 0;
-}
-
-/* Where an unconnected socket sends to; the route there must be the device's. */
-static int32_t check_to(struct below *b, struct below_stream *s, const struct qsocket_addr *to)
-{
-	int32_t error;
-
-	if (!memcmp(&s->to, to, sizeof(*to)))
-		return 0;
-	error = route_check(b->route_fd, b->ifindex, s->socket.fd, to);
-	if (!error)
-		s->to = *to;
-	return error;
 }
 
 static int32_t check_send(const struct link *link, uint32_t stream, const struct qsend_args *args)
@@ -133,15 +160,82 @@ static int32_t check_send(const struct link *link, uint32_t stream, const struct
 	return args->to.family ? -EISCONN : 0;
 }
 
-/* An IPv6 socket's name for an IPv4 address (RFC 4291, section 2.5.5.2). */
-static uint32_t mapped(const struct qsocket_addr *to, union address *address)
+static uint64_t said_of(const struct qsend_args *args)
 {
-	memset(address, 0, sizeof(*address));
-	address->in6.sin6_family = AF_INET6;
-	address->in6.sin6_port = htons(to->port);
-	memset(address->in6.sin6_addr.s6_addr + 10, 0xff, 2);
-	memcpy(address->in6.sin6_addr.s6_addr + 12, to->bytes, 4);
-	return sizeof(address->in6);
+	return (uint64_t)args->deadline_us << 32 | (args->flags & QS_GATE_FLAGS);
+}
+
+/* The clock is read for deadlines that must be told, and now and then for the
+ * watch. */
+static int needs_clock(const struct below_stream *s, uint64_t said)
+{
+	return (said & QSOCKET_DEADLINE && said != s->usual) || s->watch.away ||
+	       s->watch.due_ns == 0 || s->watch.sent % BELOW_LOOK_SENDS == 0;
+}
+
+/* Makes what a message says the usual, if it is that, time after time: but not
+ * for the owner of a socket that is attached, as what that sends past us must
+ * mean nothing. What is on its way to the queue would be misread, so nothing may
+ * be. */
+static int becomes_usual(struct below *b, struct below_stream *s, uint64_t said)
+{
+	const uint32_t whole = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+
+	if (said != s->repeated || (said & whole && (said & whole) != whole)) {
+		s->repeated = said;
+		s->repeats = 0;
+		return 0;
+	}
+	if (++s->repeats < BELOW_USUAL_AFTER || s->socket.attached ||
+	    atomic_load_explicit(&s->in_flight, memory_order_acquire))
+		return 0;
+	s->repeats = 0;
+	if (gate_usual(s->socket.fd, b->ifindex, said))
+		return 0;
+	s->usual = said;
+	return 1;
+}
+
+/* What travels with a message: 0 if it is the usual. */
+static uint64_t time_of(struct below *b, struct below_stream *s, uint64_t said, uint64_t now_ns)
+{
+	if (said == s->usual || becomes_usual(b, s, said))
+		return 0;
+	if (said & QSOCKET_DEADLINE)
+		now_ns += (said >> 32) * 1000;
+	else
+		now_ns = s->watch.due_ns - BELOW_LOOK_NS; /* one that has passed */
+	return (now_ns & ~(uint64_t)QS_GATE_FLAGS) | (said & QS_GATE_FLAGS);
+}
+
+/* Before the lock is let go: 0, 1 for what is lost and was counted, or -errno. */
+static int32_t prepare(struct below *b, struct below_stream *s, const struct qsend_args *args,
+		       struct parcel *parcel)
+{
+	int32_t result = take_marks(s, args);
+	const struct below_peer *peer;
+	uint64_t said = said_of(args), now_ns = 0;
+
+	if (result)
+		return result;
+	if (needs_clock(s, said))
+		now_ns = qsocket_now();
+	if (now_ns >= s->watch.due_ns || s->watch.away)
+		result = below_look(b, s, now_ns);
+	parcel->fd = s->socket.fd;
+	parcel->to_len = 0;
+	if (!result && args->to.family) {
+		result = below_peer(b, s, &args->to, &peer);
+		if (!result) {
+			parcel->to = peer->address;
+			parcel->to_len = peer->address_len;
+		}
+	}
+	if (result)
+		return below_refused(s, args, -result);
+	if (s->socket.type == QSOCKET_UDP)
+		parcel->time_ns = time_of(b, s, said, now_ns);
+	return 0;
 }
 
 /* Answers to earlier datagrams (ICMP), which whichever send comes next reports. */
@@ -151,186 +245,91 @@ static int may_be_pending(int error)
 	       error == EPROTO;
 }
 
-/* Without the lock: what sendmsg() said, and how often it was called. */
-static ssize_t send_udp(int fd, int both, const struct qsend_args *args, uint64_t time_ns,
-			uint32_t *calls)
+static ssize_t send_said(const struct qsend_args *args, struct parcel *parcel, int is_cut)
 {
-	union control control;
-	union address address;
-	struct iovec data = {(void *)(uintptr_t)args->data, args->data_len};
+	struct iovec iovec = {(void *)(uintptr_t)args->data, args->data_len};
 	struct msghdr message = {
-		.msg_iov = &data,
+		.msg_name = parcel->to_len ? &parcel->to : NULL,
+		.msg_namelen = parcel->to_len,
+		.msg_iov = &iovec,
 		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_SPACE(sizeof(time_ns)),
 	};
-	uint16_t segment = (uint16_t)(args->flags >> QSOCKET_SEGMENT_SHIFT);
-	ssize_t sent;
+	struct {
+		struct timed timed;
+		struct cut cut;
+	} control;
 
-	put(&control, 0, SOL_SOCKET, SCM_TXTIME, &time_ns, sizeof(time_ns));
-	if (segment && segment < args->data_len) {
-		put(&control, CMSG_SPACE(sizeof(time_ns)), IPPROTO_UDP, UDP_SEGMENT, &segment,
-		    sizeof(segment));
-		message.msg_controllen = sizeof(control);
+	control.timed = (struct timed){
+		{CMSG_LEN(sizeof(uint64_t)), SOL_SOCKET, SCM_TXTIME},
+		parcel->time_ns,
+	};
+	message.msg_control = parcel->time_ns ? (void *)&control : (void *)&control.cut;
+	message.msg_controllen = parcel->time_ns ? sizeof(control.timed) : 0;
+	if (is_cut) {
+		control.cut = (struct cut){
+			{CMSG_LEN(sizeof(uint16_t)), IPPROTO_UDP, UDP_SEGMENT},
+			(uint16_t)(args->flags >> QSOCKET_SEGMENT_SHIFT),
+		};
+		message.msg_controllen += sizeof(control.cut);
 	}
-	if (args->to.family) {
-		message.msg_name = &address;
-		message.msg_namelen = both && args->to.family == AF_INET
-					      ? mapped(&args->to, &address)
-					      : address_of(&args->to, &address);
-	}
-	do {
-		sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		++*calls;
-	} while (sent < 0 && may_be_pending(errno) && *calls <= BELOW_RETRIES_MAX);
-	return sent;
+	return sendmsg(parcel->fd, &message, FLAGS);
 }
 
-/* With the lock, so that no other thread's message comes between the parts of
- * one. A connection in the making takes nothing yet: the first message waits for
- * it, without. */
-static ssize_t send_tcp(struct link *link, struct below_stream *s, const struct qsend_args *args)
+static ssize_t send_once(const struct qsend_args *args, struct parcel *parcel)
 {
-	struct pollfd ready = {.fd = s->socket.fd, .events = POLLOUT};
+	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
+	int is_cut = segment && segment < args->data_len;
 
-	if (s->socket.connecting) {
-		s->socket.connecting = 0;
-		pthread_mutex_unlock(&link->lock);
-		poll(&ready, 1, BELOW_CONNECT_MS);
-		pthread_mutex_lock(&link->lock);
-	}
-	if (s->rest) { /* another thread's meanwhile */
-		errno = EAGAIN;
-		return -1;
-	}
-	return send(s->socket.fd, (const void *)(uintptr_t)args->data, args->data_len,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-int32_t below_flush(struct below_stream *s)
-{
-	ssize_t sent;
-
-	if (!s->rest)
-		return 0;
-	sent = send(s->socket.fd, s->rest + s->rest_at, s->rest_len - s->rest_at,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
-	s->counts.calls++;
-	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-		s->broken = 1;
-		s->counts.errors++;
-		s->counts.last_error = errno;
-	}
-	if (sent > 0)
-		s->rest_at += (uint32_t)sent;
-	if (s->rest_at < s->rest_len)
-		return s->broken ? -EPIPE : -ENOBUFS;
-	free(s->rest);
-	s->rest = NULL;
-	s->rest_at = s->rest_len = 0;
-	return 0;
-}
-
-/* The socket took a part: a stream of bytes must have all of a message or none
- * of what follows. Kept until there is room, which is rare. */
-static int32_t keep_rest(struct below_stream *s, const struct qsend_args *args, uint32_t sent)
-{
-	s->rest_len = args->data_len - sent;
-	s->rest_at = 0;
-	s->rest = malloc(s->rest_len);
-	if (!s->rest) {
-		s->broken = 1;
-		lose(s, args, QSOCKET_ERROR);
-		return -ENOMEM;
-	}
-	memcpy(s->rest, (const uint8_t *)(uintptr_t)args->data + sent, s->rest_len);
-	return (int32_t)args->data_len;
-}
-
-/* The kernel has not taken a message. */
-static int32_t refused(struct below_stream *s, const struct qsend_args *args, int error)
-{
-	if (error == EAGAIN) {
-		lose(s, args, QSOCKET_OVERFLOW);
-		return -ENOBUFS;
-	}
-	s->counts.errors++;
-	s->counts.last_error = error;
-	/* the scheduler's own word (ip(7), IP_RECVERR): it has counted the message */
-	if (error == ENOBUFS && s->socket.type == QSOCKET_UDP)
-		return -ENOBUFS;
-	if (s->socket.type == QSOCKET_TCP)
-		s->broken = 1;
-	lose(s, args, QSOCKET_ERROR);
-	return -error;
-}
-
-/* Before the lock is let go: 0, 1 for what is lost and was counted, or -errno. */
-static int32_t prepare(struct below *b, struct below_stream *s, const struct qsend_args *args,
-		       uint64_t now_ns)
-{
-	int32_t result = take_marks(s, args);
-
-	if (result)
-		return result;
-	if (s->socket.type == QSOCKET_TCP && s->rest && (result = below_flush(s))) {
-		lose(s, args, s->broken ? QSOCKET_ERROR : QSOCKET_OVERFLOW);
-		return result;
-	}
-	if (now_ns >= s->watch.due_ns || s->watch.away)
-		result = below_look(b, s, now_ns);
-	if (!result && args->to.family)
-		result = check_to(b, s, &args->to);
-	if (result)
-		return refused(s, args, -result);
-	return 0;
-}
-
-/* The kernel took less than all of a message: what that was, with the lock. */
-static int32_t settle(struct below_stream *s, const struct qsend_args *args, ssize_t sent,
-		      int error)
-{
-	if (sent >= 0)
-		return keep_rest(s, args, (uint32_t)sent);
-	s->watch.sent--;
-	return refused(s, args, error);
+	if (parcel->time_ns || is_cut)
+		return send_said(args, parcel, is_cut);
+	return sendto(parcel->fd, (const void *)(uintptr_t)args->data, args->data_len, FLAGS,
+		      parcel->to_len ? &parcel->to.any : NULL, parcel->to_len);
 }
 
 /* The lock is not taken again for what the kernel took at once; below_close()
  * waits for `in_flight`, and nothing of the stream is looked at behind that. */
-int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t send_udp(struct link *link, struct below_stream *s, const struct qsend_args *args,
+			struct parcel *parcel)
 {
-	struct below *b = link->state;
-	struct below_stream *s = &b->streams[stream];
-	uint64_t now_ns = qsocket_now(), time_ns = now_ns;
-	int fd = s->socket.fd, both = s->both, udp = s->socket.type == QSOCKET_UDP, error;
-	int32_t result = check_send(link, stream, args);
-	uint32_t calls = 0;
+	uint32_t again = 0;
+	int32_t result = (int32_t)args->data_len;
 	ssize_t sent;
+	int error;
 
-	if (result || (result = prepare(b, s, args, now_ns))) {
-		pthread_mutex_unlock(&link->lock);
-		return result < 0 ? result : (int32_t)args->data_len;
-	}
-	if (args->flags & QSOCKET_DEADLINE)
-		time_ns += args->deadline_us * 1000ull;
-	time_ns = (time_ns & ~(uint64_t)QS_GATE_FLAGS) | (args->flags & QS_GATE_FLAGS);
 	s->counts.calls++;
 	s->watch.sent++;
 	atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
-	if (udp)
-		pthread_mutex_unlock(&link->lock);
-	sent = udp ? send_udp(fd, both, args, time_ns, &calls) : send_tcp(link, s, args);
-	error = errno;
-	result = (int32_t)args->data_len;
-	if (sent != result || calls > 1 || !udp) {
-		if (udp)
-			pthread_mutex_lock(&link->lock);
-		s->counts.calls += calls > 1 ? calls - 1 : 0;
-		if (sent != result)
-			result = settle(s, args, sent, error);
+	pthread_mutex_unlock(&link->lock);
+	while ((sent = send_once(args, parcel)) < 0 && may_be_pending(errno) &&
+	       again < BELOW_RETRIES_MAX)
+		again++;
+	if (sent != result || again) {
+		error = errno;
+		pthread_mutex_lock(&link->lock);
+		s->counts.calls += again;
+		if (sent < 0) {
+			s->watch.sent--;
+			result = below_refused(s, args, error);
+		}
 		pthread_mutex_unlock(&link->lock);
 	}
 	atomic_fetch_sub_explicit(&s->in_flight, 1, memory_order_release);
 	return result;
+}
+
+int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+{
+	struct below *b = link->state;
+	struct below_stream *s = &b->streams[stream];
+	int32_t result = check_send(link, stream, args);
+	struct parcel parcel;
+
+	if (!result)
+		result = prepare(b, s, args, &parcel);
+	if (!result && s->socket.type == QSOCKET_UDP)
+		return send_udp(link, s, args, &parcel);
+	if (!result)
+		result = tcp_send(b, stream, args);
+	pthread_mutex_unlock(&link->lock);
+	return result == 1 ? (int32_t)args->data_len : result;
 }

@@ -33,20 +33,24 @@ int32_t below_look(struct below *b, struct below_stream *s, uint64_t now_ns)
 	struct below_sight sight = {0};
 	struct qs_gate_stream stream;
 	struct qs_gate_link found;
+	const struct qsocket_addr *to = below_peer_last(s);
 
 	if (now_ns < s->watch.due_ns)
 		return s->watch.away ? -ENOLINK : 0;
 	memset(&stream, 0, sizeof(stream));
 	/* registered anew where the scheduler is another by now */
-	if (s->watch.away)
+	if (s->watch.away) {
 		gate_enter(s->socket.fd, b->ifindex, &s->attr, &stream.admission);
+		s->usual = BELOW_USUAL_UNKNOWN;
+	}
 	sight.answered = !gate_read(s->socket.fd, b->ifindex, &stream);
 	sight.arrived = stream.arrived;
 	if (below_judge(&s->watch, &sight) == BELOW_LOOK_CLOSER) {
 		sight.attached = !gate_link(b->gate_fd, b->ifindex, &found) && found.attached;
-		sight.near = !s->to.family ||
-			     !route_check(b->route_fd, b->ifindex, s->socket.fd, &s->to);
+		sight.near = !to || !route_check(b->route_fd, b->ifindex, s->socket.fd, to);
 	}
+	if (s->watch.away || sight.arrived - s->watch.arrived < s->watch.sent)
+		below_forget_peers(s);
 	below_seen(&s->watch, &sight, now_ns);
 	return s->watch.away ? -ENOLINK : 0;
 }

@@ -8,21 +8,61 @@
 #ifndef QS_ARRIVE_BPF_H
 #define QS_ARRIVE_BPF_H
 
-#include "gate.bpf.h"
+#include <bpf/bpf_endian.h>
 
-#define IPPROTO_UDP 17
+#include "gate.bpf.h"
+#include "trace.bpf.h"
+
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_ICMPV6 58
+#define SOCK_RAW 3
+
+#define IP_MORE 0x2000 /* in struct iphdr's frag_off */
+#define IP_OFFSET 0x1fff
+#define IP6_CUT_AT 42 /* the same of a fragment header, which comes first */
+#define IP6_MORE 0x0001
+#define IP6_OFFSET 0xfff8
+
+#ifndef ETH_P_IP
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+#endif
+
+#define NEIGHBOURS 0 /* the flow of what finds them */
 
 static u32 wire_bytes(const struct sk_buff *skb)
 {
 	return ((const struct qdisc_skb_cb *)skb->cb)->pkt_len;
 }
 
+/* One that has left unseen is being taken out, and not to be touched; nor is
+ * another that came to its place meanwhile, so it is looked up once more. */
 static struct qs_member *member_of(const struct sk_buff *skb)
 {
 	struct sock *sk = skb->sk;
 	u64 cookie = sk ? sk->__sk_common.skc_cookie.counter : 0;
+	struct qs_member *m = cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
 
-	return cookie ? bpf_map_lookup_elem(&members, &cookie) : NULL;
+	if (!m || m->claimed == QS_SEEN)
+		return m;
+	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_SEEN) != QS_UNSEEN)
+		return NULL;
+	m = bpf_map_lookup_elem(&members, &cookie);
+	return m && m->claimed == QS_SEEN ? m : NULL;
+}
+
+/* The flow of best effort. Questions for a neighbour have one of their own:
+ * whoever floods all others could else keep everybody from new neighbours. They
+ * are not IP, or sent by the kernel's own socket (ndisc.c). */
+static u32 flow_of(struct sk_buff *skb)
+{
+	const struct sock *sk = skb->sk;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
+		return NEIGHBOURS;
+	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
+		return NEIGHBOURS;
+	return NEIGHBOURS + 1 + bpf_skb_get_hash(skb) % (QS_BELOW_FLOWS - 1);
 }
 
 /* Opens a member's stream, or changes it to what was asked for meanwhile. An
@@ -40,11 +80,13 @@ static __noinline void catch_up(struct qs_member *m, int udp)
 		attr.flags |= QSOCKET_UNDROPPABLE;
 	if (m->stream != QS_NONE) {
 		qs_change(&BELOW->link, m->stream, &attr);
+		record_attr(QSOCKET_RECORD_CHANGE, m->stream, &attr);
 	} else {
 		added = qs_add(&BELOW->link, &attr);
 		if (added < 0)
 			return;
 		m->stream = (u32)added;
+		record_attr(QSOCKET_RECORD_ADD, m->stream, &attr);
 	}
 	m->applied = wanted;
 }
@@ -56,13 +98,71 @@ static u32 sound(u32 flags)
 				     : flags & ~(QSOCKET_START | QSOCKET_END | QSOCKET_LEADING);
 }
 
-/* What travels with a datagram of a member. */
-static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
+/* What of a packet's IP header says that it is a fragment. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct sk_buff___ip {
+	u16 protocol;
+	u16 network_header;
+	unsigned char *head;
+};
+
+struct iphdr {
+	u16 frag_off;
+};
+
+struct ipv6hdr {
+	u8 nexthdr;
+};
+#pragma clang attribute pop
+
+/* A message that was cut (RFC 791, section 3.2; RFC 8200, section 4.5) is a
+ * frame of its fragments, or they are that part of a frame that it was. */
+static u32 marks_of_fragment(u32 flags, int first, int last)
+{
+	if (!(flags & QSOCKET_FRAME))
+		flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	if (!first)
+		flags &= ~QSOCKET_START;
+	return last ? flags : flags & ~QSOCKET_END;
+}
+
+static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
+{
+	const struct sk_buff___ip *p = (const void *)skb;
+	u64 header = (u64)p->head + p->network_header;
+	u16 cut = 0;
+
+	if (p->protocol == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip =
+			bpf_rdonly_cast((void *)header, bpf_core_type_id_kernel(struct iphdr));
+
+		cut = bpf_ntohs(ip->frag_off) & (IP_MORE | IP_OFFSET);
+		return cut ? marks_of_fragment(flags, !(cut & IP_OFFSET), !(cut & IP_MORE)) : flags;
+	}
+	if (p->protocol == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip =
+			bpf_rdonly_cast((void *)header, bpf_core_type_id_kernel(struct ipv6hdr));
+
+		if (ip->nexthdr != IPPROTO_FRAGMENT ||
+		    bpf_probe_read_kernel(&cut, sizeof(cut), (void *)(header + IP6_CUT_AT)))
+			return flags;
+		cut = bpf_ntohs(cut);
+		return marks_of_fragment(flags, !(cut & IP6_OFFSET), !(cut & IP6_MORE));
+	}
+	return flags;
+}
+
+/* What a datagram of a member says, or travels with it. */
+static void read_message(struct sk_buff *skb, u64 usual, u64 now_ns, struct qs_arrival *a)
 {
 	u64 time_ns = (u64)skb->tstamp;
 
-	if (!time_ns)
+	if (!time_ns) {
+		a->flags = sound(usual & QS_GATE_FLAGS);
+		if (usual & QSOCKET_DEADLINE)
+			a->deadline_ns = now_ns + (usual >> 32) * 1000;
 		return;
+	}
 	skb->tstamp = 0; /* it means something else to whoever comes next */
 	a->flags = sound(time_ns & QS_GATE_FLAGS);
 	if (!(a->flags & QSOCKET_DEADLINE))
@@ -72,13 +172,14 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
 		time_ns < now_ns + QS_BELOW_LIFETIME_NS ? time_ns : now_ns + QS_BELOW_LIFETIME_NS;
 }
 
-/* The stream of a packet, and its message. */
-static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
+/* The stream of a packet, its message, and the user it is to be counted to. */
+static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a, u32 *uid)
 {
 	struct qs_member *m = member_of(skb);
 	u32 bytes = wire_bytes(skb);
 	int udp;
 
+	*uid = 0;
 	a->deadline_ns = QS_FOREVER;
 	a->segment = 0;
 	a->flags = 0;
@@ -88,19 +189,34 @@ static u32 classify(struct sk_buff *skb, u64 now_ns, struct qs_arrival *a)
 
 		udp = sk && sk->sk_protocol == IPPROTO_UDP;
 		m->arrived++;
-		if (m->wanted != m->applied)
+		if (m->wanted != m->applied && m->left == QS_STAYS)
 			catch_up(m, udp);
-		if (udp)
-			read_message(skb, now_ns, a);
-		if (m->stream != QS_NONE && !m->left)
+		if (udp) {
+			read_message(skb, *(volatile u64 *)&m->usual, now_ns, a);
+			a->flags = mark_fragment(skb, a->flags);
+		}
+		if (m->stream != QS_NONE && m->left == QS_STAYS) {
+			*uid = m->uid;
 			return m->stream;
+		}
 		a->flags = 0;
 		a->deadline_ns = QS_FOREVER;
 	}
-	return bpf_skb_get_hash(skb) % QS_BELOW_FLOWS;
+	return flow_of(skb);
 }
 
-/* Members whose sockets are gone: what they have queued is lost. */
+/* Whether a member that has left, and whose stream is removed, is settled: it is
+ * deleted, or back. Not while the gate is at it. */
+static __always_inline int settle(struct qs_member *m, const u64 *cookie)
+{
+	if (__sync_val_compare_and_swap(&m->left, QS_LEAVES, QS_TAKEN) == QS_LEAVES) {
+		bpf_map_delete_elem(&members, cookie);
+		return 1;
+	}
+	return __sync_val_compare_and_swap(&m->left, QS_BACK, QS_STAYS) == QS_BACK;
+}
+
+/* Members whose sockets have left: what they have queued is lost. */
 static __noinline void take_leave(void)
 {
 	u64 cookie;
@@ -113,10 +229,17 @@ static __noinline void take_leave(void)
 		m = bpf_map_lookup_elem(&members, &cookie);
 		if (!m)
 			continue;
-		leave_user(m->uid);
-		if (m->stream != QS_NONE)
+		if (m->stream != QS_NONE) {
 			qs_remove(&BELOW->link, m->stream);
-		bpf_map_delete_elem(&members, &cookie);
+			record(QSOCKET_RECORD_REMOVE, m->stream);
+			m->stream = QS_NONE;
+		}
+		m->arrived = 0;
+		if (!settle(m, &cookie)) {
+			/* there is room: each member is in it once */
+			bpf_map_push_elem(&leaving, &cookie, 0);
+			return;
+		}
 	}
 }
 

@@ -8,21 +8,36 @@
 #ifndef QS_BELOW_H
 #define QS_BELOW_H
 
-#include "../sched/sched.h"
+#include "../sched/pace.h"
 
-#define QS_BELOW_ABI 1
+#define QS_BELOW_ABI 2
 #define QS_BELOW_ADDRESS 0x100000000000ull
 #define QS_BELOW_ZERO 8 /* where in it there is a zero */
 
+/* Names the sources of a library and of an object (Makefile): they must be the
+ * same. Built without, a library takes no object. */
+#ifndef QS_STAMP
+#define QS_STAMP ""
+#endif
+#define QS_STAMP_BYTES 24
+#define QS_STAMP_PREFIX "qsockets sources "
+
 /* Limits. */
-#define QS_BELOW_FLOWS 64u		 /* of best effort, by hash: the first streams */
-#define QS_BELOW_FLOW_MESSAGES 256u	 /* queued in one of them */
-#define QS_BELOW_STREAMS_DEFAULT 16384u	 /* these included */
-#define QS_BELOW_USER_SHARE 4u		 /* 1/4 of all streams may be one user's, but root's */
-#define QS_BELOW_LEAVING_MAX 64u	 /* members taken leave of at one packet */
-#define QS_BELOW_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
-#define QS_BELOW_GUARD_NS 1000000ull	 /* what a wake-up may be late: asked of a deadline */
+#define QS_BELOW_FLOWS 64u		/* of best effort, by hash: the first streams */
+#define QS_BELOW_FLOW_MESSAGES 256u	/* queued in one of them */
+#define QS_BELOW_STREAMS_DEFAULT 16384u /* registered at once */
+#define QS_BELOW_USER_SHARE 4u		/* 1/4 of all streams may be one user's, but root's */
+#define QS_BELOW_ROOM_SHARE 2u	 /* a user may have 1/2 of the room that is left, but root's */
+#define QS_BELOW_LEAVING_MAX 64u /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
+
+/* Records of all that is done (qsocket.h), where they were asked for. */
+struct qs_trace {
+	uint64_t address;  /* of `max` of them, behind the scheduler's memory */
+	uint32_t max, len; /* max 0: nothing is recorded */
+	uint64_t missed;
+	uint64_t first_rate, rate; /* as recorded last */
+};
 
 struct qs_below {
 	uint32_t abi;
@@ -33,20 +48,41 @@ struct qs_below {
 	uint64_t turn;	   /* odd while a decision is made */
 	uint64_t netns_cookie;
 	char scheduler[QSOCKET_NAME_BYTES];
-	/* who may register streams: as of a file's write permission */
-	uint32_t uid, gid, mode;
-	/* pacing: when the link will have sent all that was handed out */
-	uint64_t free_ns;
-	uint64_t remainder; /* of the division that free_ns is a sum of */
+	char stamp[QS_STAMP_BYTES];
+	/* who may register streams: as of a file's write permission. The group is
+	 * in the upper half of `access`, the mode in the lower: they change at once. */
+	uint64_t access;
+	uint64_t rate_wanted; /* by the owner: the link has it from the next packet on */
+	uint32_t uid;
+	struct qs_pace pace;
 	/* all of the device's traffic, in packets; and best effort's part */
 	uint64_t sent, late, sent_bytes;
 	uint64_t dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 	uint64_t rest_sent, rest_sent_bytes, rest_dropped;
 	uint64_t delay_ns_sum, delay_ns_max;
+	uint64_t delays[QSOCKET_DELAYS];
 	uint64_t queued_bytes;
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */
+	struct qs_trace trace;
+	uint64_t members; /* registered sockets (gate) */
 	struct qs_link link;
+};
+
+/* Who takes a member out when it has left: the gate, as long as the qdisc has
+ * seen no packet of it; then the qdisc, which may be about to use it. */
+enum qs_claim { QS_UNSEEN, QS_SEEN, QS_GONE };
+
+/* Whether a member's socket is a stream. One that has left waits in `leaving`,
+ * once, until the qdisc removes its stream; it may register again before that,
+ * and is then best effort until it gets another. The gate goes by one CAS from
+ * state to state, and alone writes a member that is QS_MOVES. */
+enum qs_left {
+	QS_STAYS,
+	QS_LEAVES,
+	QS_BACK,  /* what it had is still to be removed */
+	QS_MOVES, /* the gate is at it */
+	QS_TAKEN, /* by the qdisc: it is being deleted */
 };
 
 /* A registered socket. The gate writes all but what says otherwise. */
@@ -55,10 +91,13 @@ struct qs_member {
 	uint32_t wanted;  /* counts the changes of attr, odd while one is made */
 	uint32_t applied; /* the last one that the scheduler has (qdisc) */
 	uint32_t stream;  /* its number; QS_NONE before its first packet (qdisc) */
-	uint32_t left;	  /* it is among `leaving` */
+	uint32_t left;	  /* enum qs_left */
+	uint32_t claimed; /* enum qs_claim */
+	uint32_t zero;
 	uint32_t uid, pid;
 	char comm[16];
 	uint64_t arrived; /* packets (qdisc) */
+	uint64_t usual;	  /* of a datagram that says nothing (gate.h) */
 	struct qsocket_admission admission;
 };
 

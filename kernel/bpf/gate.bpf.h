@@ -8,20 +8,38 @@
 #ifndef QS_GATE_BPF_H
 #define QS_GATE_BPF_H
 
-#include "host.bpf.h"
-
-#define GATE_GROUPS_MAX 256 /* of a process, looked through */
+#include "members.bpf.h"
 
 /* Linux's numbers. */
-#define GATE_ENOENT 2
 #define GATE_ENXIO 6
-#define GATE_EACCES 13
-#define GATE_EDQUOT 122
+#define GATE_EAFNOSUPPORT 97
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_UDP 17
+#define IPPROTO_SMC 256
 
 static int for_us(const struct bpf_sockopt *ctx)
 {
 	return (u32)ctx->optname == BELOW->ifindex &&
 	       bpf_get_netns_cookie((void *)ctx) == BELOW->netns_cookie;
+}
+
+/* Of other sockets nobody would learn that they are gone (gate_release): SMC's
+ * (smc(7)) end in a way of their own. */
+static int speaks_ip(const void *sk)
+{
+	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+	u16 family = s->__sk_common.skc_family;
+
+	return (family == AF_INET || family == AF_INET6) && s->sk_protocol != IPPROTO_SMC;
+}
+
+/* What TCP loses it sends again, so nothing of it may be dropped (catch_up). */
+static int is_udp(const void *sk)
+{
+	const struct sock *s = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock));
+
+	return s->sk_protocol == IPPROTO_UDP;
 }
 
 static u64 cookie_of(const void *sk)
@@ -31,174 +49,34 @@ static u64 cookie_of(const void *sk)
 	return s->__sk_common.skc_cookie.counter;
 }
 
-/* The address of the list as a number: the verifier follows no pointer by an
- * index that it does not know. */
-static int in_group(u32 gid)
-{
-	const struct task_struct *task = (void *)bpf_get_current_task_btf();
-	u64 groups = 0;
-	u32 len = task->cred->group_info->ngroups, one;
-
-	if (task->cred->egid.val == gid)
-		return 1;
-	bpf_probe_read_kernel(&groups, sizeof(groups), &task->cred->group_info);
-	groups += bpf_core_field_offset(struct group_info, gid);
-	for (u32 i = QS_ZERO; may_go_on() && i < len && i < GATE_GROUPS_MAX; i++)
-		if (!bpf_probe_read_kernel(&one, sizeof(one), (void *)(groups + i * sizeof(one))) &&
-		    one == gid)
-			return 1;
-	return 0;
-}
-
-/* As of a file with this owner, group and mode, opened for writing. */
-static int may_register(u32 uid)
-{
-	const struct qs_below QS_MEM *b = BELOW;
-
-	if (uid == 0)
-		return 1;
-	if (uid == b->uid)
-		return (b->mode & 0200) != 0;
-	if (b->gid != QS_NONE && in_group(b->gid))
-		return (b->mode & 0020) != 0;
-	return (b->mode & 0002) != 0;
-}
-
-/* What engine/check.c asks of a stream that is to be added. */
-static int sound_attr(const struct qsocket_attr *a)
-{
-	if (a->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || a->zero || a->class_id)
-		return 0;
-	if (a->old > QSOCKET_WINDOW_MAX || a->oln > a->old || a->ipg_ns > QSOCKET_IPG_NS_MAX)
-		return 0;
-	if (a->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    a->unit_bytes > QSOCKET_UNIT_BYTES_MAX || a->weight > QSOCKET_WEIGHT_MAX)
-		return 0;
-	return !QS_ONLY.slides || a->old == 0 || a->ipg_ns > 0;
-}
-
-/* Books what a member asks for in place of what it did: 0, or -EBUSY. */
-static int book(struct desk *desk, const struct ask *before, const struct ask *after, int strict,
-		struct qsocket_admission *admission)
-{
-	struct qs_below QS_MEM *b = BELOW;
-	int refused;
-
-	bpf_spin_lock(&desk->lock);
-	count(&b->booked, before, (u64)-1);
-	count(&b->booked, after, 1);
-	tell(&b->link, &b->booked, 0, admission);
-	refused = strict && admission->flags & QSOCKET_OVERBOOKED && asks_more(before, after);
-	if (refused) {
-		count(&b->booked, after, (u64)-1);
-		count(&b->booked, before, 1);
-	}
-	bpf_spin_unlock(&desk->lock);
-	return refused ? -QS_EBUSY : 0;
-}
-
-/* One more of a user's; 0 where these are too many. */
-static int enter_user(u32 uid)
-{
-	u32 most = BELOW->link.streams_max / QS_BELOW_USER_SHARE, one = 1;
-	u32 *len = bpf_map_lookup_elem(&users, &uid);
-
-	if (!len) {
-		bpf_map_update_elem(&users, &uid, &one, BPF_ANY);
-		return 1;
-	}
-	if (uid && *len >= most)
-		return 0;
-	__sync_fetch_and_add(len, 1);
-	return 1;
-}
-
-static void leave_user(u32 uid)
-{
-	u32 *len = bpf_map_lookup_elem(&users, &uid);
-
-	if (len && *len > 0)
-		__sync_fetch_and_sub(len, 1);
-}
-
-static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
-{
-	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid();
-	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
-	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
-	struct qs_member fresh = {.stream = QS_NONE, .uid = uid};
-	struct ask before = {0}, after;
-	struct qsocket_admission admission = {0};
-	int strict = attr->flags & QSOCKET_ADMIT, error;
-
-	ask_of(&QS_ONLY, attr, &after);
-	if (!may_register(uid))
-		return -GATE_EACCES;
-	if (!desk)
-		return -QS_EINVAL;
-	if (m && m->left)
-		return -GATE_ENOENT;
-	if (!m) {
-		if (!enter_user(uid))
-			return -GATE_EDQUOT;
-		fresh.pid = bpf_get_current_pid_tgid() >> 32;
-		bpf_get_current_comm(fresh.comm, sizeof(fresh.comm));
-		if (bpf_map_update_elem(&members, &cookie, &fresh, BPF_NOEXIST)) {
-			leave_user(uid);
-			return -QS_ENOSPC;
-		}
-		m = bpf_map_lookup_elem(&members, &cookie);
-		if (!m)
-			return -QS_ENOSPC;
-	} else {
-		ask_of(&QS_ONLY, &m->attr, &before);
-	}
-	error = book(desk, &before, &after, strict, &admission);
-	m->admission = admission;
-	if (error)
-		return error;
-	__sync_fetch_and_add(&m->wanted, 1); /* odd: it is being written */
-	m->attr = *attr;
-	__sync_fetch_and_add(&m->wanted, 1);
-	return 0;
-}
-
-/* The socket is gone, or wants to be a stream no more. */
-static __noinline int leave(u64 cookie)
-{
-	u32 zero = 0;
-	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
-	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
-	struct qsocket_admission admission;
-	struct ask none = {0}, before;
-
-	if (!m || !desk || __sync_lock_test_and_set(&m->left, 1))
-		return -GATE_ENOENT;
-	ask_of(&QS_ONLY, &m->attr, &before);
-	book(desk, &before, &none, 0, &admission);
-	bpf_map_push_elem(&leaving, &cookie, 0);
-	return 0;
-}
-
 SEC("cgroup/setsockopt")
 int gate_set(struct bpf_sockopt *ctx)
 {
 	struct qsocket_attr *given = ctx->optval, attr;
 	int level = ctx->level, error = -QS_EINVAL;
-	u64 cookie;
+	u64 cookie, *usual = ctx->optval;
 
 	USE_MEMORY();
-	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE) || !for_us(ctx))
+	if ((level != QS_GATE_STREAM && level != QS_GATE_LEAVE && level != QS_GATE_USUAL) ||
+	    !for_us(ctx))
 		return 1;
 	cookie = cookie_of(ctx->sk);
-	if (!cookie) {
+	if (!speaks_ip(ctx->sk)) {
+		error = -GATE_EAFNOSUPPORT;
+	} else if (!cookie) {
 		error = -GATE_ENXIO;
 	} else if (level == QS_GATE_LEAVE) {
 		error = leave(cookie);
+	} else if (level == QS_GATE_USUAL) {
+		if ((void *)(usual + 1) <= ctx->optval_end && ctx->optlen == sizeof(*usual))
+			error = set_usual(cookie, *usual);
 	} else if ((void *)(given + 1) <= ctx->optval_end && ctx->optlen == sizeof(*given)) {
 		attr = *given;
-		if (sound_attr(&attr))
-			error = register_member(cookie, &attr);
+		if (!is_udp(ctx->sk))
+			attr.flags |= QSOCKET_UNDROPPABLE;
+		error = qs_attr_check(&attr);
+		if (!error)
+			error = attr.class_id ? -QS_EINVAL : register_member(cookie, &attr);
 	}
 	if (error) {
 		bpf_set_retval(error);
@@ -226,12 +104,16 @@ static int tell_stream(struct bpf_sockopt *ctx)
 
 	if ((void *)(out + 1) > ctx->optval_end)
 		return -QS_EINVAL;
-	if (!m)
+	if (!m || !is_in(m))
 		return -GATE_ENOENT;
 	stream = m->stream;
+	out->arrived = m->arrived;
+	if (m->left == QS_BACK) { /* these are of before */
+		stream = QS_NONE;
+		out->arrived = 0;
+	}
 	out->abi = QS_GATE_ABI;
 	out->stream = stream;
-	out->arrived = m->arrived;
 	out->attr = m->attr;
 	out->admission = m->admission;
 	out->before = *(volatile u64 QS_MEM *)&b->turn;
@@ -239,8 +121,12 @@ static int tell_stream(struct bpf_sockopt *ctx)
 		stream = 0; /* anything: it is not looked at */
 	COPY(out->state, b->link.streams[stream]);
 	COPY(out->ledger, b->link.ledgers[stream]);
+	COPY(out->delays, b->link.delays[stream]);
 	out->after = *(volatile u64 QS_MEM *)&b->turn;
 	ctx->optlen = sizeof(*out);
+	/* one that was refused, and is kept for being told why: it is no member */
+	if (!m->wanted)
+		leave(cookie);
 	return 0;
 }
 
@@ -252,16 +138,17 @@ static int tell_link(struct bpf_sockopt *ctx)
 
 	if ((void *)(out + 1) > ctx->optval_end)
 		return -QS_EINVAL;
-	tell(&b->link, &b->booked, 0, &admission);
+	tell_wanted(&admission);
 	out->abi = QS_GATE_ABI;
 	out->attached = b->attached;
 	COPY(out->scheduler, b->scheduler);
-	out->rate = b->link.rate;
-	out->streams = b->link.streams_used;
-	out->streams_max = b->link.streams_max;
+	out->rate = b->rate_wanted;
+	out->astray = b->astray;
+	out->streams = (u32)b->members;
+	out->streams_max = b->link.streams_max - QS_BELOW_FLOWS;
 	out->uid = b->uid;
-	out->gid = b->gid;
-	out->mode = b->mode;
+	out->gid = b->access >> 32;
+	out->mode = (u32)b->access;
 	out->messages_max = b->link.messages_max;
 	out->admission = admission;
 	out->sent = b->sent;
@@ -277,6 +164,7 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->rest_dropped = b->rest_dropped;
 	out->delay_ns_sum = b->delay_ns_sum;
 	out->delay_ns_max = b->delay_ns_max;
+	COPY(out->delays, b->delays);
 	ctx->optlen = sizeof(*out);
 	return 0;
 }

@@ -29,6 +29,8 @@ struct {
 /* By the scheduler's number of a message. */
 struct slot {
 	struct sk_buff __kptr *skb;
+	u32 uid; /* whose it is; 0: nobody's who is limited */
+	u32 zero;
 };
 
 struct {
@@ -65,12 +67,17 @@ struct {
 	__uint(max_entries, 1);
 } desks SEC(".maps");
 
-/* How many members a user has. */
+/* What a user has. The gate counts members, the qdisc messages. */
+struct user {
+	u32 members;
+	u32 queued;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, u32);
-	__type(value, u32);
+	__type(value, struct user);
 	__uint(max_entries, 1);
 } users SEC(".maps");
 

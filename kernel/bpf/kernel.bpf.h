@@ -21,6 +21,7 @@ typedef uint64_t u64;
 typedef int64_t s64;
 
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -36,10 +37,12 @@ typedef struct {
 
 struct sock_common {
 	atomic64_t skc_cookie;
+	u16 skc_family;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	u16 sk_type;
 	u16 sk_protocol;
 };
 
@@ -60,6 +63,7 @@ struct task_struct {
 struct sk_buff {
 	struct sock *sk;
 	s64 tstamp;
+	u16 protocol; /* big endian */
 	u32 len;
 	char cb[48];
 };
@@ -77,8 +81,17 @@ struct gnet_stats_queue {
 	u32 drops;
 };
 
+struct net {
+	u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct net_device {
 	int ifindex;
+	possible_net_t nd_net;
 };
 
 struct netdev_queue {

@@ -11,12 +11,32 @@
 #include "gate.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
+const char STAMP[] SEC("qsockets") = QS_STAMP_PREFIX QS_STAMP;
 
 static struct sk_buff *take(u32 message)
 {
 	struct slot *slot = bpf_map_lookup_elem(&packets, &message);
+	struct user *user;
 
-	return slot ? bpf_kptr_xchg(&slot->skb, NULL) : NULL;
+	if (!slot)
+		return NULL;
+	user = slot->uid ? bpf_map_lookup_elem(&users, &slot->uid) : NULL;
+	if (user && user->queued) /* one who was forgotten meanwhile has none */
+		user->queued--;
+	return bpf_kptr_xchg(&slot->skb, NULL);
+}
+
+/* NULL, or what could not be put there. */
+static struct sk_buff *hold(struct sk_buff *skb, u32 message, u32 uid, struct user *user)
+{
+	struct slot *slot = bpf_map_lookup_elem(&packets, &message);
+
+	if (!slot)
+		return skb;
+	slot->uid = user ? uid : 0;
+	if (user)
+		user->queued++;
+	return bpf_kptr_xchg(&slot->skb, skb);
 }
 
 static void count_lost(u32 reason, u32 drop, u32 bytes, u32 rest)
@@ -41,6 +61,7 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 		return NULL;
 	m = &b->link.messages[message];
 	count_lost(m->reason, m->drop, m->bytes, m->rest);
+	record_loss(QSOCKET_RECORD_LOST, m->stream, message, m->reason);
 	b->queued_bytes -= m->bytes;
 	skb = take(message);
 	qs_free(&b->link, message);
@@ -54,19 +75,49 @@ static struct sk_buff *next_lost(struct Qdisc *sch)
 	return skb;
 }
 
-/* 0: queued. */
-static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_ns,
-		 struct qs_queued *queued)
+/* Takes over the rate that the owner wants (device/memory.c), here, where no
+ * decision is under way. What the link owes of the packet before is as many
+ * bytes as it was. */
+static void take_over(u64 now_ns)
 {
 	struct qs_below QS_MEM *b = BELOW;
-	int error = below_enqueue(stream, now_ns, a, queued);
+	u64 rate = *(volatile u64 QS_MEM *)&b->rate_wanted;
+
+	if (rate != b->link.rate)
+		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
+}
+
+/* For a user who has as much of the room as anybody may the link is full: a
+ * message can still take the place of one of its own stream. However many
+ * users do their worst, some room is left to whoever comes then. */
+static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
+					  struct qs_queued *queued, const struct user *user)
+{
+	struct qs_link QS_MEM *link = &BELOW->link;
+	u32 most = link->messages_max, len = link->messages_len;
+	int error;
+
+	if (user && len && len < most && user->queued >= (most - len) / QS_BELOW_ROOM_SHARE)
+		link->messages_max = len;
+	error = enqueue_recorded(stream, now_ns, a, queued);
+	link->messages_max = most;
+	return error;
+}
+
+/* 0: queued. */
+static int admit(struct qs_arrival *a, u32 stream, u64 now_ns, struct qs_queued *queued,
+		 const struct user *user)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	int error = enqueue_within(stream, now_ns, a, queued, user);
 	int continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	u32 reason;
 
 	/* the end of the frame before it was lost on its way */
 	if (error == -QS_EPROTO && !continues) {
 		below_abandon(stream);
-		error = below_enqueue(stream, now_ns, a, queued);
+		record(QSOCKET_RECORD_ABANDON, stream);
+		error = enqueue_within(stream, now_ns, a, queued, user);
 	}
 	reason = queued->reason;
 	if (!error && queued->message != QS_NONE)
@@ -74,6 +125,7 @@ static int admit(struct sk_buff *skb, struct qs_arrival *a, u32 stream, u64 now_
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
 		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
 		qs_refuse(&b->link, stream, a, reason);
+		record_loss(QSOCKET_RECORD_REFUSE, stream, QS_NONE, reason);
 	} else if (error) {
 		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
@@ -88,24 +140,25 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	u64 now_ns = bpf_ktime_get_ns();
 	struct qs_arrival a;
 	struct qs_queued queued;
-	struct slot *slot;
+	struct user *user;
+	u32 stream, uid;
 	int result = NET_XMIT_DROP;
 
 	USE_MEMORY();
 	b->turn++;
 	take_leave();
-	if (b->free_ns < now_ns && qs_idle(&b->link))
-		b->free_ns = now_ns; /* a link with nothing to send saves nothing up */
-	if (admit(skb, &a, classify(skb, now_ns, &a), now_ns, &queued)) {
+	take_over(now_ns);
+	qs_pace_stand_still(&b->link, &b->pace, now_ns);
+	stream = classify(skb, now_ns, &a, &uid);
+	user = uid ? bpf_map_lookup_elem(&users, &uid) : NULL;
+	if (admit(&a, stream, now_ns, &queued, user)) {
 		sch->qstats.drops++;
 		bpf_qdisc_skb_drop(skb, to_free);
 	} else {
 		sch->q.qlen++;
 		b->queued_bytes += a.bytes;
 		sch->qstats.backlog += wire_bytes(skb);
-		slot = bpf_map_lookup_elem(&packets, &queued.message);
-		if (slot)
-			skb = bpf_kptr_xchg(&slot->skb, skb);
+		skb = hold(skb, queued.message, uid, user);
 		if (skb) {
 			b->astray++;
 			bpf_qdisc_skb_drop(skb, to_free);
@@ -119,18 +172,6 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	}
 	b->turn++;
 	return result;
-}
-
-/* What the link spends on a packet (engine/link.c does the same). */
-static void charge(u32 bytes, u64 now_ns)
-{
-	struct qs_below QS_MEM *b = BELOW;
-	u64 product = bytes * 1000000000ull + b->remainder;
-
-	if (b->free_ns + QS_BELOW_CATCH_UP_NS < now_ns)
-		b->free_ns = now_ns - QS_BELOW_CATCH_UP_NS;
-	b->free_ns += product / b->link.rate;
-	b->remainder = product % b->link.rate;
 }
 
 static void count_sent(const struct qs_packet *p)
@@ -152,6 +193,7 @@ static void count_sent(const struct qs_packet *p)
 	b->delay_ns_sum += delay_ns;
 	if (delay_ns > b->delay_ns_max)
 		b->delay_ns_max = delay_ns;
+	b->delays[qs_delay_bucket(delay_ns)]++;
 }
 
 /* The number of the message that leaves now, or QS_NONE and when to ask again. */
@@ -159,21 +201,19 @@ static u32 decide(struct Qdisc *sch, u64 now_ns)
 {
 	struct qs_below QS_MEM *b = BELOW;
 	struct qs_packet p;
-	u64 lag_ns, next_ns;
+	u64 next_ns;
 
-	if (b->free_ns > now_ns) {
-		bpf_qdisc_watchdog_schedule(sch, b->free_ns, 0);
+	if (!qs_pace_open(&b->link, &b->pace, now_ns)) {
+		bpf_qdisc_watchdog_schedule(sch, b->pace.free_ns, 0);
 		return QS_NONE;
 	}
-	lag_ns = now_ns - b->free_ns;
-	b->link.lag_ns = lag_ns < QS_BELOW_CATCH_UP_NS ? lag_ns : QS_BELOW_CATCH_UP_NS;
-	if (qs_dequeue(&b->link, now_ns, 0, &p)) {
-		charge(p.bytes, now_ns);
+	if (dequeue_recorded(now_ns, &p)) {
+		qs_pace_charge(&b->link, &b->pace, p.bytes, now_ns);
 		count_sent(&p);
 		qs_sent(&b->link, &p);
 		return p.message;
 	}
-	b->free_ns = now_ns;
+	qs_pace_rest(&b->pace, now_ns);
 	next_ns = qs_next_ns(&b->link);
 	if (next_ns != QS_FOREVER)
 		bpf_qdisc_watchdog_schedule(sch, next_ns, 0);
@@ -185,12 +225,14 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 {
 	struct qs_below QS_MEM *b = BELOW;
 	struct sk_buff *skb = NULL;
+	u64 now_ns = bpf_ktime_get_ns();
 	u32 message;
 
 	USE_MEMORY();
 	b->turn++;
 	take_leave();
-	message = decide(sch, bpf_ktime_get_ns());
+	take_over(now_ns);
+	message = decide(sch, now_ns);
 	while (may_go_on() && b->link.dead != QS_NONE) {
 		skb = next_lost(sch);
 		if (skb)
@@ -212,13 +254,23 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 	return skb;
 }
 
+/* Anybody may give a device of a network of his own that number. */
+static int is_for(const struct Qdisc *sch)
+{
+	const struct qs_below QS_MEM *b = BELOW;
+	const struct net_device *device = sch->dev_queue->dev;
+
+	return b->ifindex == (u32)device->ifindex &&
+	       b->netns_cookie == device->nd_net.net->net_cookie;
+}
+
 SEC("struct_ops/init")
 int BPF_PROG(init, struct Qdisc *sch, struct nlattr *arg, struct netlink_ext_ack *extack)
 {
 	struct qs_below QS_MEM *b = BELOW;
 
 	USE_MEMORY();
-	if (b->attached || b->ifindex != (u32)sch->dev_queue->dev->ifindex)
+	if (b->attached || !is_for(sch))
 		return -QS_EBUSY;
 	sch->limit = b->link.messages_max;
 	b->handle = sch->handle;
@@ -236,8 +288,10 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	USE_MEMORY();
 	b->turn++;
 	for (u32 i = 0; may_go_on() && i < b->link.streams_used; i++)
-		if (b->link.streams[i].messages > 0)
+		if (b->link.streams[i].messages > 0) {
 			qs_flush(&b->link, i, QSOCKET_ERROR);
+			record_loss(QSOCKET_RECORD_FLUSH, i, QS_NONE, QSOCKET_ERROR);
+		}
 	while (may_go_on() && b->link.dead != QS_NONE) {
 		skb = next_lost(sch);
 		if (skb)
@@ -245,7 +299,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	}
 	sch->q.qlen = 0;
 	sch->qstats.backlog = 0;
-	b->free_ns = 0;
+	b->pace.free_ns = 0;
 	b->turn++;
 }
 
@@ -254,7 +308,7 @@ SEC("struct_ops/destroy")
 void BPF_PROG(destroy, struct Qdisc *sch)
 {
 	USE_MEMORY();
-	if (BELOW->handle == sch->handle)
+	if (is_for(sch) && BELOW->handle == sch->handle)
 		BELOW->attached = 0;
 }
 

@@ -6,7 +6,8 @@
  *
  * A crash may come between any two steps. What will be done is written first
  * (STATE_BEGUN), with what has to be brought back; so that the next
- * initialisation does all of it again, and off undoes what there is.
+ * initialisation does all of it again, and off undoes what there is. Another
+ * rate, group or mode is no such step: it is changed in place.
  */
 #include <errno.h>
 #include <string.h>
@@ -77,7 +78,14 @@ static int32_t start(struct work *w, struct qsockinit_args *args)
 	if (!error || (error == -ESTALE && device_is_ours(&w->root, w->state.kind)))
 		return 0;
 	memset(&w->state, 0, sizeof(w->state));
-	return error == -EBADMSG && !(args->flags & QSOCKINIT_REPLACE) ? error : 0;
+	if (device_is_ours(&w->root, ""))
+		segments_lost(w->netlink, &w->device, &w->state.segments);
+	if (error != -EBADMSG || args->flags & QSOCKINIT_REPLACE)
+		return 0;
+	device_why(args->why,
+		   "its state in %s cannot be believed; initialise it with replace: true",
+		   STATE_DIRECTORY);
+	return error;
 }
 
 static int32_t remove_ours(struct work *w)
@@ -92,28 +100,48 @@ static int32_t remove_ours(struct work *w)
 			error = -EBUSY;
 	}
 	if (!error && w->state.host == QSOCKET_BELOW)
-		bpf_uninstall(&w->device, w->state.kind);
+		bpf_uninstall(&w->device);
 	return error;
 }
 
-/* Makes the device what it was, and forgets it. */
+/* Somebody's own choice of a root qdisc, since ours was there, is left. */
+static int32_t leave_foreign(const struct work *w, char why[QSOCKET_WHY_BYTES])
+{
+	const char *lost = w->state.saved.handle ? w->state.saved.kind : "";
+
+	device_why(why, "its root qdisc is %s, which somebody configured since and is left%s%s%s",
+		   w->root.kind, *lost ? "; the " : "", lost,
+		   *lost ? " before is not brought back" : "");
+	return -EEXIST;
+}
+
+/* Makes the device what it was, and forgets it: even where the kernel then shows
+ * something else, as nobody can do more about that. */
 static int32_t give_back(struct work *w, char why[QSOCKET_WHY_BYTES])
 {
-	int32_t error = remove_ours(w);
+	const struct root *saved = &w->state.saved;
+	int32_t error = remove_ours(w), failed;
 
 	if (error) {
-		device_why(why, "its root qdisc cannot be removed");
+		device_why(why, "its root qdisc cannot be removed: %s", strerror(-error));
 		return error;
 	}
-	/* somebody's own choice since then is left */
 	if (!w->root.handle)
-		error = restore(w->netlink, &w->device, &w->state.saved);
+		error = restore(w->netlink, &w->device, saved);
 	if (error) {
-		device_why(why, "its former root qdisc, %s, cannot be brought back",
-			   w->state.saved.kind);
+		device_why(why, "its former root qdisc, %s, cannot be brought back: %s",
+			   saved->kind, strerror(-error));
 		return error;
 	}
-	return state_remove(&w->device);
+	failed = segments_restore(w->netlink, &w->device, &w->state.segments, why);
+	if (w->root.handle &&
+	    (w->root.handle != saved->handle || strcmp(w->root.kind, saved->kind)))
+		error = leave_foreign(w, why);
+	else
+		error = restore_verify(w->netlink, &w->device, saved, &w->root, why);
+	error = error ? error : failed;
+	failed = state_remove(&w->device);
+	return error ? error : failed;
 }
 
 int32_t device_off(struct qsockinit_args *args)
@@ -131,12 +159,51 @@ int32_t device_off(struct qsockinit_args *args)
 	return result;
 }
 
-/* Whether what is asked for is what is there. */
-static int same(const struct state *state, const struct qsockinit_args *args, uint32_t mode)
+/* Whether what is there need not be made anew for what is asked for ... */
+static int same_host(const struct state *state, const struct qsockinit_args *args)
 {
-	return !strcmp(state->scheduler, args->scheduler) && state->rate == args->rate &&
-	       state->gid == args->gid && state->mode == mode &&
+	return !strcmp(state->scheduler, args->scheduler) &&
 	       (!args->host || args->host == state->host);
+}
+
+/* ... and whether nothing at all is to be done. */
+static int same(const struct state *state, const struct qsockinit_args *args)
+{
+	return state->rate == args->rate && !state->rate_next && state->gid == args->gid &&
+	       state->mode == args->mode;
+}
+
+/* Another rate, group or mode of what is there, in place: what is queued stays.
+ * A crash on the way leaves rate_next, and the next initialisation goes on. */
+static int32_t change(struct work *w, struct qsockinit_args *args)
+{
+	struct state *s = &w->state;
+	int32_t error;
+
+	s->rate_next = args->rate;
+	segments_begin(w->netlink, &w->device, args->rate, &s->segments);
+	error = state_write(s);
+	if (!error && s->host == QSOCKET_BELOW)
+		error = bpf_change(&w->device, args, s->kind, args->why);
+	else if (!error)
+		error = htb_change(w->netlink, &w->device, args->rate);
+	if (error) {
+		if (!*args->why)
+			device_why(args->why, "it cannot be changed to %llu bytes/s: %s",
+				   (unsigned long long)args->rate, strerror(-error));
+		if (s->host == QSOCKET_ISOLATED && htb_change(w->netlink, &w->device, s->rate))
+			return error; /* half of it may be: rate_next stays */
+		s->rate_next = 0;
+		s->segments.next = 0;
+		state_write(s);
+		return error;
+	}
+	s->rate = args->rate;
+	s->rate_next = 0;
+	s->gid = args->gid;
+	s->mode = args->mode;
+	segments_apply(w->netlink, &w->device, &s->segments);
+	return state_write(s);
 }
 
 void device_tell(const struct state *state, struct qsockinit_args *args)
@@ -152,11 +219,14 @@ void device_tell(const struct state *state, struct qsockinit_args *args)
 static int32_t make_room(struct work *w, struct qsockinit_args *args)
 {
 	int replace = args->flags & QSOCKINIT_REPLACE;
+	int32_t error;
 
-	if (device_is_ours(&w->root, w->state.kind) || !w->root.handle) {
-		/* `saved` stays: it is still what was there before all this */
-		return remove_ours(w);
-	}
+	if (device_is_ours(&w->root, w->state.kind))
+		return remove_ours(w); /* `saved` stays: what was there before all this */
+	if (!w->root.handle)
+		return w->state.phase ? remove_ours(w)
+				      : restore_save(w->netlink, &w->device, &w->root,
+						     &w->state.saved, args->why);
 	memcpy(args->obstacle, w->root.kind, sizeof(args->obstacle));
 	if (!replace && w->state.phase == STATE_BEGUN &&
 	    !strcmp(w->root.kind, w->state.saved.kind) && w->root.handle == w->state.saved.handle)
@@ -165,17 +235,19 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 		device_why(args->why, "its root qdisc is %s", w->root.kind);
 		return -EEXIST;
 	}
-	return restore_save(w->netlink, &w->device, &w->root, &w->state.saved, args->why);
+	error = restore_save(w->netlink, &w->device, &w->root, &w->state.saved, args->why);
+	return error ? error : remove_ours(w); /* what is pinned of one that was there before */
 }
 
 static int32_t install_below(struct work *w, const struct qsockinit_args *args)
 {
 	struct state *s = &w->state;
-	int32_t error = bpf_probe(&w->device, s->why);
+	int32_t error = bpf_probe(s->why);
 
 	if (error)
 		return error;
 	s->host = QSOCKET_BELOW;
+	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
 	error = state_write(s);
 	if (!error)
 		error = bpf_install(&w->device, args, s->kind, s->why);
@@ -193,6 +265,7 @@ static int32_t install_isolated(struct work *w)
 	int32_t error;
 
 	s->host = QSOCKET_ISOLATED;
+	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
 	memset(s->kind, 0, sizeof(s->kind));
 	strcpy(s->kind, HTB_KIND);
 	error = state_write(s);
@@ -211,22 +284,27 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 {
 	struct state *s = &w->state;
 	struct root saved = s->saved;
-	int32_t error = -EOPNOTSUPP;
+	int32_t error = -EOPNOTSUPP, failed = 0;
 
 	if (!args->host || args->host == QSOCKET_BELOW)
 		error = install_below(w, args);
-	if (error && s->host == QSOCKET_BELOW)
-		undo(w, args->why);
-	if (error && args->host != QSOCKET_BELOW) {
+	/* what was there of ours has made room already */
+	if (error && (s->host == QSOCKET_BELOW || args->host == QSOCKET_BELOW))
+		failed = undo(w, args->why);
+	if (error && !failed && args->host != QSOCKET_BELOW) {
 		s->saved = saved;
 		error = install_isolated(w);
-		if (error) {
-			undo(w, args->why);
-			device_why(args->why, "no BPF qdisc (%.40s), and no HTB: %s", s->why,
-				   strerror(-error));
-		}
+		if (error)
+			failed = undo(w, args->why);
+		if (error && !failed)
+			device_why(args->why, "%sno BPF qdisc (%.30s), and no HTB: %.30s",
+				   args->host ? "" : "only this program's traffic is scheduled: ",
+				   s->why, strerror(-error));
 	}
+	if (failed) /* args->why says what of the device is not as it was */
+		return failed;
 	if (!error) {
+		segments_apply(w->netlink, &w->device, &s->segments);
 		s->phase = STATE_READY;
 		return state_write(s);
 	}
@@ -239,24 +317,44 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 	return 0;
 }
 
+static const char *name_of(uint32_t host)
+{
+	return host == QSOCKET_BELOW ? "below" : "isolated";
+}
+
+/* Of a device that is initialised: 1 if it is to be initialised anew. */
+static int32_t again(struct work *w, struct qsockinit_args *args)
+{
+	struct state *s = &w->state;
+	int replace = args->flags & QSOCKINIT_REPLACE;
+	int32_t error = 0;
+
+	if (!same_host(s, args)) {
+		if (replace)
+			return 1;
+		device_why(args->why, "it is initialised for %s at %llu bytes/s, host %s",
+			   s->scheduler, (unsigned long long)s->rate, name_of(s->host));
+		return -EBUSY;
+	}
+	if (!same(s, args))
+		error = change(w, args);
+	if (!error)
+		device_tell(s, args);
+	return error && replace ? 1 : error;
+}
+
 static int32_t init(struct work *w, struct qsockinit_args *args)
 {
-	uint32_t mode = args->mode ? args->mode : DEVICE_MODE_DEFAULT;
 	struct state *s = &w->state;
-	int32_t error;
+	int32_t error = 1;
 
-	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind)) {
-		if (same(s, args, mode)) {
-			device_tell(s, args);
-			return 0;
-		}
-		if (!(args->flags & QSOCKINIT_REPLACE)) {
-			device_why(args->why, "it is initialised for %s at %llu bytes/s",
-				   s->scheduler, (unsigned long long)s->rate);
-			return -EBUSY;
-		}
-	}
-	args->mode = mode;
+	if (!args->mode)
+		args->mode = DEVICE_MODE_DEFAULT;
+	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind))
+		error = again(w, args);
+	if (error != 1)
+		return error;
+	memset(args->why, 0, sizeof(args->why));
 	error = make_room(w, args);
 	if (error)
 		return error;
@@ -273,8 +371,9 @@ static int32_t init(struct work *w, struct qsockinit_args *args)
 	s->device = w->device;
 	s->uid = geteuid();
 	s->gid = args->gid;
-	s->mode = mode;
+	s->mode = args->mode;
 	s->rate = args->rate;
+	s->rate_next = 0;
 	memcpy(s->scheduler, args->scheduler, sizeof(s->scheduler));
 	memset(s->kind, 0, sizeof(s->kind));
 	memset(s->why, 0, sizeof(s->why));

@@ -8,7 +8,12 @@
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	members.c	who is registered with that
+ *	memory.c	what root may see and change of that while it runs
+ *	trace.c		... and what it has recorded
  *	restore.c	the qdiscs that somebody configured: which can come back, and how
+ *	parameters.c	theirs: those that the kernel shows, and those that it takes
+ *	segments.c	how much TCP hands to it in one packet
  *	state.c		what is remembered, in STATE_DIRECTORY
  *	device_of.c	what a device is called, and by what it is known again
  *	netlink.c	the kernel's traffic control messages
@@ -68,7 +73,7 @@ __attribute__((format(printf, 2, 3))) void device_why(char why[QSOCKET_WHY_BYTES
 /* bpf.c: below the stack. `why` is written on failure alone; -errno.
  *
  * Whether this kernel and machine can: 0. */
-int32_t bpf_probe(const struct device *d, char why[QSOCKET_WHY_BYTES]);
+int32_t bpf_probe(char why[QSOCKET_WHY_BYTES]);
 /* Loads and pins what args say (gid, mode, scheduler, rate ...); the caller is
  * the owner. `kind` is the name under which it can be the device's root qdisc,
  * which device.c makes it. */
@@ -77,7 +82,14 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 /* Another rate, gid or mode, at once; the scheduler stays. */
 int32_t bpf_change(const struct device *d, const struct qsockinit_args *args, const char *kind,
 		   char why[QSOCKET_WHY_BYTES]);
+/* For root, the streams of all processes: as QLIST answers; -ENOENT, -EACCES and
+ * -EPERM where it is shown none. */
+int32_t bpf_list(const struct device *d, struct qlist_args *args, void *streams);
 /* Unpins, after the qdisc was removed. Nothing to unpin is no error. */
-void bpf_uninstall(const struct device *d, const char *kind);
+void bpf_uninstall(const struct device *d);
+
+/* trace.c: of a device that was to be initialised with QSOCKINIT_TRACE: whether it
+ * was; -EEXIST, and args->why. */
+int32_t trace_check(struct qsockinit_args *args);
 
 #endif

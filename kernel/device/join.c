@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../below/below.h"
@@ -29,24 +28,10 @@ static int in_group(gid_t gid)
 	return getegid() == gid;
 }
 
-/* As of a file's write permission. */
-static int may_register(uint32_t uid, uint32_t gid, uint32_t mode)
-{
-	uid_t self = geteuid();
-
-	if (self == 0)
-		return 1;
-	if (self == uid)
-		return !!(mode & S_IWUSR);
-	if (gid != UINT32_MAX && in_group(gid))
-		return !!(mode & S_IWGRP);
-	return !!(mode & S_IWOTH);
-}
-
 /* What the caller asked for and what is there must be the same, or unsaid. */
 static int32_t agree(const struct state *found, struct qsockinit_args *args)
 {
-	if (!may_register(found->uid, found->gid, found->mode)) {
+	if (!qs_gate_lets_in(geteuid(), found->uid, found->gid, found->mode, in_group)) {
 		device_why(args->why, "the device's owner lets others register no streams");
 		return -EACCES;
 	}
@@ -112,7 +97,12 @@ int32_t device_join(struct qsockinit_args *args)
 
 	if (error)
 		return error;
-	if (!find_below(&d, &found) || !find_isolated(&d, &found, args->why))
+	error = find_below(&d, &found);
+	if (error == -EPROTO) {
+		device_why(args->why, "the device's scheduler is another version's");
+		return error;
+	}
+	if (!error || !find_isolated(&d, &found, args->why))
 		return agree(&found, args);
 	args->host = QSOCKET_ABOVE;
 	return 0;

@@ -4,6 +4,7 @@
  * its answer. What comes from the kernel is read as if it came from anybody.
  */
 #include <errno.h>
+#include <linux/gen_stats.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -40,6 +41,16 @@ void request_start(struct request *r, uint16_t type, uint16_t flags, const struc
 	r->header.nlmsg_type = type;
 	r->header.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	r->tc = *tc;
+}
+
+void request_start_link(struct request *r, uint16_t type, const struct ifinfomsg *link)
+{
+	_Static_assert(sizeof(*link) <= sizeof(r->tc), "it lies there");
+	memset(r, 0, sizeof(*r));
+	r->header.nlmsg_len = NLMSG_LENGTH(sizeof(*link));
+	r->header.nlmsg_type = type;
+	r->header.nlmsg_flags = NLM_F_REQUEST;
+	memcpy(&r->tc, link, sizeof(*link));
 }
 
 void request_put(struct request *r, uint16_t type, const void *value, size_t bytes)
@@ -115,19 +126,42 @@ const void *attribute(const void *bytes, size_t len, uint16_t type, size_t *valu
 	return NULL;
 }
 
-/* What a kernel says of a request: 0, -errno, or 1 if that is not what it says. */
+/* What a kernel says of a request: 0, -errno, or 1 if that is not what it says.
+ * The end of a list says too whether it is all of it. */
 static int32_t verdict(const struct nlmsghdr *message)
 {
-	struct nlmsgerr error;
+	int32_t error = 0;
 
-	if (message->nlmsg_type == NLMSG_DONE)
-		return 0;
-	if (message->nlmsg_type != NLMSG_ERROR)
+	if (message->nlmsg_type != NLMSG_DONE && message->nlmsg_type != NLMSG_ERROR)
 		return 1;
-	if (message->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
+	if (message->nlmsg_len >= NLMSG_LENGTH(sizeof(error)))
+		memcpy(&error, NLMSG_DATA(message), sizeof(error));
+	else if (message->nlmsg_type == NLMSG_ERROR)
 		return -EBADMSG;
-	memcpy(&error, NLMSG_DATA(message), sizeof(error));
-	return error.error > 0 ? -EBADMSG : error.error;
+	return error > 0 ? -EBADMSG : error;
+}
+
+int32_t answer_read(struct answer *a, const void *bytes, size_t len)
+{
+	const struct nlmsghdr *message;
+	size_t at = 0;
+
+	while ((message = message_next(bytes, len, &at))) {
+		int32_t result;
+
+		if (message->nlmsg_seq != a->sequence)
+			continue; /* of a request that was given up */
+		if (message->nlmsg_flags & NLM_F_DUMP_INTR)
+			a->interrupted = 1;
+		result = verdict(message);
+		if (result < 0 || (!result && !a->interrupted))
+			return result;
+		if (!result) /* read to its end: until then the kernel lists nothing else */
+			return -EINTR;
+		if (a->see)
+			a->see(message, a->seen);
+	}
+	return 1;
 }
 
 /* Sends a request and hands each message of the answer over, to its end. */
@@ -135,49 +169,66 @@ static int32_t talk(int fd, struct request *r, void (*see)(const struct nlmsghdr
 		    void *seen)
 {
 	static _Thread_local uint32_t sequence;
-	uint8_t answer[ANSWER_BYTES] __attribute__((aligned(8)));
+	uint8_t bytes[ANSWER_BYTES] __attribute__((aligned(8)));
+	struct answer answer = {.see = see, .seen = seen};
+	int32_t result = 1;
 
 	if (r->too_long)
 		return -E2BIG;
-	r->header.nlmsg_seq = ++sequence;
+	r->header.nlmsg_seq = answer.sequence = ++sequence;
 	if (send(fd, r, r->header.nlmsg_len, 0) < 0)
 		return -errno;
-	for (;;) {
-		ssize_t len = recv(fd, answer, sizeof(answer), 0);
-		const struct nlmsghdr *message;
-		size_t at = 0;
+	while (result == 1) {
+		struct sockaddr_nl from = {0};
+		struct iovec iovec = {bytes, sizeof(bytes)};
+		struct msghdr header = {.msg_name = &from,
+					.msg_namelen = sizeof(from),
+					.msg_iov = &iovec,
+					.msg_iovlen = 1};
+		ssize_t len = recvmsg(fd, &header, 0);
 
 		if (len < 0 && errno == EINTR)
 			continue;
 		if (len < 0)
 			return -errno;
-		while ((message = message_next(answer, (size_t)len, &at))) {
-			int32_t result;
-
-			if (message->nlmsg_seq != sequence)
-				continue;
-			if (message->nlmsg_flags & NLM_F_DUMP_INTR)
-				return -EINTR;
-			result = verdict(message);
-			if (result <= 0)
-				return result;
-			if (see)
-				see(message, seen);
-		}
+		if (from.nl_pid) /* a program, and not the kernel */
+			continue;
+		if (header.msg_flags & MSG_TRUNC)
+			return -EMSGSIZE;
+		result = answer_read(&answer, bytes, (size_t)len);
 	}
+	return result;
+}
+
+int32_t netlink_ask(int fd, struct request *r, void (*see)(const struct nlmsghdr *, void *),
+		    void *seen)
+{
+	r->header.nlmsg_flags |= NLM_F_ACK;
+	return talk(fd, r, see, seen);
 }
 
 int32_t netlink_do(int fd, struct request *r)
 {
-	r->header.nlmsg_flags |= NLM_F_ACK;
-	return talk(fd, r, NULL, NULL);
+	return netlink_ask(fd, r, NULL, NULL);
+}
+
+static int read_kind(const void *attrs, size_t attrs_len, char kind[QSOCKET_NAME_BYTES])
+{
+	size_t len;
+	const char *value = attribute(attrs, attrs_len, TCA_KIND, &len);
+
+	if (!value || !len || len > QSOCKET_NAME_BYTES || value[len - 1])
+		return 0;
+	memset(kind, 0, QSOCKET_NAME_BYTES);
+	memcpy(kind, value, len);
+	return 1;
 }
 
 int qdisc_read(const struct nlmsghdr *message, uint32_t ifindex, struct root *root)
 {
 	const uint8_t *attrs = (const uint8_t *)message + NLMSG_SPACE(sizeof(struct tcmsg));
-	size_t attrs_len, kind_len, options_len, len;
-	const void *kind, *options;
+	size_t attrs_len, options_len, len;
+	const void *options, *stats;
 	struct tcmsg tc;
 
 	if (message->nlmsg_type != RTM_NEWQDISC || message->nlmsg_len < NLMSG_SPACE(sizeof(tc)))
@@ -185,20 +236,20 @@ int qdisc_read(const struct nlmsghdr *message, uint32_t ifindex, struct root *ro
 	memcpy(&tc, NLMSG_DATA(message), sizeof(tc));
 	if (tc.tcm_ifindex != (int)ifindex || tc.tcm_parent == TC_H_INGRESS)
 		return 0;
+	attrs_len = message->nlmsg_len - NLMSG_SPACE(sizeof(tc));
 	if (tc.tcm_parent != TC_H_ROOT) {
 		root->children++;
+		root->configured += tc.tcm_handle != 0;
+		read_kind(attrs, attrs_len, root->child);
 		return 0;
 	}
-	attrs_len = message->nlmsg_len - NLMSG_SPACE(sizeof(tc));
-	kind = attribute(attrs, attrs_len, TCA_KIND, &kind_len);
-	options = attribute(attrs, attrs_len, TCA_OPTIONS, &options_len);
-	if (!kind || !kind_len || kind_len > sizeof(root->kind) ||
-	    ((const char *)kind)[kind_len - 1])
+	if (!read_kind(attrs, attrs_len, root->kind))
 		return 0;
-	memset(root->kind, 0, sizeof(root->kind));
-	memcpy(root->kind, kind, kind_len);
 	root->handle = tc.tcm_handle;
 	root->has_size_table = !!attribute(attrs, attrs_len, TCA_STAB, &len);
+	stats = attribute(attrs, attrs_len, TCA_STATS2, &len);
+	root->has_estimator = stats && attribute(stats, len, TCA_STATS_RATE_EST, &len);
+	options = attribute(attrs, attrs_len, TCA_OPTIONS, &options_len);
 	root->options_len = ROOT_OPTIONS_TOO_LONG;
 	if (!options)
 		root->options_len = 0;
@@ -233,9 +284,9 @@ int32_t netlink_root(int fd, uint32_t ifindex, struct root *root)
 		request_start(&r, RTM_GETQDISC, NLM_F_DUMP, &tc);
 		error = talk(fd, &r, see_qdisc, &seen);
 		if (error != -EINTR)
-			break;
+			return error;
 	}
-	return error;
+	return -EAGAIN;
 }
 
 static void count_filter(const struct nlmsghdr *message, void *seen)
@@ -248,10 +299,16 @@ int32_t netlink_filters(int fd, uint32_t ifindex, uint32_t parent, uint32_t *fil
 {
 	struct tcmsg tc = {.tcm_ifindex = (int)ifindex, .tcm_parent = parent};
 	struct request r;
+	int32_t error;
 
-	*filters = 0;
-	request_start(&r, RTM_GETTFILTER, NLM_F_DUMP, &tc);
-	return talk(fd, &r, count_filter, filters);
+	for (int tries = 0; tries < DUMP_TRIES_MAX; tries++) {
+		*filters = 0;
+		request_start(&r, RTM_GETTFILTER, NLM_F_DUMP, &tc);
+		error = talk(fd, &r, count_filter, filters);
+		if (error != -EINTR)
+			return error;
+	}
+	return -EAGAIN;
 }
 
 int32_t netlink_attach(int fd, uint32_t ifindex, const char *kind, uint32_t handle,

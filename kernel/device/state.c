@@ -39,11 +39,14 @@ int32_t state_check(const void *bytes, size_t len)
 		return -EBADMSG;
 	if (!ends(s.device.name, sizeof(s.device.name)) ||
 	    !ends(s.scheduler, sizeof(s.scheduler)) || !ends(s.kind, sizeof(s.kind)) ||
-	    !ends(s.why, sizeof(s.why)) || !ends(s.saved.kind, sizeof(s.saved.kind)))
+	    !ends(s.why, sizeof(s.why)) || !ends(s.saved.kind, sizeof(s.saved.kind)) ||
+	    !ends(s.saved.child, sizeof(s.saved.child)))
 		return -EBADMSG;
 	if (!s.device.ifindex || s.device.address_len > sizeof(s.device.address) || !*s.scheduler ||
-	    !s.rate || s.rate > QSOCKET_RATE_MAX)
+	    !s.rate || s.rate > QSOCKET_RATE_MAX || s.rate_next > QSOCKET_RATE_MAX)
 		return -EBADMSG;
+	if (s.segments.set > s.segments.before || s.segments.next > s.segments.before)
+		return -EBADMSG; /* they are never more */
 	return s.saved.options_len > sizeof(s.saved.options) ? -EBADMSG : 0;
 }
 

@@ -8,9 +8,10 @@
 
 #include "device.h"
 #include "netlink.h"
+#include "segments.h"
 
 #define STATE_MAGIC 0x73715153u /* "SQqs" */
-#define STATE_VERSION 1
+#define STATE_VERSION 3
 
 enum state_phase {
 	STATE_BEGUN = 1, /* what is said may be there, or half of it, or nothing */
@@ -26,10 +27,13 @@ struct state {
 	struct device device;
 	char scheduler[QSOCKET_NAME_BYTES];
 	uint64_t rate;		       /* of the device */
+	uint64_t rate_next;	       /* not 0: a change to it was begun */
 	char kind[QSOCKET_NAME_BYTES]; /* of the root qdisc that is ours */
 	char why[QSOCKET_WHY_BYTES];   /* no better host */
-	/* the root qdisc that it took the place of; kind "": the default */
+	/* the root qdisc that it took the place of; handle 0: the default, which
+	 * comes back by itself */
 	struct root saved;
+	struct segments segments;
 };
 
 /* Pure: whether that is a state as this build writes it: 0 or -EBADMSG. */

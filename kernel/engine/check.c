@@ -54,17 +54,6 @@ int32_t check_peer(const struct qsocket_addr *addr)
 	return addr->family && !addr->port ? -EINVAL : check_addr(addr);
 }
 
-int32_t check_attr(const struct qsocket_attr *attr)
-{
-	if (attr->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || attr->zero)
-		return -EINVAL;
-	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
-	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
-		return -ERANGE;
-	return attr->oln > attr->old ? -EINVAL : 0;
-}
-
 int32_t check_ends(uint32_t type, const struct qsocket_addr *local, const struct qsocket_addr *peer)
 {
 	int32_t error;

@@ -99,7 +99,7 @@ static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args
 	set_costs(&e->streams[stream], args->data_len, segment, &arrival);
 	if (args->flags & QSOCKET_DEADLINE)
 		arrival.deadline_ns = now_ns + args->deadline_us * 1000ull;
-	engine_stand_still(link, now_ns);
+	qs_pace_stand_still(&link->policy, &e->pace, now_ns);
 	error = qs_enqueue(&link->policy, stream, now_ns, &arrival, &queued);
 	if (link->policy.dead != QS_NONE)
 		engine_reap(link);
@@ -248,20 +248,15 @@ static int32_t engine_change(struct link *link, uint32_t stream, struct qchange_
 
 	if (error)
 		return error;
-	engine_stand_still(link, now_ns);
+	qs_pace_stand_still(&link->policy, &e->pace, now_ns);
 	if (stream != QS_NONE) {
 		qs_change(&link->policy, stream, &args->attr);
 		if (e->idle) /* its new class may send what the old one may not yet */
 			engine_wake(e);
 		return 0;
 	}
-	/* what is on its way goes at the new rate from here on */
-	if (e->free_ns > now_ns)
-		e->free_ns = now_ns + (uint64_t)((unsigned __int128)(e->free_ns - now_ns) *
-						 link->policy.rate / args->rate);
-	e->remainder = 0;
-	policy_rate(link, args);
-	engine_wake(e);
+	engine_rate(link, args->rate, now_ns);
+	qs_booked(&link->policy, &args->admission);
 	return 0;
 }
 
@@ -328,6 +323,7 @@ static int32_t new_engine(uint32_t streams_max, uint32_t parcels_max, struct eng
 	if (e->waker < 0)
 		error = -errno;
 	e->hand_free = e->ended = QS_NONE;
+	e->look_ns = QS_FOREVER;
 	e->streams_max = streams_max;
 	e->parcels_max = parcels_max;
 	e->parcels = memory_map(parcels_max * sizeof(*e->parcels));
@@ -344,28 +340,6 @@ static int32_t new_engine(uint32_t streams_max, uint32_t parcels_max, struct eng
 	return error;
 }
 
-static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
-{
-	struct engine *e;
-	uint32_t messages;
-	int32_t error;
-
-	if (*args->device && !if_nametoindex(args->device))
-		return -ENODEV;
-	error = policy_open(link, args);
-	if (error)
-		return error;
-	link->policy.guard_ns = ENGINE_GUARD_NS;
-	assert(qs_messages_held(0, 0) >= ENGINE_HAND_SPARE + ENGINE_BATCH_PACKETS);
-	messages = qs_messages_held(link->streams_max, link->policy.messages_max);
-	error = new_engine(link->streams_max, messages, &e);
-	if (error)
-		policy_shut(link);
-	else
-		link->state = e;
-	return error;
-}
-
 static void engine_shut(struct link *link)
 {
 	struct engine *e = link->state;
@@ -379,11 +353,39 @@ static void engine_shut(struct link *link)
 	policy_shut(link);
 }
 
-#define ENGINE_CALLS                                                                               \
-	.open = engine_open, .shut = engine_shut, .share = policy_share, .add = engine_add,        \
-	.attach = engine_attach, .change = engine_change, .info = policy_info,                     \
-	.describe = engine_describe, .socket = engine_socket, .send = engine_send,                 \
-	.run = engine_run, .close = engine_close,
+static int32_t engine_open(struct link *link, const struct qsockinit_args *args)
+{
+	struct engine *e;
+	uint32_t messages;
+	int32_t error;
 
-const struct host engine_host = {.name = QSOCKET_ABOVE, ENGINE_CALLS};
-const struct host isolated_host = {.name = QSOCKET_ISOLATED, ENGINE_CALLS};
+	if (*args->device && !if_nametoindex(args->device))
+		return -ENODEV;
+	error = policy_open(link, args);
+	if (error)
+		return error;
+	link->policy.guard_ns = QS_PACE_GUARD_NS;
+	assert(qs_messages_held(0, 0) >= ENGINE_HAND_SPARE + ENGINE_BATCH_PACKETS);
+	messages = qs_messages_held(link->streams_max, link->policy.messages_max);
+	error = new_engine(link->streams_max, messages, &e);
+	if (error) {
+		policy_shut(link);
+		return error;
+	}
+	link->state = e;
+	if (link->host->name == QSOCKET_ISOLATED)
+		error = isolated_open(link, args);
+	if (error)
+		engine_shut(link);
+	return error;
+}
+
+#define ENGINE_CALLS                                                                               \
+	.open = engine_open, .shut = engine_shut, .add = engine_add, .attach = engine_attach,      \
+	.change = engine_change, .describe = engine_describe, .socket = engine_socket,             \
+	.send = engine_send, .run = engine_run, .close = engine_close,
+
+const struct host engine_host = {
+	.name = QSOCKET_ABOVE, .share = policy_share, .info = policy_info, ENGINE_CALLS};
+const struct host isolated_host = {
+	.name = QSOCKET_ISOLATED, .share = isolated_share, .info = isolated_info, ENGINE_CALLS};

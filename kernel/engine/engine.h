@@ -14,26 +14,27 @@
 #include <poll.h>
 #include <sys/uio.h>
 
+#include "../device/device.h"
 #include "../host.h"
+#include "../sched/pace.h"
 
 /* Limits. */
-#define ENGINE_BATCH_PACKETS 64	       /* handed to the network between two looks at the lock */
-#define ENGINE_BATCH_IOVECS 512	       /* of one send call */
-#define ENGINE_HAND_CROWDED 960	       /* in hand: from here on one more of each stream at most */
-#define ENGINE_HAND_SPARE 1088	       /* in hand, unsent: so many, and one of each stream */
-#define ENGINE_SMALL_BYTES 2048	       /* of payload memory: a datagram of an Ethernet fits */
-#define ENGINE_LARGE_BYTES 16384       /* a piece of a larger message */
-#define ENGINE_MESSAGE_CHUNKS 4	       /* of the largest message */
-#define ENGINE_DATAGRAM_BYTES 65487    /* of datagrams joined in one send */
-#define ENGINE_BURST_NS 1000000ull     /* of the link's time in one packet, where it can be cut */
-#define ENGINE_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
-#define ENGINE_GUARD_NS 1000000ull     /* what a wake-up may be late: asked of a deadline */
-#define ENGINE_NAP_NS 50000ull	       /* shortest sleep */
-#define ENGINE_LINGER_NS 1000000ull    /* of naps after the last packet, before sleeping deep */
-#define ENGINE_PAUSE_NS 1000000ull     /* after ENOBUFS: the device's queue is full */
-#define ENGINE_POLL_NS 200000ull       /* between two looks at blocked sockets, when busy */
-#define ENGINE_RETRIES_MAX 4	       /* of a send that reported an earlier datagram's error */
-#define ENGINE_SLICE_NS 100000ull      /* of processor time, asked of the system's scheduler */
+#define ENGINE_BATCH_PACKETS 64	     /* handed to the network between two looks at the lock */
+#define ENGINE_BATCH_IOVECS 512	     /* of one send call */
+#define ENGINE_HAND_CROWDED 960	     /* in hand: from here on one more of each stream at most */
+#define ENGINE_HAND_SPARE 1088	     /* in hand, unsent: so many, and one of each stream */
+#define ENGINE_SMALL_BYTES 2048	     /* of payload memory: a datagram of an Ethernet fits */
+#define ENGINE_LARGE_BYTES 16384     /* a piece of a larger message */
+#define ENGINE_MESSAGE_CHUNKS 4	     /* of the largest message */
+#define ENGINE_DATAGRAM_BYTES 65487  /* of datagrams joined in one send */
+#define ENGINE_BURST_NS 1000000ull   /* of the link's time in one packet, where it can be cut */
+#define ENGINE_NAP_NS 50000ull	     /* shortest sleep */
+#define ENGINE_LINGER_NS 1000000ull  /* of naps after the last packet, before sleeping deep */
+#define ENGINE_PAUSE_NS 1000000ull   /* after ENOBUFS: the device's queue is full */
+#define ENGINE_POLL_NS 200000ull     /* between two looks at blocked sockets, when busy */
+#define ENGINE_RETRIES_MAX 4	     /* of a send that reported an earlier datagram's error */
+#define ENGINE_SLICE_NS 100000ull    /* of processor time, asked of the system's scheduler */
+#define ENGINE_LOOK_NS 1000000000ull /* of sending, between two looks at the device's rate */
 #define ENGINE_STACK_BYTES (256u << 10)
 
 /* What a datagram, or a TCP segment, weighs on the link beside its payload. */
@@ -140,10 +141,12 @@ struct engine {
 	uint32_t *waiting;   /* streams */
 	uint32_t waiting_len;
 	uint32_t ended; /* draining streams of which a message has, since engine_drain() looked */
-	/* pacing */
-	uint64_t free_ns;   /* when the link will have sent all that was handed out */
-	uint64_t remainder; /* of the division that free_ns is a sum of */
-	uint64_t pause_ns;
+	struct qs_pace pace;
+	uint64_t pause_ns; /* nothing leaves before: the device's queue is full */
+	/* of an isolated device: which, and its class's rate when last looked */
+	struct device device; /* without lock: it stays */
+	uint64_t class_rate;
+	uint64_t look_ns; /* the next look; of other devices never */
 	/* the thread */
 	uint8_t running, stop;
 	uint8_t idle;		/* asleep until woken: the next sender wakes it */
@@ -166,8 +169,16 @@ void engine_wake(struct engine *e);
 /* Closes the sockets of streams that have drained, of those in e->ended. */
 void engine_drain(struct link *link);
 
-/* link.c: while nothing may be sent the link's time stands still, until now */
-void engine_stand_still(struct link *link, uint64_t now_ns);
+/* isolated.c: engine_open() and the host's calls, where the device is isolated */
+int32_t isolated_open(struct link *link, const struct qsockinit_args *args);
+int32_t isolated_share(struct link *link, const struct qsockinit_args *args);
+int32_t isolated_info(struct link *link, uint32_t stream, struct qsocket_info *info);
+/* For the thread: looks after the rate, without lock, where it is time to (on
+ * other devices never); what time it is then. */
+uint64_t isolated_watch(struct link *link, uint64_t now_ns);
+
+/* link.c: from now on another rate */
+void engine_rate(struct link *link, uint64_t rate, uint64_t now_ns);
 /* the thread, once there is a stream */
 int32_t engine_start(struct link *link);
 

@@ -2,12 +2,8 @@
  *
  * A link's thread: it paces, and hands the scheduler's packets to the network.
  *
- * Pacing: free_ns is when the link, at its rate, will have sent all that was
- * handed out. A packet may leave once that has come. The kernel's own queue
- * so stays nearly empty, and what goes next is decided as late as can be. A
- * thread that woke late makes good what it missed, up to ENGINE_CATCH_UP_NS,
- * and the scheduler may count on that (lag_ns); a link with nothing to send
- * saves nothing up.
+ * It paces as sched/pace.c says: the kernel's own queue so stays nearly empty,
+ * and what goes next is decided as late as can be.
  *
  * The lock is held to take a batch and to count what became of it, not while
  * sending. A packet that finds no room stays in hand and its stream sits out
@@ -36,29 +32,13 @@ static uint32_t burst_bytes(const struct qs_link *policy)
 	return bytes == 0 ? 1 : bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 }
 
-static void charge(struct link *link, uint32_t bytes, uint64_t now_ns)
+void engine_rate(struct link *link, uint64_t rate, uint64_t now_ns)
 {
 	struct engine *e = link->state;
-	uint64_t product = bytes * 1000000000ull + e->remainder;
 
-	if (e->free_ns + ENGINE_CATCH_UP_NS < now_ns)
-		e->free_ns = now_ns - ENGINE_CATCH_UP_NS;
-	e->free_ns += product / link->policy.rate;
-	e->remainder = product % link->policy.rate;
-}
-
-/* A thread that oversleeps has that to make good from when something could have
- * been sent on, and no more. */
-void engine_stand_still(struct link *link, uint64_t now_ns)
-{
-	struct engine *e = link->state;
-	uint64_t open_ns;
-
-	if (e->free_ns >= now_ns)
-		return;
-	open_ns = qs_open_ns(&link->policy);
-	if (e->free_ns < open_ns)
-		e->free_ns = open_ns < now_ns ? open_ns : now_ns;
+	qs_pace_stand_still(&link->policy, &e->pace, now_ns);
+	qs_pace_rate(&link->policy, &e->pace, rate, now_ns);
+	engine_wake(e);
 }
 
 /* What waited for room, or for the device, goes first. Returns the batch's
@@ -113,18 +93,17 @@ static uint32_t take(struct link *link, uint64_t now_ns)
 	uint32_t len = e->waiting_len ? take_held(link, now_ns) : 0;
 	uint32_t bytes_max = burst_bytes(&link->policy);
 
-	while (len < ENGINE_BATCH_PACKETS && e->free_ns <= now_ns && e->pause_ns <= now_ns) {
+	while (len < ENGINE_BATCH_PACKETS && e->pause_ns <= now_ns &&
+	       qs_pace_open(&link->policy, &e->pace, now_ns)) {
 		int crowded = e->hand_len >= ENGINE_HAND_CROWDED;
 		struct engine_stream *s;
 		struct qs_packet packet;
 
-		link->policy.lag_ns = now_ns - e->free_ns < ENGINE_CATCH_UP_NS ? now_ns - e->free_ns
-									       : ENGINE_CATCH_UP_NS;
 		if (!qs_dequeue(&link->policy, now_ns, bytes_max, &packet)) {
-			e->free_ns = now_ns;
+			qs_pace_rest(&e->pace, now_ns);
 			break;
 		}
-		charge(link, packet.bytes, now_ns);
+		qs_pace_charge(&link->policy, &e->pace, packet.bytes, now_ns);
 		e->batch[len++] = engine_hand(link, &packet);
 		s = &e->streams[packet.stream];
 		s->busy++;
@@ -211,6 +190,8 @@ static void wait_for_sockets(struct link *link, uint64_t timeout_ns)
 		/* it may have been closed, and another opened in its place */
 		if (!e->polls[i].revents || s->socket.fd != e->polls[i].fd)
 			continue;
+		if (e->polls[i].revents & POLLERR && s->socket.type == QSOCKET_UDP)
+			stack_forget(s->socket.fd);
 		if (s->wait == WAIT_ROOM)
 			s->wait = WAIT_OVER;
 		if (s->wait != WAIT_CONNECT)
@@ -232,18 +213,20 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 	struct engine *e = link->state;
 	uint64_t until_ns = QS_FOREVER;
 
-	if (e->free_ns > now_ns)
-		until_ns = e->free_ns;
+	if (e->pace.free_ns > now_ns)
+		until_ns = e->pace.free_ns;
 	else if (e->pause_ns <= now_ns)
 		until_ns = qs_next_ns(&link->policy);
 	if (e->pause_ns > now_ns && e->pause_ns < until_ns)
 		until_ns = e->pause_ns;
-	if (e->free_ns <= now_ns && e->pause_ns <= now_ns) {
+	if (e->pace.free_ns <= now_ns && e->pause_ns <= now_ns) {
 		if (now_ns < busy_ns + ENGINE_LINGER_NS)
 			until_ns = now_ns;
 		else
 			e->idle = 1;
 	}
+	if (!e->idle && until_ns > e->look_ns)
+		until_ns = e->look_ns;
 	if (until_ns < now_ns + ENGINE_NAP_NS)
 		until_ns = now_ns + ENGINE_NAP_NS;
 	if (until_ns == now_ns + ENGINE_NAP_NS && e->waiting_len == 0 && !e->idle) {
@@ -257,7 +240,7 @@ static void sleep_until_due(struct link *link, uint64_t now_ns, uint64_t busy_ns
 		wait_for_sockets(link, until_ns == QS_FOREVER ? QS_FOREVER : until_ns - now_ns);
 	}
 	e->idle = 0;
-	engine_stand_still(link, qsocket_now());
+	qs_pace_stand_still(&link->policy, &e->pace, qsocket_now());
 }
 
 /* A thread that sleeps most of the time and wakes for microseconds: a short
@@ -288,7 +271,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&link->lock);
 	e = link->state;
 	while (!e->stop) {
-		uint64_t now_ns = qsocket_now();
+		uint64_t now_ns = isolated_watch(link, qsocket_now());
 		uint32_t len = take(link, now_ns);
 
 		engine_reap(link);

@@ -204,6 +204,7 @@ static enum packet_state judge(struct engine_stream *s, const struct load *load,
 	if (s->socket.type == QSOCKET_UDP && may_be_pending(error) &&
 	    *retries < ENGINE_RETRIES_MAX) {
 		(*retries)++;
+		stack_forget(s->socket.fd);
 		return PACKET_UNSENT;
 	}
 	if (load->segment && (error == EINVAL || error == EIO || error == EOPNOTSUPP ||

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../device/device.h"
 #include "../host.h"
 
 uint32_t address_of(const struct qsocket_addr *addr, union address *address)
@@ -49,25 +50,58 @@ static int takes_ipv4(int fd)
 	return !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) && !only;
 }
 
-/* Marks what a socket sends from now on (RFC 2474), IPv4 from an IPv6 socket as
- * well; the value it had is left in `tos`. */
-static int32_t swap_tos(int fd, int family, uint8_t *tos)
+/* Gives the code point (RFC 2474) of what a socket sends another value, and
+ * leaves the old one in its place. The two bits beside it are ECN's (RFC 3168)
+ * and stay. So does the priority, which the kernel sets by IP_TOS. */
+static int32_t swap_code_point(int fd, int level, int option, uint8_t *tos)
 {
-	int before = 0, now = *tos;
-	socklen_t len = sizeof(before);
+	int value = 0, priority = 0, other = 0, error = 0;
+	socklen_t len = sizeof(value);
+	uint8_t before;
 
-	if (family == AF_INET6) {
-		if (getsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &before, &len) ||
-		    setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &now, sizeof(now)))
-			return -errno;
-		if (setsockopt(fd, IPPROTO_IP, IP_TOS, &now, sizeof(now)) && takes_ipv4(fd))
-			return -errno;
-	} else if (getsockopt(fd, IPPROTO_IP, IP_TOS, &before, &len) ||
-		   setsockopt(fd, IPPROTO_IP, IP_TOS, &now, sizeof(now))) {
+	if (getsockopt(fd, level, option, &value, &len))
 		return -errno;
-	}
-	*tos = (uint8_t)before;
-	return 0;
+	len = sizeof(priority);
+	/* one above 6 needs a privilege: what could not be set again is not lost */
+	if (getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, &len) ||
+	    setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority)))
+		return -errno;
+	before = (uint8_t)value & DEVICE_TOS_MASK;
+	value = (*tos & DEVICE_TOS_MASK) | (value & ~DEVICE_TOS_MASK);
+	if (setsockopt(fd, level, option, &value, sizeof(value)))
+		return -errno;
+	len = sizeof(other);
+	if (getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &other, &len) ||
+	    (other != priority &&
+	     setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof(priority))))
+		error = -errno;
+	*tos = before;
+	return error;
+}
+
+/* Marks what a socket sends from now on, IPv4 from an IPv6 socket as well. */
+static int32_t mark(struct socket *s, int fd, int family)
+{
+	int32_t error = 0;
+
+	s->ipv4_before = s->ipv6_before = s->tos;
+	if (family == AF_INET6)
+		error = swap_code_point(fd, IPPROTO_IPV6, IPV6_TCLASS, &s->ipv6_before);
+	if (error || (family == AF_INET6 && !takes_ipv4(fd)))
+		return error;
+	error = swap_code_point(fd, IPPROTO_IP, IP_TOS, &s->ipv4_before);
+	if (error && family == AF_INET6)
+		swap_code_point(fd, IPPROTO_IPV6, IPV6_TCLASS, &s->ipv6_before);
+	return error;
+}
+
+static int marked(const struct socket *s, int level, int option)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	return !getsockopt(s->fd, level, option, &value, &len) &&
+	       (value & DEVICE_TOS_MASK) == s->tos;
 }
 
 int32_t socket_open(struct socket *s, const struct qsocket_addr *local,
@@ -86,7 +120,9 @@ int32_t socket_open(struct socket *s, const struct qsocket_addr *local,
 	fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (s->tos && (error = swap_tos(fd, family, &(uint8_t){s->tos})))
+	if (s->tos && (error = mark(s, fd, family)))
+		goto close_fd;
+	if (s->tos && s->type == QSOCKET_UDP && (error = stack_hear(fd, family)))
 		goto close_fd;
 	if (s->type == QSOCKET_TCP && (error = open_tcp(fd)))
 		goto close_fd;
@@ -289,9 +325,8 @@ int32_t socket_attach(struct socket *s, int fd)
 	if (getsockname(fd, &address.any, &len))
 		return -errno;
 	s->family = address.any.sa_family;
-	s->tos_before = s->tos;
 	if (s->tos) {
-		int32_t error = swap_tos(fd, s->family, &s->tos_before);
+		int32_t error = mark(s, fd, s->family);
 
 		if (error)
 			return error;
@@ -300,10 +335,15 @@ int32_t socket_attach(struct socket *s, int fd)
 	return 0;
 }
 
+/* A code point that the program has set meanwhile is its own. */
 void socket_unmark(struct socket *s)
 {
-	if (s->attached && s->tos)
-		swap_tos(s->fd, s->family, &s->tos_before);
+	if (!s->attached || !s->tos)
+		return;
+	if (s->family == AF_INET6 && marked(s, IPPROTO_IPV6, IPV6_TCLASS))
+		swap_code_point(s->fd, IPPROTO_IPV6, IPV6_TCLASS, &s->ipv6_before);
+	if ((s->family == AF_INET || takes_ipv4(s->fd)) && marked(s, IPPROTO_IP, IP_TOS))
+		swap_code_point(s->fd, IPPROTO_IP, IP_TOS, &s->ipv4_before);
 }
 
 int32_t socket_connected(const struct socket *s)

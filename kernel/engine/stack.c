@@ -2,6 +2,7 @@
  *
  * What the protocol stack says of a socket, as qinfo() passes it on.
  */
+#include <errno.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <stddef.h>
@@ -38,4 +39,26 @@ void stack_info(const struct socket *socket, struct qsocket_info *info)
 		info->unsent_bytes = (uint64_t)unsent;
 	if (socket->type == QSOCKET_TCP)
 		tcp_info(socket->fd, info);
+}
+
+/* Without this what a full queue drops is lost without a word (ip(7)). */
+int32_t stack_hear(int fd, int family)
+{
+	int one = 1;
+
+	if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &one, sizeof(one)))
+		return -errno;
+	return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one)) && family == AF_INET
+		       ? -errno
+		       : 0;
+}
+
+/* Kept, they would be in the way of poll(2). */
+void stack_forget(int fd)
+{
+	char rest[1];
+
+	for (int i = 0; i < SOCKET_ERRORS_MAX; i++)
+		if (recv(fd, rest, sizeof(rest), MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			return;
 }

@@ -41,7 +41,7 @@ static int tag_before(const struct qs_stream QS_MEM *a, const struct qs_stream Q
 	return ahead != 0 ? ahead < 0 : a->seq < b->seq;
 }
 
-static void insert(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream)
+static void queue_up(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream)
 {
 	struct qs_stream QS_MEM *streams = link->streams, *s = &streams[stream];
 	uint32_t QS_MEM *slot = &fair->root;
@@ -104,7 +104,7 @@ uint32_t qs_fair_first(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair)
 	if (served != QS_NONE) {
 		qs_fair_remove(link, fair, served);
 		link->streams[served].tag = link->streams[served].finish;
-		insert(link, fair, served);
+		queue_up(link, fair, served);
 	}
 	if (fair->first == QS_NONE) {
 		first = fair->root;
@@ -133,7 +133,7 @@ void qs_fair_push(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint
 	if (fair->root == QS_NONE && qs_whole_ns(link, stream) > fair->free_ns)
 		fair->vtime = fair->finish;
 	s->tag = s->finish && s->finish - fair->vtime <= LEAD_MAX ? s->finish : fair->vtime;
-	insert(link, fair, stream);
+	queue_up(link, fair, stream);
 }
 
 void qs_fair_charge(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream,

@@ -44,6 +44,7 @@ uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max)
 enum part {
 	STREAMS,
 	LEDGERS,
+	DELAYS,
 	UNITS,
 	MESSAGES,
 	WATCH_PLACES,
@@ -67,6 +68,7 @@ static void measure(const struct qs_policy *policy, uint32_t streams_max, uint32
 
 	bytes[STREAMS] = streams * sizeof(struct qs_stream);
 	bytes[LEDGERS] = streams * sizeof(struct qs_ledger);
+	bytes[DELAYS] = streams * sizeof(struct qs_delays);
 	bytes[UNITS] = messages * sizeof(struct qs_unit);
 	bytes[MESSAGES] = qs_messages_held(streams_max, messages_max) * sizeof(struct qs_message);
 	bytes[WATCH_PLACES] = messages * sizeof(struct qs_place);
@@ -116,6 +118,7 @@ void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64
 		.policy = policy,
 		.streams = (void QS_MEM *)parts[STREAMS],
 		.ledgers = (void QS_MEM *)parts[LEDGERS],
+		.delays = (void QS_MEM *)parts[DELAYS],
 		.units = (void QS_MEM *)parts[UNITS],
 		.messages = (void QS_MEM *)parts[MESSAGES],
 		.streams_max = streams_max,
@@ -142,10 +145,4 @@ void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64
 			   streams_max, TIME_SPAN_LOG, QS_KEY_RANK);
 	if (policy->own_init)
 		policy->own_init(link);
-}
-
-void qs_rate(struct qs_link QS_MEM *link, uint64_t rate)
-{
-	link->rate = rate;
-	link->product_ns_max = UINT64_MAX / rate;
 }

@@ -27,6 +27,12 @@ static void end_frame(struct qs_ledger QS_MEM *ledger, uint64_t frame, uint8_t l
 	ledger->frames_late[level] += ledger->late_frame == frame;
 }
 
+static void count_delay(struct qs_delays QS_MEM *delays, uint32_t bucket)
+{
+	if (!++delays->low[bucket])
+		delays->high[bucket]++;
+}
+
 void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet)
 {
 	struct qs_stream QS_MEM *s = &link->streams[packet->stream];
@@ -38,6 +44,7 @@ void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet)
 		s->delay_ns_sum += delay_ns;
 		if (delay_ns > s->delay_ns_max)
 			s->delay_ns_max = delay_ns;
+		count_delay(&link->delays[packet->stream], qs_delay_bucket(delay_ns));
 	}
 	if (!packet->framed)
 		return;

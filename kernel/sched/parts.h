@@ -12,6 +12,7 @@
 #define QS_EBUSY 16
 #define QS_EINVAL 22
 #define QS_ENOSPC 28
+#define QS_ERANGE 34
 #define QS_ETIME 62
 #define QS_EPROTO 71
 #define QS_EMSGSIZE 90
@@ -134,6 +135,21 @@ static inline struct qs_ledger QS_MEM *qs_ledger(struct qs_link QS_MEM *link, ui
 	link->streams[stream].ledgered = 1;
 	return &link->ledgers[stream];
 }
+
+/* The bucket of a delay, as in struct qsocket_info: how many bits it has, counted
+ * in units of the first one's width. */
+static inline uint32_t qs_delay_bucket(uint64_t delay_ns)
+{
+	uint64_t units = delay_ns / QSOCKET_DELAY_NS_MIN;
+	uint32_t bucket = 0;
+
+	for (uint32_t step = QSOCKET_DELAYS / 2; step > 0; step /= 2)
+		if (units >> (bucket + step - 1))
+			bucket += step;
+	return bucket;
+}
+
+_Static_assert(QSOCKET_DELAYS == 16, "steps of 8, 4, 2 and 1");
 
 /* fair.c: streams that share by weight */
 struct qs_fair {

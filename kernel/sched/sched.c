@@ -211,6 +211,7 @@ static int serve(struct qs_link QS_MEM *link, uint32_t stream, uint32_t bytes, u
 	struct qs_message QS_MEM *m = &link->messages[message];
 	uint64_t done_ns = qs_done_ns(link, now_ns, bytes);
 
+	QS_FETCH(&link->delays[stream]); /* of qs_sent() */
 	if (u->flags & QS_WATCHED)
 		qs_unwatch(link, unit);
 	/* field by field: zeros first would cost more than all of these */

@@ -5,7 +5,7 @@
  */
 #include "parts.h"
 
-static void init(struct qs_link QS_MEM *link)
+static void set_up(struct qs_link QS_MEM *link)
 {
 	qs_fair_init(link->own);
 }
@@ -53,5 +53,5 @@ const struct qs_policy qs_sfq = {
 	.charge = charge,
 	.order = &order,
 	.own_bytes = sizeof(struct qs_fair),
-	.own_init = init,
+	.own_init = set_up,
 };

@@ -15,6 +15,17 @@ static void clear(void QS_MEM *memory, uint32_t bytes)
 		words[i] = 0;
 }
 
+int32_t qs_attr_check(const struct qsocket_attr *attr)
+{
+	if (attr->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || attr->zero)
+		return -QS_EINVAL;
+	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
+	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
+	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
+		return -QS_ERANGE;
+	return attr->oln > attr->old ? -QS_EINVAL : 0;
+}
+
 /* The stream's attributes; a window that did not change goes on. */
 void qs_change(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr)
 {
@@ -73,13 +84,14 @@ int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr)
 	return (int32_t)stream;
 }
 
-static void end_fifo_frame(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
+static void end_fifo_frame(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason,
+			   int partial)
 {
 	struct qs_stream QS_MEM *s = &link->streams[stream];
 	struct qs_ledger QS_MEM *ledger = qs_ledger(link, stream);
 
 	ledger->frames_dropped[s->fifo_level][s->fifo_lost ? s->fifo_lost : reason]++;
-	ledger->frames_partial += ledger->left_frame == ledger->fifo_seq + 1;
+	ledger->frames_partial += partial;
 	s->fifo_open = 0;
 }
 
@@ -89,8 +101,8 @@ void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream)
 
 	if (s->open != QS_NONE)
 		qs_lose(link, s->open, QSOCKET_INCOMPLETE);
-	if (s->fifo_open)
-		end_fifo_frame(link, stream, QSOCKET_INCOMPLETE);
+	if (s->fifo_open) /* what came of it has left, or will */
+		end_fifo_frame(link, stream, QSOCKET_INCOMPLETE, s->fifo_kept);
 	s->discarding = 0;
 }
 
@@ -100,8 +112,11 @@ void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason)
 
 	while (QS_LOOP && s->head != QS_NONE)
 		qs_drop(link, s->head, reason);
-	if (s->fifo_open)
-		end_fifo_frame(link, stream, reason);
+	if (s->fifo_open) {
+		const struct qs_ledger QS_MEM *ledger = &link->ledgers[stream];
+
+		end_fifo_frame(link, stream, reason, ledger->left_frame == ledger->fifo_seq + 1);
+	}
 }
 
 void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)
@@ -112,6 +127,8 @@ void qs_remove(struct qs_link QS_MEM *link, uint32_t stream)
 	qs_unbook(link, s);
 	if (s->ledgered)
 		clear(&link->ledgers[stream], sizeof(struct qs_ledger));
+	if (s->sent + s->late > 0)
+		clear(&link->delays[stream], sizeof(struct qs_delays));
 	s->head = link->streams_free;
 	link->streams_free = stream;
 }
@@ -180,6 +197,9 @@ void qs_info(const struct qs_link QS_MEM *link, uint32_t stream, struct qsocket_
 	info->delay_ns_sum += s->delay_ns_sum;
 	if (s->delay_ns_max > info->delay_ns_max)
 		info->delay_ns_max = s->delay_ns_max;
+	for (unsigned i = 0; i < QSOCKET_DELAYS && s->sent + s->late > 0; i++)
+		info->delays[i] += link->delays[stream].low[i] +
+				   ((uint64_t)link->delays[stream].high[i] << 32);
 	if (s->open != QS_NONE || s->fifo_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
 	if (s->blocked)

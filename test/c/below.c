@@ -2,6 +2,9 @@
  * The host below the stack, on loopback, with a scheduler that this program
  * plays itself: it answers the socket options of bpf/gate.h.
  */
+#include <fcntl.h>
+#include <linux/net_tstamp.h>
+#include <linux/rtnetlink.h>
 #include <linux/tcp.h>
 #include <sys/syscall.h>
 
@@ -9,12 +12,19 @@
 
 #include "below/below.h"
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+
 static struct qs_gate_link scheduler;
 static struct qs_gate_stream kept;
 static struct qsocket_attr registered;
-static int absent, refuses, entered, left;
+static int absent, refuses, entered, left, asked;
+static uint64_t usual;
 
-static int send_error, send_times, send_bytes_max;
+/* TCP: a thread of the link's sends as well */
+static _Atomic int send_error, send_times, send_bytes_max;
+static _Atomic int send_passes; /* then there is no room any more; -1: never */
 static uint64_t sent_time;
 static uint32_t ifindex;
 
@@ -43,6 +53,10 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 		entered++;
 		return 0;
 	}
+	if (level == QS_GATE_USUAL && !absent) {
+		memcpy(&usual, value, sizeof(usual));
+		return 0;
+	}
 	if (level == QS_GATE_LEAVE && !absent) {
 		left++;
 		return 0;
@@ -52,6 +66,12 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 
 static int fails(void)
 {
+	if (send_passes == 0) {
+		errno = EAGAIN;
+		return 1;
+	}
+	if (send_passes > 0)
+		send_passes--;
 	if (send_times <= 0)
 		return 0;
 	send_times--;
@@ -73,13 +93,29 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return sent;
 }
 
+/* Without flags it is a question about a route. */
+ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *to,
+	       socklen_t to_len)
+{
+	ssize_t sent;
+
+	asked += !flags;
+	if (flags && fails())
+		return -1;
+	sent = syscall(SYS_sendto, fd, data, bytes, flags, to, to_len);
+	if (flags)
+		sent_time = 0;
+	kept.arrived += flags && sent >= 0 && scheduler.attached;
+	return sent;
+}
+
 ssize_t send(int fd, const void *data, size_t bytes, int flags)
 {
 	if (fails())
 		return -1;
 	if (send_bytes_max && bytes > (size_t)send_bytes_max)
 		bytes = (size_t)send_bytes_max;
-	kept.arrived++;
+	__atomic_fetch_add(&kept.arrived, 1, __ATOMIC_RELAXED);
 	return syscall(SYS_sendto, fd, data, bytes, flags, NULL, 0);
 }
 
@@ -91,10 +127,13 @@ static void play(void)
 	scheduler.attached = 1;
 	strcpy(scheduler.scheduler, "dwcs");
 	scheduler.rate = 1000000;
+	scheduler.mode = 0666;
 	scheduler.streams_max = 100;
 	kept.stream = QS_NONE;
 	ifindex = if_nametoindex("lo");
-	absent = refuses = entered = left = send_times = send_bytes_max = 0;
+	absent = refuses = entered = left = send_times = send_bytes_max = asked = 0;
+	usual = QS_GATE_USUAL_DEFAULT;
+	send_passes = -1;
 }
 
 static int32_t init(const char *name, uint64_t rate)
@@ -203,7 +242,7 @@ static const char *says_times_and_flags(int family)
 	HOLDS(sent_time <= qsocket_now() + 50001024);
 	HOLDS(receive(fd, got, sizeof(got)) == 100);
 	HOLDS(qsend((uint32_t)stream, data, 10, 7u << QSOCKET_DROP_SHIFT, 0) == 10);
-	HOLDS(sent_time % 1024 == 7u << QSOCKET_DROP_SHIFT && sent_time <= qsocket_now() + 1024);
+	HOLDS(sent_time % 1024 == 7u << QSOCKET_DROP_SHIFT && sent_time <= qsocket_now());
 	HOLDS(receive(fd, got, sizeof(got)) == 10);
 	/* cut by the kernel */
 	HOLDS(qsend((uint32_t)stream, data, 2500, flags | 1000u << QSOCKET_SEGMENT_SHIFT, 0) ==
@@ -220,6 +259,150 @@ static const char *says_times_and_flags(int family)
 	HOLDS(call_info(stream).syscalls == 3 && call_info(stream).sndbuf_bytes > 0);
 	HOLDS(!call_close(link, 0) && left == 2);
 	close(fd);
+	return NULL;
+}
+
+/* As often as it takes to become the usual, and once more. */
+static int repeats(int32_t stream, uint32_t flags, uint32_t deadline_us)
+{
+	for (int i = 0; i < BELOW_USUAL_AFTER + 1; i++)
+		if (qsend((uint32_t)stream, "data", 4, flags, deadline_us) != 4)
+			return 0;
+	return 1;
+}
+
+static const char *says_the_usual_once(void)
+{
+	uint32_t plain = QS_GATE_USUAL_DEFAULT, whole = QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
+	int32_t link, stream;
+	uint16_t port;
+	int fd = plain_socket(AF_INET, SOCK_DGRAM, &port);
+
+	play();
+	link = init("", 0);
+	stream = open_stream(link, QSOCKET_UDP, loopback(AF_INET, port));
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain, 0) == 4 && !sent_time);
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain | QSOCKET_DEADLINE, 40000) == 4);
+	HOLDS(sent_time && usual == plain);
+	HOLDS(repeats(stream, plain | whole | QSOCKET_DEADLINE, 40000) && !sent_time);
+	HOLDS(usual == (40000ull << 32 | plain | whole | QSOCKET_DEADLINE));
+	/* whatever differs is said, and what was the default before */
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain | whole | QSOCKET_DEADLINE, 40001) == 4);
+	HOLDS(sent_time);
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain, 0) == 4 && sent_time % 1024 == plain);
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain | whole | QSOCKET_DEADLINE, 40000) == 4);
+	HOLDS(!sent_time);
+	/* parts of a frame never are the usual */
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain | QSOCKET_FRAME | QSOCKET_START, 0) == 4);
+	HOLDS(repeats(stream, plain | QSOCKET_FRAME, 0) && sent_time);
+	HOLDS(qsend((uint32_t)stream, "data", 4, plain | QSOCKET_FRAME | QSOCKET_END, 0) == 4);
+	/* a scheduler that came after it has not been told */
+	scheduler.attached = 0;
+	for (int i = 0; i < PATIENCE_MS && qsend((uint32_t)stream, "data", 4, plain, 0) == 4; i++)
+		usleep(1000);
+	HOLDS(call_info(stream).last_error == ENOLINK);
+	scheduler.attached = 1;
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		if (qsend((uint32_t)stream, "data", 4, plain | whole | QSOCKET_DEADLINE, 40000) ==
+		    4)
+			break;
+		usleep(1000);
+	}
+	HOLDS(entered == 2 && sent_time);
+	HOLDS(repeats(stream, plain, 0) && !sent_time && usual == plain);
+	HOLDS(!call_close(link, 0));
+	close(fd);
+	return NULL;
+}
+
+static const char *drops_what_has_expired(void)
+{
+	uint32_t start = QSOCKET_FRAME | QSOCKET_START | 2u << QSOCKET_LEVEL_SHIFT;
+	int32_t link, stream;
+	struct qsocket_info info;
+	uint16_t port;
+	int fd = plain_socket(AF_INET, SOCK_DGRAM, &port);
+
+	play();
+	link = init("", 0);
+	stream = open_stream(link, QSOCKET_UDP, loopback(AF_INET, port));
+	HOLDS(send_bytes(stream, "data", 4, start | QSOCKET_DEADLINE) == -ETIME);
+	HOLDS(send_bytes(stream, "data", 4, QSOCKET_FRAME | QSOCKET_END) == 4);
+	HOLDS(send_bytes(stream, "data", 4, QSOCKET_DEADLINE) == -ETIME);
+	info = call_info(stream);
+	HOLDS(info.dropped[QSOCKET_EXPIRED] == 2 && info.dropped[QSOCKET_INCOMPLETE] == 1);
+	HOLDS(info.frames_dropped[2][QSOCKET_EXPIRED] == 1 && balanced(&info));
+	HOLDS(!info.syscalls && !info.socket_errors);
+	HOLDS(!call_close(link, 0));
+	close(fd);
+	return NULL;
+}
+
+static const char *remembers_peers(void)
+{
+	int32_t link, stream;
+	struct qsocket_addr to[BELOW_PEERS_MAX + 1];
+	uint16_t port;
+	int fd = plain_socket(AF_INET, SOCK_DGRAM, &port), before;
+
+	play();
+	link = init("", 0);
+	stream = open_stream(link, QSOCKET_UDP, (struct qsocket_addr){0});
+	for (unsigned i = 0; i <= BELOW_PEERS_MAX; i++) {
+		to[i] = loopback(AF_INET, port);
+		to[i].bytes[3] = (uint8_t)(i + 1);
+	}
+	for (int i = 0; i < 10 * BELOW_PEERS_MAX; i++)
+		HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[i % BELOW_PEERS_MAX]) == 4);
+	HOLDS(asked == BELOW_PEERS_MAX);
+	/* one more takes the place of the first */
+	HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[BELOW_PEERS_MAX]) == 4);
+	HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[1]) == 4);
+	HOLDS(asked == BELOW_PEERS_MAX + 1);
+	HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[0]) == 4);
+	HOLDS(asked == BELOW_PEERS_MAX + 2);
+	/* none, where something has not reached the device */
+	before = asked;
+	kept.arrived -= 5;
+	for (int i = 0; i < PATIENCE_MS && asked == before; i++) {
+		HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[0]) == 4);
+		usleep(1000);
+	}
+	HOLDS(asked > before);
+	before = asked;
+	HOLDS(qsendto((uint32_t)stream, "data", 4, 0, 0, &to[3]) == 4 && asked == before + 1);
+	HOLDS(!call_close(link, 0));
+	close(fd);
+	return NULL;
+}
+
+static const char *serves_both_families(void)
+{
+	int file, fd;
+	uint16_t port;
+	struct qsocket_addr to;
+	int32_t link, stream;
+	char got[8];
+
+	if (!own_network(65536))
+		return SKIP "no network of one's own here";
+	file = open("/proc/sys/net/ipv6/bindv6only", O_WRONLY);
+	if (file < 0 || write(file, "1", 1) != 1)
+		return SKIP "no IPv6 here";
+	close(file);
+	play();
+	link = init("", 0);
+	stream = open_stream(link, QSOCKET_UDP, (struct qsocket_addr){0});
+	HOLDS(stream > 0);
+	fd = plain_socket(AF_INET, SOCK_DGRAM, &port);
+	to = loopback(AF_INET, port);
+	HOLDS(qsendto((uint32_t)stream, "four", 4, 0, 0, &to) == 4 && receive(fd, got, 8) == 4);
+	close(fd);
+	fd = plain_socket(AF_INET6, SOCK_DGRAM, &port);
+	to = loopback(AF_INET6, port);
+	HOLDS(qsendto((uint32_t)stream, "six", 3, 0, 0, &to) == 3 && receive(fd, got, 8) == 3);
+	close(fd);
+	HOLDS(!call_close(link, 0));
 	return NULL;
 }
 
@@ -308,6 +491,23 @@ static const char *tells_what_the_scheduler_counts(void)
 	return NULL;
 }
 
+/* Leaves an error among the answers. */
+static int ask_by_hand(int route_fd)
+{
+	struct {
+		struct nlmsghdr header;
+		struct rtmsg route;
+	} question = {
+		.header = {.nlmsg_len = sizeof(question),
+			   .nlmsg_type = RTM_GETROUTE,
+			   .nlmsg_flags = NLM_F_REQUEST,
+			   .nlmsg_seq = 7},
+		.route = {.rtm_family = 250},
+	};
+
+	return sendto(route_fd, &question, sizeof(question), 0, NULL, 0) == sizeof(question);
+}
+
 static const char *knows_the_way(void)
 {
 	int route_fd = route_open(), fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -317,6 +517,9 @@ static const char *knows_the_way(void)
 	HOLDS(route_fd >= 0);
 	HOLDS(!route_check(route_fd, lo, fd, &v4));
 	HOLDS(route_check(route_fd, lo + 1000, fd, &v4) == -ENOLINK);
+	/* an earlier question's answer is not taken for this one's */
+	HOLDS(ask_by_hand(route_fd));
+	HOLDS(!route_check(route_fd, lo, fd, &v4));
 	mapped.family = AF_INET6;
 	memcpy(mapped.bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16);
 	HOLDS(!route_check(route_fd, lo, fd, &mapped));
@@ -375,9 +578,16 @@ static const char *takes_sockets_that_exist(void)
 	uint16_t port;
 	int fd = plain_socket(AF_INET, SOCK_DGRAM, &port), own = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sock_txtime txtime = {.clockid = CLOCK_MONOTONIC, .flags = SOF_TXTIME_REPORT_ERRORS};
+	int sndbuf = 5000, locked = 0, now = 0;
+	socklen_t len = sizeof(now);
 	int32_t link, stream;
 	char got[8];
 
+	HOLDS(!setsockopt(own, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)));
+	HOLDS(!setsockopt(own, SOL_SOCKET, SO_TXTIME, &txtime, sizeof(txtime)));
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len));
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_BUF_LOCK, &locked, &len));
 	play();
 	link = init("", 0);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -386,7 +596,18 @@ static const char *takes_sockets_that_exist(void)
 	args.fd = own;
 	stream = qsocketcall(QATTACH, &args, sizeof(args));
 	HOLDS(stream > 0 && send_bytes(stream, "data", 4, 0) == 4 && receive(fd, got, 8) == 4);
+	/* past us its owner sends what means nothing */
+	HOLDS(repeats(stream, QSOCKET_DEADLINE, 40000) && sent_time);
+	HOLDS(usual == QS_GATE_USUAL_DEFAULT);
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_SNDBUF, &now, &len) && now > sndbuf);
 	HOLDS(!call_close(stream, 0) && left == 1);
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_SNDBUF, &now, &len) && now == sndbuf);
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_BUF_LOCK, &now, &len) && now == locked);
+	len = sizeof(txtime);
+	HOLDS(!getsockopt(own, SOL_SOCKET, SO_TXTIME, &txtime, &len));
+	HOLDS(txtime.clockid == CLOCK_MONOTONIC && txtime.flags == SOF_TXTIME_REPORT_ERRORS);
+	while (recv(fd, got, 8, MSG_DONTWAIT) > 0)
+		;
 	HOLDS(send(own, "mine", 4, 0) == 4 && receive(fd, got, 8) == 4);
 	HOLDS(!call_close(link, 0));
 	close(own);
@@ -411,11 +632,11 @@ static const char *keeps_tcp_messages_whole(void)
 	HOLDS(fd >= 0);
 	HOLDS(send_bytes(stream, "one", 3, 0) == 3 && receive(fd, got, 16) == 3);
 	send_bytes_max = 2; /* a full buffer takes a part */
+	send_passes = 1;
 	HOLDS(send_bytes(stream, "three", 5, 0) == 5);
-	send_error = EAGAIN;
-	send_times = 1;
 	HOLDS(send_bytes(stream, "four", 4, 0) == -ENOBUFS);
 	send_bytes_max = 0;
+	send_passes = -1; /* the rest is sent by itself, or before the next message */
 	HOLDS(send_bytes(stream, "five", 4, 0) == 4);
 	for (int at = 0, n; at < 9; at += n) {
 		n = receive(fd, got + at, (size_t)(9 - at));
@@ -425,10 +646,17 @@ static const char *keeps_tcp_messages_whole(void)
 	info = call_info(stream);
 	HOLDS(info.cwnd > 0 && info.rtt_us > 0 && info.peer_window_bytes > 0);
 	HOLDS(info.dropped[QSOCKET_OVERFLOW] == 1 && balanced(&info));
+	/* a device that is away has broken no connection */
+	absent = 1;
+	HOLDS(sends_until(stream, -ENOLINK));
+	info = call_info(stream);
+	HOLDS(!(info.state & QSOCKET_STATE_BROKEN) && info.last_error == ENOLINK);
+	absent = 0;
+	HOLDS(sends_until(stream, 4));
 	/* a message that was begun is never taken for the whole */
 	send_bytes_max = 2;
+	send_passes = 1;
 	HOLDS(send_bytes(stream, "seven", 5, 0) == 5);
-	send_times = 100;
 	HOLDS(!call_close(stream, 0));
 	while (recv(fd, got, sizeof(got), 0) > 0)
 		;
@@ -436,6 +664,77 @@ static const char *keeps_tcp_messages_whole(void)
 	HOLDS(!call_close(link, 0));
 	close(fd);
 	close(listener);
+	return NULL;
+}
+
+/* A peer that does not answer: its queue of connections is full. */
+static const char *waits_for_no_connection(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int listener, fillers[2], fd;
+	uint64_t before_ns = qsocket_now();
+	struct qsocket_info info;
+	static char large[QSOCKET_MESSAGE_BYTES_MAX];
+	int32_t link, stream;
+	char got[16];
+	uint16_t port;
+
+	listener = plain_socket(AF_INET, SOCK_STREAM, &port);
+	HOLDS(!listen(listener, 0));
+	to.sin_port = htons(port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (int i = 0; i < 2; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(fillers[i], (struct sockaddr *)&to, sizeof(to));
+	}
+	play();
+	link = init("", 0);
+	stream = open_stream(link, QSOCKET_TCP, loopback(AF_INET, port));
+	HOLDS(stream > 0);
+	HOLDS(send_bytes(stream, "one", 3, 0) == 3 && send_bytes(stream, "two", 3, 0) == 3);
+	info = call_info(stream);
+	if (!(info.state & QSOCKET_STATE_BLOCKED))
+		return SKIP "this kernel's queue of connections holds more";
+	HOLDS(info.queued > 0 && balanced(&info));
+	/* as much as there is memory for */
+	HOLDS(send_bytes(stream, large, sizeof(large), 0) == sizeof(large));
+	HOLDS(send_bytes(stream, large, sizeof(large), 0) == sizeof(large));
+	HOLDS(send_bytes(stream, large, sizeof(large), 0) == -ENOBUFS);
+	HOLDS(call_info(stream).dropped[QSOCKET_OVERFLOW] == 1);
+	HOLDS(qsocket_now() - before_ns < 900000000ull); /* the connection takes a second more */
+	/* and nothing more is called for it to be sent */
+	for (int i = 0; i < 2; i++) {
+		fd = accept(listener, NULL, NULL);
+		if (fd >= 0)
+			close(fd);
+		close(fillers[i]);
+		if (i == 0)
+			fcntl(listener, F_SETFL, O_NONBLOCK);
+	}
+	fcntl(listener, F_SETFL, 0);
+	fd = accept(listener, NULL, NULL);
+	HOLDS(fd >= 0);
+	for (int at = 0, n; at < 6; at += n) {
+		n = receive(fd, got + at, (size_t)(6 - at));
+		HOLDS(n > 0);
+	}
+	HOLDS(!memcmp(got, "onetwo", 6));
+	HOLDS(!call_close(stream, 0));
+	close(fd);
+	/* one that never comes: what was kept for it is counted */
+	close(listener);
+	stream = open_stream(link, QSOCKET_TCP, loopback(AF_INET, port));
+	if (stream > 0) {
+		for (int i = 0; i < PATIENCE_MS; i++) {
+			if (send_bytes(stream, "data", 4, 0) == -EPIPE)
+				break;
+			usleep(1000);
+		}
+		info = call_info(stream);
+		HOLDS(info.state & QSOCKET_STATE_BROKEN && info.last_error == ECONNREFUSED);
+		HOLDS(info.dropped[QSOCKET_ERROR] > 0 && balanced(&info));
+	}
+	HOLDS(!call_close(link, 0));
 	return NULL;
 }
 
@@ -449,6 +748,14 @@ int main(void)
 	check("a message says its deadline and flags, IPv6", says_times_and_flags(AF_INET6));
 	check("what the kernel refuses is counted, and its frame given up",
 	      counts_what_is_refused());
+	check("what a stream says of each message is said once", says_the_usual_once());
+	check("a message whose deadline has passed is not sent, and counted",
+	      drops_what_has_expired());
+	check("a few peers are remembered, as long as all that is sent arrives", remembers_peers());
+	check("a socket is for both families where the system's are not",
+	      in_child(serves_both_families));
+	check("a TCP message waits for its connection, and nobody else does",
+	      waits_for_no_connection());
 	check("a stream tells what the scheduler has counted", tells_what_the_scheduler_counts());
 	check("a route tells its device", knows_the_way());
 	check("a queue that is gone is noticed, and that it is back",

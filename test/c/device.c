@@ -54,12 +54,15 @@ static const char *root_is_read(void)
 	HOLDS(!r.too_long && read_all(&r, len, &root) == 1);
 	HOLDS(!strcmp(root.kind, "tbf") && root.handle == 0x80010000 && root.options_len == 36);
 	HOLDS(root.options[0] == 0xa5 && root.options[35] == 0xa5 && !root.options[36]);
-	HOLDS(!root.children && !root.has_size_table);
+	HOLDS(!root.children && !root.has_size_table && !root.has_estimator);
 	r.tc.tcm_ifindex++;
 	HOLDS(read_all(&r, len, &root) == 0 && !root.children);
 	r.tc.tcm_ifindex--;
 	r.tc.tcm_parent = 0x80010001;
-	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1);
+	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1 && root.configured == 1);
+	HOLDS(!strcmp(root.child, "tbf"));
+	r.tc.tcm_handle = 0; /* as mq's own */
+	HOLDS(read_all(&r, len, &root) == 0 && root.children == 1 && !root.configured);
 	r.tc.tcm_parent = TC_H_INGRESS;
 	HOLDS(read_all(&r, len, &root) == 0 && !root.children);
 	return NULL;
@@ -161,6 +164,8 @@ static const char *state_is_checked(void)
 	REFUSED(s.device.address_len = sizeof(s.device.address) + 1);
 	REFUSED(s.rate = 0);
 	REFUSED(s.rate = QSOCKET_RATE_MAX + 1);
+	REFUSED(s.rate_next = QSOCKET_RATE_MAX + 1);
+	REFUSED(memset(s.saved.child, 'x', sizeof(s.saved.child)));
 	REFUSED(*s.scheduler = 0);
 	REFUSED(memset(s.device.name, 'x', sizeof(s.device.name)));
 	REFUSED(memset(s.scheduler, 'x', sizeof(s.scheduler)));
@@ -169,12 +174,73 @@ static const char *state_is_checked(void)
 	REFUSED(memset(s.saved.kind, 'x', sizeof(s.saved.kind)));
 	REFUSED(s.saved.options_len = sizeof(s.saved.options) + 1);
 	REFUSED(s.saved.options_len = ROOT_OPTIONS_TOO_LONG);
+	REFUSED(s.segments.set = 1);
+	REFUSED(s.segments = ((struct segments){.before = 3, .set = 2, .next = 4}));
+	return NULL;
+}
+
+static const char *segments_by_the_rate(void)
+{
+	HOLDS(segments_at(500000, 1500, 65535) == 1);
+	HOLDS(segments_at(1499999, 1500, 65535) == 1 && segments_at(1500000, 1500, 65535) == 2);
+	HOLDS(segments_at(1, 65536, 65535) == 1 && segments_at(1, 0, 65535) == 1);
+	HOLDS(segments_at(125000000, 1500, 65535) == 166 && segments_at(125000000, 1500, 64) == 64);
+	HOLDS(segments_at(QSOCKET_RATE_MAX, 1, 65535) == 65535);
+	return NULL;
+}
+
+/* A message of a device, as the kernel sends it, cut off at every byte and
+ * damaged at some. */
+static const char *segments_are_read(void)
+{
+	struct ifinfomsg link = {.ifi_index = IFINDEX};
+	const uint32_t values[] = {16, 65535, 3};
+	const uint16_t types[] = {IFLA_GSO_MAX_SEGS, 60, IFLA_GROUP};
+	unsigned seed = 1;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct segments_shown shown = {.ifindex = IFINDEX};
+		struct request r;
+		uint8_t *copy;
+		uint32_t len;
+
+		request_start_link(&r, RTM_NEWLINK, &link);
+		for (unsigned i = 0; i < 3; i++)
+			request_put(&r, types[i], &values[i], sizeof(values[i]));
+		len = r.header.nlmsg_len;
+		if (!round) {
+			HOLDS(segments_read(&r.header, &shown));
+			HOLDS(shown.now == 16 && shown.most == 65535 && shown.group == 3);
+			shown.ifindex++;
+			HOLDS(!segments_read(&r.header, &shown));
+			shown.ifindex--;
+		} else if ((uint32_t)round < len) {
+			len = (uint32_t)round;
+		} else {
+			for (int i = 0; i < 3; i++)
+				((uint8_t *)&r)[(unsigned)rand_r(&seed) % len] =
+					(uint8_t)rand_r(&seed);
+		}
+		copy = malloc(len);
+		memcpy(copy, &r, len);
+		if (len >= sizeof(r.header)) {
+			size_t at = 0;
+			const struct nlmsghdr *message;
+
+			if ((uint32_t)round < r.header.nlmsg_len)
+				memcpy(copy, &len, sizeof(len)); /* its length */
+			message = message_next(copy, len, &at);
+			if (message && segments_read(message, &shown) && (uint32_t)round < len)
+				HOLDS(shown.now == 16);
+		}
+		free(copy);
+	}
 	return NULL;
 }
 
 static const char *only_what_comes_back_is_replaced(void)
 {
-	struct root root = {.kind = "tbf", .handle = 0x10000};
+	struct root root = {.kind = "pfifo", .handle = 0x10000};
 	char why[QSOCKET_WHY_BYTES] = "";
 
 	HOLDS(restore_check(&root, 0, why) == 0 && !*why);
@@ -196,6 +262,8 @@ int main(void)
 	check("a message that is cut off is no message", cut_messages());
 	check("a damaged message stays within its memory", damaged_messages());
 	check("a state is believed only where all of it can be", state_is_checked());
+	check("TCP's segments are as many as the rate carries", segments_by_the_rate());
+	check("a device's segments are read within its message", segments_are_read());
 	check("only what can come back is replaced", only_what_comes_back_is_replaced());
 	return check_end();
 }

@@ -11,7 +11,7 @@ static uint64_t free_ns(void)
 	uint32_t index;
 	struct link *link = handle_lock((uint32_t)link_handle, &index);
 	const struct engine *e = link->state;
-	uint64_t ns = e->free_ns;
+	uint64_t ns = e->pace.free_ns;
 
 	pthread_mutex_unlock(&link->lock);
 	return ns;

@@ -29,17 +29,18 @@ static const char *calls(void)
 		[QSENDTO] = sizeof(struct qsend_args),
 		[QCLOSE] = sizeof(struct qclose_args),
 		[QRUN] = sizeof(struct qrun_args),
+		[QLIST] = sizeof(struct qlist_args),
 	};
 	char args[4096] = {0};
 
 	HOLDS(qsocketcall(0, args, sizeof(args)) == -ENOSYS);
-	HOLDS(qsocketcall(QRUN + 1, args, sizeof(args)) == -ENOSYS);
+	HOLDS(qsocketcall(QLIST + 1, args, sizeof(args)) == -ENOSYS);
 	HOLDS(qsocketcall(UINT32_MAX, NULL, 0) == -ENOSYS);
-	for (uint32_t call = QSOCKINIT; call <= QRUN; call++) {
+	for (uint32_t call = QSOCKINIT; call <= QLIST; call++) {
 		HOLDS(qsocketcall(call, NULL, bytes[call]) == -EFAULT);
 		HOLDS(qsocketcall(call, args, bytes[call] - 1) == -EINVAL);
 		HOLDS(qsocketcall(call, args, 0) == -EINVAL);
-		if (call != QRUN)
+		if (call != QRUN && call != QLIST)
 			HOLDS(qsocketcall(call, args, bytes[call] + 1) == -EINVAL);
 	}
 	return NULL;
@@ -53,6 +54,7 @@ static const char *qsockinit(void)
 	HOLDS(WITH(QSOCKINIT, good, rate, 0) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, rate, QSOCKET_RATE_MAX + 1) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, flags, 2) == -EINVAL);
+	HOLDS(WITH(QSOCKINIT, good, flags, QSOCKINIT_TRACE) == -EINVAL);
 	HOLDS(WITH(QSOCKINIT, good, queue_messages, QSOCKET_QUEUE_MESSAGES_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKINIT, good, streams, QSOCKET_STREAMS_MAX + 1) == -ERANGE);
 	HOLDS(WITH(QSOCKINIT, good, scheduler[0], 'x') == -EPROTONOSUPPORT);
@@ -222,6 +224,42 @@ static int32_t run(int32_t link, uint32_t events_max, uint64_t until_ns, uint32_
 	return result;
 }
 
+/* QLIST with room for two streams of so many bytes. */
+static int32_t list(int32_t link, uint32_t streams_max, uint32_t stream_bytes, uint64_t after)
+{
+	uint32_t bytes = sizeof(struct qlist_args) + 2 * sizeof(struct qlist_stream);
+	struct qlist_args *args = calloc(1, bytes);
+	int32_t result;
+
+	args->link = (uint32_t)link;
+	args->streams_max = streams_max;
+	args->stream_bytes = stream_bytes;
+	args->after = after;
+	result = qsocketcall(QLIST, args, bytes);
+	free(args);
+	return result;
+}
+
+static const char *qlist(void)
+{
+	const uint32_t bytes = sizeof(struct qlist_stream);
+
+	HOLDS(list(virtual_link, 2, bytes, 0) == 1);
+	HOLDS(list(virtual_link, 2, bytes, 1) == 0);
+	HOLDS(list(virtual_link, 2, bytes, UINT64_MAX) == 0);
+	HOLDS(list(virtual_link, 1, bytes, 0) == -EINVAL);
+	HOLDS(list(virtual_link, 3, bytes, 0) == -EINVAL);
+	HOLDS(list(virtual_link, 0, bytes, 0) == -ERANGE);
+	HOLDS(list(virtual_link, QSOCKET_LIST_MAX + 1, bytes, 0) == -ERANGE);
+	HOLDS(list(virtual_link, UINT32_MAX, bytes, 0) == -ERANGE);
+	HOLDS(list(virtual_link, 2, 0, 0) == -EINVAL);
+	HOLDS(list(virtual_link, 2, bytes + 8, 0) == -EINVAL);
+	HOLDS(list(virtual_link, 2, QSOCKET_LIST_STREAM_BYTES_MAX + 8, 0) == -ERANGE);
+	HOLDS(list(virtual_stream, 2, bytes, 0) == -EBADF);
+	HOLDS(list(0, 2, bytes, 0) == -EBADF);
+	return NULL;
+}
+
 static const char *qrun(void)
 {
 	HOLDS(run(virtual_link, 2, 5, 0) == 0);
@@ -271,6 +309,7 @@ int main(void)
 	check("QSEND and QSENDTO refuse every bad field", qsend_and_qsendto());
 	check("QINFO and QCLOSE refuse every bad field", qinfo_and_qclose());
 	check("QRUN refuses every bad field", qrun());
+	check("QLIST refuses every bad field", qlist());
 	check("qsocket_layout says what the compiler laid out", layout());
 	return check_end();
 }

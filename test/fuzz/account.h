@@ -245,6 +245,34 @@ static inline void ran(const struct qrun_args *asked, const struct qrun_args *a,
 		link->clock_ns = a->now_ns;
 }
 
+/* Open streams of the link, each once, in the order in which they are asked for. */
+static inline void listed(const struct qlist_args *asked, const struct qlist_args *a,
+			  int32_t result)
+{
+	const struct object *link = object_of(a->link);
+	const uint8_t *streams = (const uint8_t *)a->streams;
+	struct qlist_stream stream;
+
+	MUST((uint32_t)result <= a->streams_max && a->streams_len == (uint32_t)result &&
+		     a->scope == QLIST_OWN && a->after >= asked->after,
+	     "%d streams of %u", result, a->streams_max);
+	MUST((uint32_t)result <= link->streams, "%d streams of %u open", result, link->streams);
+	MUST(asked->after || (uint32_t)result == a->streams_max ||
+		     (uint32_t)result == link->streams,
+	     "%d streams told of, of %u open", result, link->streams);
+	if (a->stream_bytes < sizeof(stream))
+		return;
+	for (int32_t i = 0; i < result; i++) {
+		const struct object *o;
+
+		memcpy(&stream, streams + (size_t)i * a->stream_bytes, sizeof(stream));
+		o = object_of(stream.handle);
+		MUST(o && o->kind == QSOCKET_STREAM && link_of(o) == link, "stream %u is not open",
+		     stream.handle);
+		check_info(o, &stream.info);
+	}
+}
+
 static inline void changed(const struct qchange_args *a)
 {
 	struct object *o = object_of(a->handle);
@@ -278,6 +306,8 @@ static inline void observe(uint32_t call, const void *asked, const void *args, i
 		closed(asked);
 	else if (call == QRUN)
 		ran(asked, args, result);
+	else if (call == QLIST)
+		listed(asked, args, result);
 	else if (call == QINFO)
 		check_info(object_of(((const struct qinfo_args *)asked)->handle),
 			   &((const struct qinfo_args *)args)->info);

@@ -213,6 +213,15 @@ static inline enum verdict judge_run(const struct qrun_args *a, uint32_t args_le
 	return EITHER;
 }
 
+static inline enum verdict judge_list(const struct qlist_args *a, uint32_t args_len)
+{
+	if (!a->streams_max || a->streams_max > QSOCKET_LIST_MAX || !a->stream_bytes ||
+	    a->stream_bytes > QSOCKET_LIST_STREAM_BYTES_MAX || a->stream_bytes % 8 || a->scope ||
+	    a->zero || args_len != sizeof(*a) + a->streams_max * a->stream_bytes)
+		return FAILS;
+	return kind_of(a->link, QSOCKET_LINK) ? PASSES : FAILS;
+}
+
 static inline enum verdict judge_close(const struct qclose_args *a)
 {
 	const struct object *o = object_of(a->handle);
@@ -235,10 +244,12 @@ static inline enum verdict judge(uint32_t call, const void *args, uint32_t args_
 	};
 	const struct qinfo_args *info = args;
 
-	if (!call || call > QRUN || !args)
+	if (!call || call > QLIST || !args)
 		return FAILS;
 	if (call == QRUN)
 		return args_len < sizeof(struct qrun_args) ? FAILS : judge_run(args, args_len);
+	if (call == QLIST)
+		return args_len < sizeof(struct qlist_args) ? FAILS : judge_list(args, args_len);
 	if (args_len != lens[call])
 		return FAILS;
 	switch (call) {
@@ -262,7 +273,7 @@ static inline enum verdict judge(uint32_t call, const void *args, uint32_t args_
 /* What a call may fail with. */
 static inline int is_known(uint32_t call, int error)
 {
-	static const int known[QRUN + 1][24] = {
+	static const int known[QLIST + 1][24] = {
 		[0] = {ENOSYS, EFAULT},
 		[QSOCKINIT] = {EINVAL, ERANGE, EPROTONOSUPPORT, EBUSY, EEXIST, ENODEV, EMFILE},
 		[QSOCKET] = {EINVAL, ERANGE, EBADF, EAFNOSUPPORT, ENOSPC, EMFILE, EBUSY,
@@ -277,13 +288,14 @@ static inline int is_known(uint32_t call, int error)
 			     ETIME, EPROTO, EAFNOSUPPORT, EISCONN},
 		[QCLOSE] = {EINVAL, EBADF},
 		[QRUN] = {EINVAL, ERANGE, EBADF, EOPNOTSUPP},
+		[QLIST] = {EINVAL, ERANGE, EBADF},
 	};
-	const int *of = known[call <= QRUN ? call : 0];
+	const int *of = known[call <= QLIST ? call : 0];
 
 	for (int i = 0; i < 24 && of[i]; i++)
 		if (of[i] == error)
 			return 1;
-	return error == EFAULT || (error == ENOSYS && (call == 0 || call > QRUN));
+	return error == EFAULT || (error == ENOSYS && (call == 0 || call > QLIST));
 }
 
 #endif

@@ -46,6 +46,7 @@ static union {
 	struct qsend_args send;
 	struct qclose_args close;
 	struct qrun_args run;
+	struct qlist_args list;
 	uint8_t bytes[sizeof(struct qrun_args) + QSOCKET_EVENTS_MAX * sizeof(struct qsocket_event) +
 		      64];
 } args;
@@ -284,6 +285,28 @@ static uint32_t build_run(struct record *r)
 	       args.run.events_max * (uint32_t)sizeof(args.run.events[0]);
 }
 
+static uint32_t build_list(struct record *r)
+{
+	static const uint32_t lens[] = {1, 2, 5, 64, 300, 0, QSOCKET_LIST_MAX + 1};
+	static const uint32_t sizes_of[] = {sizeof(struct qlist_stream),
+					    sizeof(struct qlist_stream),
+					    sizeof(struct qlist_stream) + 64,
+					    8,
+					    40,
+					    0,
+					    12};
+	uint8_t which = byte_of(r), len = byte_of(r), size = byte_of(r), after = byte_of(r);
+
+	args.list.link = handle_of(which, QSOCKET_LINK);
+	args.list.streams_max = PICK(lens, len);
+	args.list.stream_bytes = PICK(sizes_of, size);
+	args.list.after = after < 0x80 ? 0 : after == 0xff ? UINT64_MAX : after & 0x7f;
+	if (args.list.streams_max > QSOCKET_LIST_MAX)
+		return sizeof(args.list);
+	memset(args.list.streams, 0xa5, args.list.streams_max * args.list.stream_bytes);
+	return (uint32_t)sizeof(args.list) + args.list.streams_max * args.list.stream_bytes;
+}
+
 static uint32_t build_close(struct record *r)
 {
 	static const uint32_t flags[] = {0, QCLOSE_DRAIN, 0, QCLOSE_DRAIN, 0, 1, 0, 2};
@@ -313,6 +336,8 @@ static uint32_t build(uint32_t call, struct record *r)
 	case QSEND:
 	case QSENDTO:
 		return build_send(r, call == QSENDTO);
+	case QLIST:
+		return build_list(r);
 	case QCLOSE:
 		return build_close(r);
 	default:
@@ -398,7 +423,8 @@ static void do_call(struct record r)
 					QSENDTO, QRUN,	QRUN,	 QCLOSE,   QSOCKET, QSOCKET,
 					QCHANGE, QINFO, QATTACH, QSOCKINIT};
 	uint8_t what = byte_of(&r), how;
-	uint32_t call = PICK(calls, what), len = build(call, &r);
+	uint32_t call = PICK(calls, what) == QINFO && what & 0x40 ? QLIST : PICK(calls, what);
+	uint32_t len = build(call, &r);
 	int is_null = 0, is_send = call == QSEND || call == QSENDTO;
 	uint8_t *data = is_send ? give_data() : NULL;
 

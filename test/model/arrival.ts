@@ -2,12 +2,14 @@
 // for it, can it still be of use; then it joins its stream's queue.
 
 import {
+  doneNs,
   expiryNs,
   expirySet,
   isLossy,
   LEVEL_NONE,
   LIMITS,
   makeHeadReady,
+  promisedSet,
   sum,
   unsentBytes,
 } from "./state.ts";
@@ -28,21 +30,29 @@ export interface Arrival {
 /** Takes in one message, at its time. */
 export function enqueue(state: State, arrival: Arrival): void {
   const { stream, message, mark } = arrival;
-  const continues = mark === "middle" || mark === "end";
   stream.counters.offered += 1;
   stream.counters.offeredBytes += message.bytes;
-  const open = state.policy.frames ? openUnit(stream) !== null : stream.frame !== null;
-  if (continues ? !open && stream.discarding === null : open) {
+  if (isOutOfOrder(state, arrival)) {
     return dropMessage(state, stream, message, "frame", arrival.atNs);
   }
   if (mark === "start" || mark === "whole") stream.counters.frames.offered[arrival.level] += 1;
   if (!state.policy.frames) enqueueAlone(state, arrival);
-  else if (continues) enqueueNext(state, arrival);
+  else if (continuesFrame(mark)) enqueueNext(state, arrival);
   else enqueueFirst(state, arrival);
 }
 
+/** Whether its frame was not begun, or another one is not over. */
+export function isOutOfOrder(state: State, { stream, mark }: Arrival): boolean {
+  const open = state.policy.frames ? openUnit(stream) !== null : stream.frame !== null;
+  return continuesFrame(mark) ? !open && stream.discarding === null : open;
+}
+
+function continuesFrame(mark: Mark | undefined): boolean {
+  return mark === "middle" || mark === "end";
+}
+
 /** The unit of this stream whose last message has not come yet. */
-function openUnit(stream: Stream): Unit | null {
+export function openUnit(stream: Stream): Unit | null {
   return stream.units.find((unit) => !unit.ended) ?? null;
 }
 
@@ -53,7 +63,11 @@ function enqueueFirst(state: State, arrival: Arrival): void {
   const lossy = isLossy(state, stream);
   const tailWith = () =>
     lossy && level !== LEVEL_NONE ? tailAfter(stream.tail, level, leading) : stream.tail;
-  let refused: Reason | null = tailWith() === "lost" ? "dependency" : null;
+  let refused: Reason | null = isPast(arrival)
+    ? "expired"
+    : tailWith() === "lost"
+    ? "dependency"
+    : null;
   if (refused === null) {
     if (!makeRoom(state, arrival, null)) refused = "overflow";
     else if (tailWith() === "lost") refused = "dependency"; // by what was lost to make room
@@ -64,8 +78,13 @@ function enqueueFirst(state: State, arrival: Arrival): void {
     return;
   }
   refuseFirst(state, arrival, refused);
-  if (mark === "start") stream.discarding = refused === "overflow" ? "frame" : "dependency";
-  if (refused === "overflow" && lossy && level <= 1) stream.tail = "broken";
+  if (mark === "start") stream.discarding = refused === "dependency" ? "dependency" : "frame";
+  if (refused !== "dependency" && lossy && level <= 1) stream.tail = "broken";
+}
+
+/** On real links a message may have been on its way for longer than it had. */
+function isPast({ message, atNs }: Arrival): boolean {
+  return message.deadlineNs <= atNs;
 }
 
 function refuseFirst(state: State, arrival: Arrival, reason: Reason): void {
@@ -84,6 +103,9 @@ function enqueueNext(state: State, arrival: Arrival): void {
   } else if (unit.messages.length >= LIMITS.frameMessages) {
     lose(state, unit, "frame", atNs);
     dropMessage(state, stream, message, "frame", atNs);
+  } else if (isPast(arrival)) {
+    lose(state, unit, "frame", atNs);
+    dropMessage(state, stream, message, "expired", atNs);
   } else if (makeRoom(state, arrival, unit)) {
     return append(state, arrival, unit.frame);
   } else if (!stream.units.includes(unit)) {
@@ -102,11 +124,14 @@ function enqueueAlone(state: State, arrival: Arrival): void {
   const frame = starts ? newFrame(level) : mark === undefined ? null : stream.frame;
   if (frame) frame.ended = !goesOn(mark);
   stream.frame = frame === null || frame.ended ? null : frame;
-  if (makeRoom(state, arrival, null)) return append(state, arrival, frame);
-  dropMessage(state, stream, message, "overflow", atNs);
+  const refused = isPast(arrival) ? "expired" : "overflow";
+  if (refused === "overflow" && makeRoom(state, arrival, null)) {
+    return append(state, arrival, frame);
+  }
+  dropMessage(state, stream, message, refused, atNs);
   missed(stream);
   if (frame) {
-    frame.refused += 1;
+    frame.refused = refused;
     countFrame(stream, frame);
   }
 }
@@ -117,18 +142,18 @@ function goesOn(mark: Mark | undefined): boolean {
 }
 
 function newFrame(level: number): Frame {
-  return { level, ended: false, queued: 0, sent: 0, refused: 0, late: false };
+  return { level, ended: false, queued: 0, sent: 0, refused: null, late: false };
 }
 
 /** Counts a frame once all of it was sent or refused. */
 export function countFrame(stream: Stream, frame: Frame): void {
   if (!frame.ended || frame.queued > 0) return;
   const counters = stream.counters.frames;
-  if (frame.refused === 0) {
+  if (frame.refused === null) {
     counters.sent[frame.level] += 1;
     if (frame.late) counters.late[frame.level] += 1;
   } else {
-    counters.dropped.overflow[frame.level] += 1;
+    counters.dropped[frame.refused][frame.level] += 1;
     if (frame.sent > 0) counters.partial += 1;
   }
 }
@@ -211,8 +236,16 @@ function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boole
   return true;
 }
 
-/** Loses, first to expire first, whatever can expire and was not begun in time. */
+/**
+ * Gives up the promised units that the link has become too slow for; then loses, first to expire
+ * first, whatever can expire and was not begun in time.
+ */
 export function loseExpired(state: State, nowNs: number): void {
+  for (const unit of promisedSet(state)) {
+    if (doneNs(state, nowNs, unsentBytes(unit)) > expiryNs(state, unit)) {
+      lose(state, unit, "frame", nowNs);
+    }
+  }
   for (;;) {
     const first = expirySet(state)[0];
     if (first === undefined || expiryNs(state, first) > nowNs) return;

@@ -5,9 +5,11 @@
 // late (expired) or because a more valuable one would (window).
 
 import {
-  durationNs,
+  DELAY_ENDS_NS,
+  doneNs,
   expiryNs,
   expirySet,
+  guardNs,
   inExpiryOrder,
   isLossy,
   isManaged,
@@ -29,7 +31,6 @@ import { missed, served } from "./window.ts";
 /** Sends one message or none; returns when the link is free again, or null if none was sent. */
 export function decide(state: State, nowNs: number): number | null {
   loseExpired(state, nowNs);
-  purge(state, nowNs);
   for (;;) {
     slide(state, nowNs);
     const byTurn = bestEffortTurn(state, nowNs);
@@ -60,15 +61,6 @@ function firstManaged(state: State, nowNs: number): Unit | undefined {
 function bestEffortHeads(state: State): Unit[] {
   return heads(state).filter((unit) => !isManaged(state, unit))
     .sort((a, b) => a.tag - b.tag || a.seq - b.seq);
-}
-
-/** Gives up the promised units that the link has become too slow for. */
-function purge(state: State, nowNs: number): void {
-  for (const unit of promisedSet(state)) {
-    if (nowNs + durationNs(state, unsentBytes(unit)) > expiryNs(state, unit)) {
-      lose(state, unit, "frame", nowNs);
-    }
-  }
 }
 
 /** A head that was not served by its rank is ranked again, a period or more later. */
@@ -133,7 +125,7 @@ function isDoomed(state: State, unit: Unit, nowNs: number): boolean {
   if (expiry === Infinity) return false;
   const first = inExpiryOrder(state, [...promisedSet(state), unit]);
   const before = first.slice(0, first.indexOf(unit) + 1);
-  return nowNs + durationNs(state, sum(before.map(unsentBytes))) > expiry;
+  return doneNs(state, nowNs + guardNs(state, unit), sum(before.map(unsentBytes))) > expiry;
 }
 
 /** Whether the next message of a unit can be sent now and every promise still be kept. */
@@ -143,7 +135,7 @@ function fits(state: State, unit: Unit, nowNs: number): boolean {
   let bytes = packet;
   for (const member of inExpiryOrder(state, [...promised, unit])) {
     bytes += unsentBytes(member) - (member === unit ? packet : 0);
-    if (nowNs + durationNs(state, bytes) > expiryNs(state, member)) return false;
+    if (doneNs(state, nowNs, bytes) > expiryNs(state, member)) return false;
   }
   return true;
 }
@@ -174,7 +166,10 @@ function endangers(
   return false;
 }
 
-/** Whether a unit can be in time after `ahead` bytes, and every promise be kept all the same. */
+/**
+ * Whether a unit can be in time after `ahead` bytes, and every promise be kept all the same. What is
+ * planned for is asked for the guard twice: it must not be doomed by a small delay.
+ */
 function canArrive(state: State, unit: Unit, ahead: number, nowNs: number): boolean {
   let promised = 0;
   let behind = false;
@@ -182,27 +177,30 @@ function canArrive(state: State, unit: Unit, ahead: number, nowNs: number): bool
     if (member === unit) behind = true;
     else promised += unsentBytes(member);
     const bytes = ahead + promised + (behind ? unsentBytes(unit) : 0);
-    return !behind || nowNs + durationNs(state, bytes) <= expiryNs(state, member);
+    const spareNs = member === unit ? 2 * guardNs(state, unit) : 0;
+    return !behind || doneNs(state, nowNs, bytes) <= expiryNs(state, member) - spareNs;
   });
 }
 
 /** Sends the next message of a unit; returns when the link has sent it. */
 function serve(state: State, unit: Unit, nowNs: number): number {
   const stream = unit.stream;
-  const doneNs = nowNs + durationNs(state, unit.messages[0].bytes);
+  const atNs = doneNs(state, nowNs, unit.messages[0].bytes);
   account(state, unit);
-  if (state.sharing) charge(state, state.sharing, unit, nowNs, doneNs);
+  if (state.sharing) charge(state, state.sharing, unit, nowNs, atNs);
   unit.begun = true;
   const message = unit.messages.shift()!;
-  const late = doneNs > message.deadlineNs;
+  const late = atNs > message.deadlineNs;
   stream.counters[late ? "late" : "sent"] += 1;
   stream.counters.sentBytes += message.bytes;
+  const above = DELAY_ENDS_NS.filter((endNs) => atNs - message.arrivalNs >= endNs);
+  stream.counters.delays[above.length] += 1;
   const { number, bytes } = message;
   const outcome = late ? "late" : "sent";
-  state.events.push({ at: doneNs / 1e6, stream: stream.id, message: number, bytes, outcome });
+  state.events.push({ at: atNs / 1e6, stream: stream.id, message: number, bytes, outcome });
   if (unit.frame && late) unit.frame.late = true;
-  if (unit.messages.length === 0) complete(state, unit, doneNs);
-  return doneNs;
+  if (unit.messages.length === 0) complete(state, unit, atNs);
+  return atNs;
 }
 
 /** Best effort saves up a sixteenth of what managed streams send while it waits. */
@@ -219,10 +217,10 @@ function account(state: State, unit: Unit): void {
   }
 }
 
-function complete(state: State, unit: Unit, doneNs: number): void {
+function complete(state: State, unit: Unit, atNs: number): void {
   const { stream, frame } = unit;
   remove(unit);
-  if (doneNs <= unit.rankNs) served(stream);
+  if (atNs <= unit.rankNs) served(stream);
   else missed(stream);
   if (frame) {
     frame.sent += 1;

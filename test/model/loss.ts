@@ -31,7 +31,7 @@ export function dropMessage(
 }
 
 /** Drops one unit, without looking at what depends on it. */
-function dropUnit(state: State, unit: Unit, reason: Reason, nowNs: number): void {
+export function dropUnit(state: State, unit: Unit, reason: Reason, nowNs: number): void {
   const stream = unit.stream;
   remove(unit);
   missed(stream);

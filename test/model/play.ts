@@ -35,6 +35,7 @@ export interface PlayedInfo {
   queued: number;
   queuedBytes: number;
   violations: number;
+  delays: ArrayLike<number>;
   window: { lost: number; left: number };
   frames: {
     offered: ArrayLike<number>;

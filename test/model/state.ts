@@ -16,7 +16,14 @@ export type Scheduler =
   | "sfq"
   | "cbq"
   | "fifo";
-export type Reason = "expired" | "frame" | "dependency" | "window" | "overflow";
+export type Reason =
+  | "expired"
+  | "frame"
+  | "dependency"
+  | "window"
+  | "overflow"
+  | "error"
+  | "closed";
 export type Mark = "whole" | "start" | "middle" | "end";
 export type Drop = "never" | 0 | 1 | 2 | 3 | 4 | 5 | 6;
 
@@ -32,6 +39,9 @@ export const LIMITS = {
   streamMessages: 2048,
   streamBytes: 4 << 20,
 };
+
+/** Where the buckets end that delays are counted in, all but the last. */
+export const DELAY_ENDS_NS = Array.from({ length: 15 }, (_, bucket) => 64_000 * 2 ** bucket);
 
 export const NEVER = 7;
 export const LEVEL_NONE = 3;
@@ -93,6 +103,7 @@ export interface Event {
 export interface Message {
   number: number;
   bytes: number;
+  arrivalNs: number;
   deadlineNs: number;
   drop: number;
 }
@@ -103,7 +114,7 @@ export interface Frame {
   ended: boolean;
   queued: number;
   sent: number;
-  refused: number;
+  refused: Reason | null; // why something of it was, last
   late: boolean;
 }
 
@@ -156,6 +167,7 @@ export interface Counters {
   sentBytes: number;
   droppedBytes: number;
   violations: number;
+  delays: number[];
   frames: {
     offered: number[];
     sent: number[];
@@ -169,6 +181,8 @@ export interface State {
   scheduler: Scheduler;
   policy: Policy;
   rate: number;
+  guardNs: number; // what a decision may be late, asked of a frame before it begins
+  lagNs: number; // what the last decision was late: its host makes that good
   messagesMax: number;
   streams: Stream[];
   seq: number;
@@ -185,6 +199,8 @@ export function noCounters(): Counters {
     dependency: zero(),
     window: zero(),
     overflow: zero(),
+    error: zero(),
+    closed: zero(),
   });
   const levels = () => [0, 0, 0, 0];
   return {
@@ -197,6 +213,7 @@ export function noCounters(): Counters {
     sentBytes: 0,
     droppedBytes: 0,
     violations: 0,
+    delays: [...DELAY_ENDS_NS, Infinity].map(() => 0),
     frames: {
       offered: levels(),
       sent: levels(),
@@ -210,6 +227,16 @@ export function noCounters(): Counters {
 /** The time on the wire: the bytes are summed first and rounded down once. */
 export function durationNs(state: State, bytes: number): number {
   return Number(BigInt(bytes) * 1_000_000_000n / BigInt(state.rate));
+}
+
+/** When so many bytes, sent from `nowNs` on, have left. */
+export function doneNs(state: State, nowNs: number, bytes: number): number {
+  return nowNs + Math.max(0, durationNs(state, bytes) - state.lagNs);
+}
+
+/** What is asked of a unit beyond its time on the wire: not more than an eighth of its lifetime. */
+export function guardNs(state: State, unit: Unit): number {
+  return Math.min(state.guardNs, Math.floor((unit.dueNs - unit.arrivalNs) / 8));
 }
 
 export function sum(numbers: number[]): number {

@@ -77,6 +77,8 @@ export const counters = [
     ],
     ["... once", "|| ledger->partial_frame == frame", ""],
     ["the longest delay", "if (delay_ns > s->delay_ns_max)", "if (0)"],
+    ["delays by length", "qs_delay_bucket(delay_ns));", "0);"],
+    ["... in two halves", "delays->high[bucket]++;", ";"],
     ["the sum of delays", "s->delay_ns_sum += delay_ns", "s->delay_ns_sum += 1"],
     [
       "a refused message is not sent",
@@ -105,6 +107,14 @@ export const counters = [
       "clear(&link->ledgers[stream], sizeof(struct qs_ledger));",
       ";",
     ],
+    ["a frame given up is dropped", "qs_lose(link, s->open, QSOCKET_INCOMPLETE);", ";"],
+    [
+      "fifo: a frame given up is partial, if any was taken",
+      "QSOCKET_INCOMPLETE, s->fifo_kept);",
+      "QSOCKET_INCOMPLETE, 0);",
+    ],
+    ["... and nothing more is awaited of it", "\ts->discarding = 0;\n", ""],
+    ["... no delays either", "clear(&link->delays[stream], sizeof(struct qs_delays));", ";"],
     ["a frame open is told", "s->open != QS_NONE || s->fifo_open", "s->open != QS_NONE"],
   ]),
 ];

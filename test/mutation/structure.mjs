@@ -154,10 +154,23 @@ export const structure = [
   ...rows("frame.c", [
     ["watch: bytes of what is added to a frame", "\t\tlink->watch.bytes += a->bytes;\n", ""],
   ]),
-  ...rows("link.c", [
-    ["link: the longest time that does not overflow", "UINT64_MAX / rate", "1"],
-  ]),
   ...rows("stream.c", [
     ["link: a freed stream is used again", "link->streams_free = stream;", ";"],
   ]),
+  ...rows("pace.c", [
+    ["link: the longest time that does not overflow", "UINT64_MAX / rate", "1"],
+  ]),
+  ...rows("pace.c", [
+    [
+      "pace: a packet waits for those before it",
+      "now_ns)\n\t\treturn 0;",
+      "now_ns && 0)\n\t\treturn 0;",
+    ],
+    ["pace: so much is made good", "lag_ns < QS_PACE_CATCH_UP_NS ?", "1 ?"],
+    ["pace: ... and no more", "pace->free_ns = now_ns - QS_PACE_CATCH_UP_NS;", ";"],
+    ["pace: a fraction is carried", "+ pace->remainder;", ";"],
+    ["pace: an idle link saves nothing up", "\tpace->free_ns = now_ns;\n", ""],
+    ["pace: nor one that may not send yet", "open_ns < now_ns ? open_ns : now_ns", "now_ns"],
+    ["pace: what it overslept it keeps", "if (pace->free_ns < open_ns)", "if (1)"],
+  ], "c/pace"),
 ];

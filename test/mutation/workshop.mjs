@@ -48,7 +48,7 @@ const tests = [
   ts("sfq", ["sfq"], 100, { groups: ["precedence", "sfq"] }),
   ts("cbq", ["cbq"], 30, { groups: ["precedence", "sfq", "cbq"] }),
   ts("admission", ["admission"], 30, { groups: ["admission"] }),
-  ...["guard", "virtual", "classes", "refuse", "admission"].map(sanitized),
+  ...["guard", "counts", "pace", "virtual", "classes", "refuse", "admission"].map(sanitized),
   ts("long model", ["scheduler"], 50, { match: "message by message" }),
   // these have a real clock: a failure counts if it comes twice
   ...["parts", "errors", "close", "streams"].map((program) => ({

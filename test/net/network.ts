@@ -18,10 +18,12 @@ export function sh(command: string): string {
   return stdout;
 }
 
-/** Makes the cable, in place of the last one. */
-export function cable(): void {
+/** Makes the cable, in place of the last one; a near end of several queues can have an mq. */
+export function cable(queues = 1): void {
   sh(`ip link del ${DEVICE} 2>/dev/null; ip netns del far 2>/dev/null; true`);
-  sh(`ip netns add far && ip link add ${DEVICE} type veth peer name far netns far`);
+  sh(
+    `ip netns add far && ip link add ${DEVICE} numtxqueues ${queues} type veth peer name far netns far`,
+  );
   sh(`ip addr add 10.77.0.1/24 dev ${DEVICE} && ip addr add fd77::1/64 dev ${DEVICE} nodad`);
   sh(`ip link set ${DEVICE} up && ip -n far link set lo up`);
   sh(

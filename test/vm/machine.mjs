@@ -3,8 +3,8 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
 import process from "node:process";
 import { isEmulators } from "./kernellog.mjs";
 
@@ -13,6 +13,7 @@ const GRACE_SECONDS = 30; // beyond a command's time, for the guest itself to en
 const CONSOLE_CHARS_MAX = 1 << 20;
 const CONSOLE_LINES_SHOWN = 60;
 const BOOTS_MAX = 3;
+const TICKS_PER_SECOND = 100; // USER_HZ
 const COMMAND_LINE = "console=ttyS0 loglevel=5 oops=panic panic=-1 random.trust_cpu=on " +
   "log_buf_len=4M mitigations=off net.ifnames=0";
 
@@ -27,7 +28,7 @@ const PARALLEL = ["-accel", "tcg,thread=multi", "-smp", "2"];
 const COUNTING = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"];
 
 /**
- * Starts a guest of `base` with `disks`, and resolves when it takes commands. `folder` is for the
+ * Starts a guest of `base` with `disks`, and resolves when it takes commands. `port` is the path of its
  * socket; `interactive` leaves the console to the terminal; `onConsole` gets what it prints. One that its
  * emulator kills on the way is started again: that told nothing of the project.
  */
@@ -55,10 +56,9 @@ class Machine {
   #isGone = false;
 
   constructor(options) {
-    const { folder, interactive, onConsole = () => {} } = options;
-    const path = join(folder, "port");
-    this.#server = createServer((socket) => this.#listen(socket)).listen(path);
-    const args = qemuArguments(options, path, this.#marker);
+    const { port, interactive, onConsole = () => {} } = options;
+    this.#server = createServer((socket) => this.#listen(socket)).listen(port);
+    const args = qemuArguments(options, this.#marker);
     // setpriv lets the machine die with this process, however that ends.
     const [command, ...rest] = canTie()
       ? ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", ...args]
@@ -113,11 +113,24 @@ class Machine {
       output += text;
       onOutput(text);
     };
-    const started = performance.now();
+    const started = performance.now(), before = this.processorSeconds;
     const result = this.#result(seconds + GRACE_SECONDS);
     this.#port?.write(`${seconds} ${Buffer.from(command).toString("base64")}\n`);
     const { status, why } = await result;
-    return { status, why, output, seconds: (performance.now() - started) / 1000 };
+    const processorSeconds = this.processorSeconds - before;
+    return { status, why, output, seconds: (performance.now() - started) / 1000, processorSeconds };
+  }
+
+  /** The host's processor time that it has taken: what a test costs, however busy the host is. */
+  get processorSeconds() {
+    try {
+      const fields = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8").split(") ")[1].split(
+        " ",
+      );
+      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    } catch {
+      return NaN; // it is gone
+    }
   }
 
   /** Ends it at once: what it wrote is in no file of ours. */
@@ -168,7 +181,7 @@ class Machine {
   }
 }
 
-function qemuArguments({ base, disks, interactive, countInstructions }, path, marker) {
+function qemuArguments({ base, disks, port, interactive, countInstructions }, marker) {
   const kernel = [COMMAND_LINE, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
@@ -185,7 +198,7 @@ function qemuArguments({ base, disks, interactive, countInstructions }, path, ma
       `file=${quoted(file)},if=virtio,format=raw,snapshot=on,cache=unsafe`,
     ]),
     ...["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"],
-    ...["-chardev", `socket,id=port,path=${quoted(path)}`],
+    ...["-chardev", `socket,id=port,path=${quoted(port)}`],
     ...["-device", "virtserialport,chardev=port,name=qsockets"],
   ];
 }

@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism, freemem } from "node:os";
 import { isAbsolute, normalize } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -10,6 +11,9 @@ import { KERNELS, KEYRING } from "./packages.mjs";
 
 const SECONDS = 540; // with the boot and the disks, all is done within ten minutes
 const SECONDS_MAX = 24 * 3600;
+// At a time, as a test waits more than it computes; each has 2 GB of its own.
+const GUESTS = availableParallelism() > 1 && freemem() > 6 * 2 ** 30 ? 2 : 1;
+const GUESTS_MAX = 8;
 
 /** What is run, by the Debian and Ubuntu package that has it. */
 const TOOLS = {
@@ -34,6 +38,7 @@ export function parse(args) {
         kernel: { type: "string", default: "cloud" },
         runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
         only: { type: "string", multiple: true, default: [] },
+        guests: { type: "string" },
         "time-limit": { type: "string", default: `${SECONDS}` },
         "count-instructions": { type: "boolean", default: false },
         keep: { type: "boolean", default: false },
@@ -58,6 +63,12 @@ export function parse(args) {
         `"${values["time-limit"]}"`,
     );
   }
+  // One alone where two would be mixed up or count each other's instructions.
+  const isAlone = shell !== undefined || keep || verbose || values["count-instructions"];
+  const guests = Number(values.guests ?? (isAlone ? 1 : GUESTS));
+  if (!(Number.isInteger(guests) && guests >= 1 && guests <= GUESTS_MAX)) {
+    fail(`Cannot run guests: --guests must be from 1 to ${GUESTS_MAX}, got "${values.guests}"`);
+  }
   if (!Object.hasOwn(KERNELS, values.kernel)) {
     fail(`Cannot boot a kernel "${values.kernel}": there are ${Object.keys(KERNELS).join(", ")}`);
   }
@@ -76,6 +87,7 @@ export function parse(args) {
     countInstructions,
     places: runtime,
     only,
+    guests,
     seconds,
     keep,
     refresh,

@@ -22,7 +22,8 @@ export { runtimes };
 
 const RECIPE = 2; // counts the changes of this file after which cached runtimes are of no use
 const NOT_TESTED = /^(test\/fuzz\/corpus|\.ci)\//;
-const BUILT = /\.(so|o|json)$/; // of kernel/build's own files, and of its folder bpf
+const BUILT = /\.(so|o|json)$/; // of kernel/build's own files
+const OBJECTS = "kernel/bpf/built";
 
 /** The disk with `bin/bun`, `bin/deno` and `node_modules`. */
 export async function runtimesDisk({ anew = false, say }) {
@@ -75,10 +76,14 @@ function copyPackages(modules, packages) {
   }
 }
 
-/** The disk with the project's files and those that are added, made as `folder/work.ext4`. */
-export function workDisk(folder, added) {
+/**
+ * The disk with the project's files and those that are added, made as `folder/work.ext4`. Its schedulers
+ * in BPF are those of the folder `objects`.
+ */
+export function workDisk(folder, { added, objects }) {
   const tree = join(folder, "work"), project = join(tree, "project");
   for (const path of projectFiles()) place(join(root, path), join(project, path));
+  if (objects) place(objects, join(project, OBJECTS));
   mkdirSync(join(project, "node_modules"), { recursive: true });
   for (const { file, path } of added) place(file, join(tree, "add", path));
   openToAll(tree);
@@ -91,13 +96,12 @@ function projectFiles() {
   const git = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { status, stdout, stderr } = spawnSync("git", git, { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot list the project's files: ${stderr ?? "no git"}`);
-  const built = ["kernel/build", "kernel/build/bpf"].flatMap((folder) =>
-    existsSync(join(root, folder))
-      ? readdirSync(join(root, folder)).map((name) => `${folder}/${name}`)
-      : []
-  ).filter((path) => BUILT.test(path));
-  return [...new Set([...stdout.split("\0").filter(Boolean), ...built])]
-    .filter((path) => !NOT_TESTED.test(path) && existsSync(join(root, path)));
+  const build = join(root, "kernel/build");
+  const built = existsSync(build) ? readdirSync(build).filter((name) => BUILT.test(name)) : [];
+  const paths = [...stdout.split("\0").filter(Boolean), ...built.map((it) => `kernel/build/${it}`)];
+  return [...new Set(paths)].filter((path) =>
+    !NOT_TESTED.test(path) && !path.startsWith(`${OBJECTS}/`) && existsSync(join(root, path))
+  );
 }
 
 function place(from, to) {

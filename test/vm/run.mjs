@@ -1,10 +1,12 @@
 // Tests in a guest: boots a stock Debian kernel (7.x, with CONFIG_NET_SCH_BPF) under QEMU, without
-// virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun, then under Deno.
+// virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun and under Deno. Two guests
+// share the files, where the machine has two processors and the memory.
 //
 //   npm run test:vm                              all of it, in ten minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt
+//   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
@@ -18,7 +20,8 @@
 // The guest is Debian sid's kernel, iproute2, bpftool, libbpf, util-linux and coreutils, with the
 // users root, alice (1000, also of the group video) and bob (1001). The project lies in /project: all
 // files that git would commit, the built library, and the packages it imports. What the guest
-// writes is forgotten with it.
+// writes is forgotten with it. Its schedulers in BPF are those shipped, kernel/bpf/built; if these are
+// not of the library's sources, then what `make -C kernel bpf` has built of them, and it is said.
 //
 // Debian's packages are downloaded once. The guest made of them is kept in $XDG_CACHE_HOME/qsockets/vm
 // (by default in ~/.cache), and with it the kernel's version, until --refresh. Other places to
@@ -37,8 +40,9 @@ import { fileURLToPath } from "node:url";
 import { base } from "./base.mjs";
 import { start } from "./machine.mjs";
 import { modules } from "./modules.mjs";
+import { chooseObjects } from "./objects.mjs";
 import { parse, whatIsMissing } from "./options.mjs";
-import { guestTests, runTests } from "./tests.mjs";
+import { guestTests, plan, runTests } from "./tests.mjs";
 
 const LINES_SHOWN = 300; // of what a file that fails printed
 const SHELL_SECONDS_MAX = 24 * 3600;
@@ -60,12 +64,11 @@ for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 1
   process.on(signal, () => process.exit(128 + number)); // and the machine ends with this process
 }
 if (!isTest) makeOrGoOn();
-makeQdiscs();
 try {
   const boot = await prepare();
-  const { machine, result } = isTest ? await test(boot) : await shell(boot);
-  if (options.keep && !machine.isGone) await keep(machine);
-  await machine.stop();
+  const { machines, result } = isTest ? await test(boot) : await shell(boot);
+  if (options.keep && !machines[0].isGone) await keep(machines[0]);
+  for (const machine of machines) await machine.stop();
   if (!isTest) process.exit(result);
   end(result);
 } catch (error) {
@@ -79,20 +82,22 @@ async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
   options.places = options.places.filter((place) => runtimes[place]);
-  const { added, countInstructions, keep, kernel, refresh, verbose } = options;
-  const guest = await base(kernel, { anew: refresh, say });
+  const { added, countInstructions, keep, refresh, verbose } = options;
+  const objects = schedulers();
+  const guest = await base(options.kernel, { anew: refresh, say });
   const parts = files.some((file) => file.startsWith("module"))
     ? await modules(guest.version, { anew: refresh, say })
     : [];
-  const work = workDisk(folder, [...added, ...parts]);
+  const work = workDisk(folder, { added: [...added, ...parts], objects });
   const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), work];
   const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
+  let boots = 0;
   return async () => {
     const started = performance.now();
     const machine = await start({
       base: guest,
       disks,
-      folder,
+      port: join(folder, `port${boots++}`),
       interactive: keep,
       countInstructions,
       onConsole,
@@ -106,8 +111,16 @@ async function prepare() {
 async function test(boot) {
   const { places, seconds, verbose } = options;
   const onOutput = verbose ? (text) => process.stdout.write(text) : undefined;
-  const { machine, total } = await runTests({ boot, files, places, seconds, report, onOutput });
-  return { machine, result: total };
+  const runs = plan(files, places);
+  for (const place of places) {
+    const others = files.filter((file) =>
+      !runs.some((it) => it.file === file && it.place === place)
+    );
+    if (others.length > 0) say(`not for ${place}, as they say themselves: ${others.join(", ")}`);
+  }
+  const guests = Math.min(options.guests, runs.length);
+  const { machines, total } = await runTests({ boot, guests, runs, seconds, report, onOutput });
+  return { machines, result: total };
 }
 
 async function shell(boot) {
@@ -117,7 +130,7 @@ async function shell(boot) {
     onOutput: (text) => process.stdout.write(text),
   });
   if (why) say(`${why}; its console ended with\n${machine.tail}`);
-  return { machine, result: status ?? 1 };
+  return { machines: [machine], result: status ?? 1 };
 }
 
 /** Only the console is a terminal: the shell there is a session of its own with it. */
@@ -134,10 +147,16 @@ function makeOrGoOn() {
   process.env.MAKE = "true"; // kernel/setup.mjs need not try again
 }
 
-/** The qdiscs in BPF, for whose compiler few have a use outside of here. */
-function makeQdiscs() {
-  const { status } = spawnSync("make", ["-s", "-C", kernel, "bpf"], { stdio: "inherit" });
-  if (status !== 0) say("no qdiscs in BPF: apt install clang-19 llvm-19 libbpf-dev");
+/** The folder of the schedulers in BPF for the guest. A shell does without them. */
+function schedulers() {
+  try {
+    const { folder, words } = chooseObjects(kernel);
+    say(words);
+    return folder;
+  } catch (error) {
+    if (isTest) throw error;
+    say(error.message);
+  }
 }
 
 function report(place, what, counts, note, output) {

@@ -1,7 +1,8 @@
-// Runs the guest's tests, test/vm/guest/*.test.ts, under one runtime after the other, each file in a
-// process of its own, and reads the kernel's log after each.
+// Runs the guest's tests, test/vm/guest/*.test.ts, each file under each runtime in a process of its
+// own, and reads the kernel's log after each. Several guests at a time share the work: each takes the
+// next file when it has done one. A file of which a line says `// runtime: bun` runs there alone.
 
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { outcome, testArguments } from "../outcome.mjs";
 import { complaints, isEmulators } from "./kernellog.mjs";
 
@@ -18,17 +19,40 @@ export function guestTests(words) {
     .sort();
 }
 
+/** Each file under each runtime that it is for; one that is for another runs where it can. */
+export function plan(files, places) {
+  const placesOf = (file) => {
+    const text = readFileSync(new URL(`guest/${file}`, import.meta.url), "utf8");
+    const only = text.match(/^\/\/ runtime: (\w+)/m)?.[1];
+    return places.includes(only) ? [only] : places;
+  };
+  return places.flatMap((place) =>
+    files.filter((file) => placesOf(file).includes(place)).map((file) => ({ place, file }))
+  );
+}
+
 /**
- * Counts of `{ passed, failed, skipped }`; the kernel's log, over all files, counts as one test.
- * `boot` gives a guest; the last one is given back.
+ * Counts of `{ passed, failed, skipped }` of the runs planned; the kernels' logs, over all files, count
+ * as one test. `boot` gives a guest; those that run in the end are given back.
  */
-export async function runTests({ boot, files, places, seconds, report, onOutput }) {
+export async function runTests({ boot, guests, runs, seconds, report, onOutput }) {
   const end = performance.now() + seconds * 1000;
   const total = { passed: 0, failed: 0, skipped: 0 };
   const told = (place, what, counts, note, output) => {
     for (const key of Object.keys(total)) total[key] += counts[key];
     report(place, what, counts, note, output);
   };
+  const waiting = [...runs];
+  const work = () => workOff(waiting, { boot, end, seconds, told, onOutput });
+  const done = await Promise.all(Array.from({ length: guests }, work));
+  const faults = done.reduce((sum, { faults }) => sum + faults, 0);
+  const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
+  told("vm", "the kernel's log", counts, `complaints: ${faults}`, "");
+  return { machines: done.map(({ machine }) => machine), total };
+}
+
+/** Takes what waits, one after the other, in a guest of its own. */
+async function workOff(waiting, { boot, end, seconds, told, onOutput }) {
   let machine = await boot(), faults = 0, restarts = 0;
   const readLog = async (when) => {
     const found = await newFaults(machine);
@@ -36,8 +60,7 @@ export async function runTests({ boot, files, places, seconds, report, onOutput 
     for (const { text } of found) console.log(`the kernel, ${when}:\n${text}`);
   };
   await readLog("at its start");
-  const runs = places.flatMap((place) => files.map((file) => ({ place, file })));
-  for (let run = runs.shift(); run; run = runs.shift()) {
+  for (let run = waiting.shift(); run; run = waiting.shift()) {
     const { place, file } = run;
     const left = Math.floor((end - performance.now()) / 1000);
     if (left < 1 || machine.isGone) {
@@ -51,15 +74,13 @@ export async function runTests({ boot, files, places, seconds, report, onOutput 
       console.log(`${place.padEnd(5)} ${file}: QEMU broke the guest; once more, in a new one`);
       await machine.stop();
       machine = await boot();
-      runs.unshift(run);
+      waiting.unshift(run);
       continue;
     }
     told(place, file, result.counts, result.note, result.output);
     await readLog(`in ${file} under ${place}`);
   }
-  const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
-  told("vm", "the kernel's log", counts, `complaints: ${faults}`, "");
-  return { machine, total };
+  return { machine, faults };
 }
 
 async function runFile(machine, place, file, seconds, onOutput) {
@@ -72,9 +93,10 @@ async function runFile(machine, place, file, seconds, onOutput) {
     ? (await machine.run(`cat ${JUNIT} && rm ${JUNIT}`, { seconds: LOG_SECONDS_MAX })).output
     : output;
   const counts = outcome(place, status, written);
-  const note = `${result.seconds.toFixed(1)} s${
-    status === 0 ? "" : `, ${why ?? `exit ${status}`}`
-  }`;
+  const times = `${result.seconds.toFixed(1)} s, ${
+    result.processorSeconds.toFixed(1)
+  } of processor`;
+  const note = times + (status === 0 ? "" : `, ${why ?? `exit ${status}`}`);
   return { counts, output, note };
 }
 

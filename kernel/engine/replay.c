@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Replays what was recorded of a link: this library's scheduler is told the
+ * same at the same times, and writes down in its turn what it makes of that.
+ *
+ * The records of one turn are what a host did in one go. Losses are what came
+ * of it: they are not read but written, at the turn's end, as a host reaps
+ * them there; the message that left is given back behind them. So even the
+ * numbers of messages are the same, if the decisions are.
+ *
+ * A record may be of anybody's making: it is distrusted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../host.h"
+
+#define AT_NS_MAX (1ull << 62) /* sums of two times stay in 64 bits */
+#define LAG_NS_MAX 1000000000ull
+
+struct replay {
+	struct qs_link link;
+	void *memory;
+	size_t memory_bytes;
+	uint8_t *open; /* by stream */
+	struct qs_arrival last;
+	uint32_t last_stream; /* of it */
+	uint32_t leaving;     /* the message that left in this turn, or QS_NONE */
+	uint32_t turn;
+	uint64_t now_ns;
+	struct qsocket_record *out;
+	uint32_t out_len, out_max;
+};
+
+/* The next record, of which the caller sets the rest; past the end it is lost. */
+static struct qsocket_record *write_record(struct replay *r, uint8_t kind, uint32_t stream)
+{
+	static _Thread_local struct qsocket_record lost;
+	struct qsocket_record *record = r->out_len < r->out_max ? &r->out[r->out_len++] : &lost;
+
+	*record = (struct qsocket_record){.turn = r->turn, .kind = kind, .stream = stream};
+	return record;
+}
+
+static void end_turn(struct replay *r)
+{
+	uint32_t i;
+
+	while ((i = qs_reap(&r->link)) != QS_NONE) {
+		const struct qs_message *m = &r->link.messages[i];
+		struct qsocket_record *record = write_record(r, QSOCKET_RECORD_LOST, m->stream);
+
+		record->message = i;
+		record->reason = m->reason;
+		qs_free(&r->link, i);
+	}
+	if (r->leaving != QS_NONE)
+		qs_free(&r->link, r->leaving);
+	r->leaving = QS_NONE;
+}
+
+/* Time that goes on. */
+static int32_t advance(struct replay *r, uint64_t at_ns)
+{
+	if (at_ns < r->now_ns || at_ns > AT_NS_MAX)
+		return -EINVAL;
+	r->now_ns = at_ns;
+	return 0;
+}
+
+/* Classes are no part of a record. */
+static int attr_ok(const struct qsocket_attr *attr)
+{
+	return !qs_attr_check(attr) && !attr->class_id;
+}
+
+static int32_t add(struct replay *r, const struct qsocket_record *in)
+{
+	int32_t stream = attr_ok(&in->attr) ? 0 : -EINVAL;
+
+	if (!stream)
+		stream = qs_add(&r->link, &in->attr);
+	if (stream < 0)
+		return -EINVAL;
+	r->open[stream] = 1;
+	write_record(r, in->kind, (uint32_t)stream)->attr = in->attr;
+	return 0;
+}
+
+static int32_t change(struct replay *r, const struct qsocket_record *in)
+{
+	if (!attr_ok(&in->attr))
+		return -EINVAL;
+	qs_change(&r->link, in->stream, &in->attr);
+	write_record(r, in->kind, in->stream)->attr = in->attr;
+	return 0;
+}
+
+static int32_t arrive(struct replay *r, const struct qsocket_record *in)
+{
+	uint32_t messages_max = r->link.messages_max;
+	struct qsocket_record *record;
+	struct qs_queued queued;
+	int32_t error;
+
+	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || in->value > messages_max ||
+	    advance(r, in->at_ns) || (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
+		return -EINVAL;
+	r->last_stream = in->stream;
+	r->last = (struct qs_arrival){
+		.deadline_ns = in->time_ns,
+		.bytes = in->bytes,
+		.flags = in->flags,
+	};
+	if (in->value)
+		r->link.messages_max = (uint32_t)in->value;
+	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
+	r->link.messages_max = messages_max;
+	record = write_record(r, in->kind, in->stream);
+	record->at_ns = in->at_ns;
+	record->time_ns = in->time_ns;
+	record->value = in->value;
+	record->bytes = in->bytes;
+	record->flags = in->flags;
+	record->result = error;
+	record->message = queued.message;
+	record->reason = (uint8_t)queued.reason;
+	return 0;
+}
+
+static int32_t refuse(struct replay *r, const struct qsocket_record *in)
+{
+	struct qsocket_record *record;
+
+	if (in->stream != r->last_stream || !in->reason || in->reason >= QSOCKET_REASONS)
+		return -EINVAL;
+	qs_refuse(&r->link, in->stream, &r->last, in->reason);
+	record = write_record(r, in->kind, in->stream);
+	record->message = QS_NONE;
+	record->reason = in->reason;
+	return 0;
+}
+
+static int32_t flush(struct replay *r, const struct qsocket_record *in)
+{
+	struct qsocket_record *record;
+
+	if (!in->reason || in->reason >= QSOCKET_REASONS)
+		return -EINVAL;
+	qs_flush(&r->link, in->stream, in->reason);
+	record = write_record(r, in->kind, in->stream);
+	record->message = QS_NONE;
+	record->reason = in->reason;
+	return 0;
+}
+
+static int32_t decide(struct replay *r, const struct qsocket_record *in)
+{
+	struct qsocket_record *record;
+	struct qs_packet packet;
+	int served;
+
+	if (in->value > LAG_NS_MAX || r->leaving != QS_NONE || advance(r, in->at_ns))
+		return -EINVAL;
+	r->link.lag_ns = in->value;
+	served = qs_dequeue(&r->link, in->at_ns, 0, &packet);
+	record = write_record(r, in->kind, served ? packet.stream : QS_NONE);
+	record->at_ns = in->at_ns;
+	record->value = in->value;
+	record->message = QS_NONE;
+	if (!served) {
+		record->time_ns = qs_next_ns(&r->link);
+		return 0;
+	}
+	record->message = packet.message;
+	record->time_ns = packet.done_ns;
+	record->bytes = packet.bytes;
+	record->outcome = packet.outcome;
+	qs_sent(&r->link, &packet);
+	r->leaving = packet.message;
+	return 0;
+}
+
+static int32_t set_rate(struct replay *r, const struct qsocket_record *in)
+{
+	if (!in->value || in->value > QSOCKET_RATE_MAX)
+		return -EINVAL;
+	qs_rate(&r->link, in->value);
+	write_record(r, in->kind, QS_NONE)->value = in->value;
+	return 0;
+}
+
+static int32_t step(struct replay *r, const struct qsocket_record *in)
+{
+	if (in->kind == QSOCKET_RECORD_LOST)
+		return 0;
+	if (in->kind == QSOCKET_RECORD_ADD)
+		return add(r, in);
+	if (in->kind == QSOCKET_RECORD_RATE)
+		return set_rate(r, in);
+	if (in->kind == QSOCKET_RECORD_DECIDE)
+		return decide(r, in);
+	if (in->stream >= r->link.streams_used || !r->open[in->stream])
+		return -EINVAL;
+	switch (in->kind) {
+	case QSOCKET_RECORD_CHANGE:
+		return change(r, in);
+	case QSOCKET_RECORD_REMOVE:
+		qs_remove(&r->link, in->stream);
+		r->open[in->stream] = 0;
+		break;
+	case QSOCKET_RECORD_ARRIVE:
+		return arrive(r, in);
+	case QSOCKET_RECORD_ABANDON:
+		qs_abandon(&r->link, in->stream);
+		break;
+	case QSOCKET_RECORD_REFUSE:
+		return refuse(r, in);
+	case QSOCKET_RECORD_FLUSH:
+		return flush(r, in);
+	default:
+		return -EINVAL;
+	}
+	write_record(r, in->kind, in->stream);
+	return 0;
+}
+
+static int32_t open_replay(struct replay *r, const struct qsocket_trace *trace)
+{
+	const struct qs_policy *policy =
+		name_ok(trace->scheduler) ? qs_policy_find(trace->scheduler) : NULL;
+
+	if (!policy)
+		return -EPROTONOSUPPORT;
+	if (!trace->rate || trace->rate > QSOCKET_RATE_MAX || trace->guard_ns > LAG_NS_MAX ||
+	    !trace->streams_max || trace->streams_max > QSOCKET_STREAMS_MAX ||
+	    !trace->messages_max || trace->messages_max > QSOCKET_QUEUE_MESSAGES_MAX)
+		return -EINVAL;
+	r->memory_bytes = qs_link_bytes(policy, trace->streams_max, trace->messages_max);
+	r->memory = memory_map(r->memory_bytes);
+	r->open = calloc(trace->streams_max, 1);
+	if (!r->memory || !r->open)
+		return -ENOMEM;
+	qs_init(&r->link, policy, trace->rate, r->memory, trace->streams_max, trace->messages_max);
+	r->link.guard_ns = trace->guard_ns;
+	return 0;
+}
+
+int32_t qsocket_trace_replay(const struct qsocket_trace *trace,
+			     const struct qsocket_record *records, struct qsocket_record *out,
+			     uint32_t records_max)
+{
+	struct replay *r = calloc(1, sizeof(*r));
+	int32_t error;
+
+	if (!r)
+		return -ENOMEM;
+	*r = (struct replay){
+		.out = out,
+		.out_max = records_max,
+		.leaving = QS_NONE,
+		.last_stream = QS_NONE,
+	};
+	error = trace && records && out ? open_replay(r, trace) : -EFAULT;
+	for (uint32_t i = 0; !error && i < trace->records_len; i++) {
+		if (records[i].turn != r->turn)
+			end_turn(r);
+		r->turn = records[i].turn;
+		error = step(r, &records[i]);
+	}
+	if (!error) {
+		end_turn(r);
+		error = (int32_t)r->out_len;
+	}
+	memory_unmap(r->memory, r->memory_bytes);
+	free(r->open);
+	free(r);
+	return error;
+}
