@@ -1,5 +1,7 @@
 // A socket that leaves its device's scheduler and registers again, what root is told of its streams'
 // delays, and how much TCP hands to the device at once.
+//
+// runtime: bun, as nothing of a runtime is tested
 
 import assert from "node:assert/strict";
 import { sh } from "./guest.ts";
