@@ -69,7 +69,7 @@ deviceTest(
     assert.deepEqual(some.slice(0, -10), Array(90).fill([1, 0, 0]));
     assert.deepEqual(some.slice(-10), Array(10).fill([1, 1, 0]));
 
-    await root.kill();
+    await root.end();
     assert.equal(link.info().streams, 0);
     sh(`ping -q -A -c ${Math.ceil(STREAMS / LEAVING_MAX)} 10.79.0.2`);
     assert.deepEqual(membersLeft(), { members: 0, users: 0 });
