@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { Link, restoreDevice } from "../../../ffi/link.ts";
-import { type Actor, actor, PRELUDE, type Program, start } from "./actor.ts";
+import { type Actor, actor } from "./actor.ts";
 import { attempt, evaluate, guestTest, isGuest, sh } from "./guest.ts";
+import { PRELUDE, type Program, start } from "./program.ts";
 
 const DEVICE = "vmbelow0";
 const PORT = 5004;
@@ -49,7 +50,7 @@ before(async () => {
     ip -n vmbelow link set lo up
     ip -n vmbelow link set vmbelow1 up
     ping -c 1 -W 5 ${V4} && ping -6 -c 1 -W 5 ${V6}`);
-  const receiver = evaluate(PRELUDE.replace(/import { Link } .*/, "") + RECEIVER);
+  const receiver = evaluate(PRELUDE + RECEIVER);
   other = start(["ip", "netns", "exec", "vmbelow", ...receiver]);
   alice = actor("alice");
   bob = actor("bob");

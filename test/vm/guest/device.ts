@@ -3,16 +3,14 @@
 // guest's users; and what root can see of the scheduler's memory.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { Link, type LinkInfo, restoreDevice } from "../../../mod.ts";
 import type { LinkOptions } from "../../../ffi/options.ts";
 import { asUser, attempt, evaluate, isGuest, sh } from "./guest.ts";
+import { LIBRARY, PRELUDE, type Program, start } from "./program.ts";
 import { astray } from "./raw.ts";
 
 const TEST_MS_MAX = 200_000; // on a machine that is busy elsewhere
-const PROGRAM_MS_MAX = 190_000;
 const FILES_MAX = 20_000;
 export const DEVICE = "vmshare0";
 export const PORT = 5004;
@@ -20,58 +18,11 @@ export const V4 = "10.79.0.2";
 /** Another address of the other end. */
 export const ASIDE = "10.79.0.3";
 
-/** A program whose lines are read as they come, each of them JSON. */
-export interface Program {
-  readonly pid: number;
-  // deno-lint-ignore no-explicit-any
-  next(): Promise<any>;
-  write(line: string): void;
-  /** Ends it at once, and resolves when it is gone. */
-  kill(): Promise<void>;
-}
-
-function start(words: readonly string[]): Program {
-  const [command, ...args] = words;
-  const child: ChildProcess = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
-  let errors = "";
-  child.stderr!.on("data", (data) => errors = (errors + data).slice(-4000));
-  child.stdin!.on("error", () => {}); // it has ended: next() says so
-  const gone = new Promise<void>((resolve) => child.on("exit", () => resolve()));
-  const timer = setTimeout(() => child.kill("SIGKILL"), PROGRAM_MS_MAX);
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
-  return {
-    pid: child.pid!,
-    async next() {
-      const { value, done } = await lines.next();
-      if (done) throw new Error(`the program ended, and said\n${errors}`);
-      return JSON.parse(value);
-    },
-    write: (line) => void child.stdin!.write(line + "\n"),
-    kill() {
-      clearTimeout(timer);
-      child.kill("SIGKILL");
-      return gone;
-    },
-  };
-}
-
-/** What every program's text may use. */
-const PRELUDE = `
-  import process from "node:process";
-  import { createSocket } from "node:dgram";
+/** What those of this device may use beside {@linkcode PRELUDE}. */
+const NAMES = `
   import { connect, createServer } from "node:net";
-  import { createInterface } from "node:readline";
   const DEVICE = "${DEVICE}", PORT = ${PORT}, V4 = "${V4}", ASIDE = "${ASIDE}";
   const to = { hostname: V4, port: PORT };
-  const say = (value) => console.log(JSON.stringify(value));
-  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const codeOf = (run) => { try { run(); return null; } catch (error) { return error.code; } };
-  async function drained(socket) {
-    let info = socket.info();
-    while (info.queued > 0) { await pause(5); info = socket.info(); }
-    return info;
-  }
 `;
 
 /**
@@ -83,8 +34,8 @@ export function program(
   text: string,
 ): Program {
   // for a library that is not used too much is loaded here
-  const library = text.includes("new Link(") ? 'import { Link } from "/project/mod.ts";' : "";
-  const words = evaluate(library + PRELUDE + text);
+  const library = text.includes("new Link(") ? LIBRARY : "";
+  const words = evaluate(library + PRELUDE + NAMES + text);
   const many = ["prlimit", `--nofile=${FILES_MAX}`];
   if (user === "other") return start(["ip", "netns", "exec", "vmshare", ...words]);
   if (user === "root") return start([...many, ...words]);
@@ -167,7 +118,7 @@ export function deviceTest(
         link.close();
       }
     } finally {
-      for (const one of programs) await one.kill();
+      for (const one of programs) await one.end();
       try {
         restoreDevice(DEVICE);
       } finally {

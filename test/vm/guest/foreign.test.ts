@@ -1,5 +1,7 @@
 // What root of a user namespace does, who may make devices in a network of his own and give them
 // any number: never anything to the scheduler of a device of the host.
+//
+// runtime: bun, as nothing of a runtime is tested
 
 import assert from "node:assert/strict";
 import { asUser, attempt, sh } from "./guest.ts";

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { Link } from "../../../mod.ts";
 import { ASIDE, DEVICE, deviceTest, membersLeft, PREPARED } from "./device.ts";
-import type { Program, Setting } from "./device.ts";
+import type { Setting } from "./device.ts";
+import type { Program } from "./program.ts";
 import { sh } from "./guest.ts";
 import { stream, wholeFrames } from "./traffic.ts";
 
@@ -140,7 +141,7 @@ deviceTest(
     assert.equal(attacked.info.late, 0);
     assert.equal(attacked.info.dropped.overflow, 0);
 
-    for (const one of [alice, ...hostile]) await one.kill();
+    for (const one of [alice, ...hostile]) await one.end();
     assert.equal(link.info().streams, 0);
     // What was nobody's stream still waits: a faster link is soon through with it.
     new Link({ ...LINK, ...PREPARED, rate: "1gbit" }).close();

@@ -64,7 +64,7 @@ deviceTest(
     assert.equal(info.offered, 5);
     assert.equal(during.streams, 1);
     assert.ok(during.utilisation > 0);
-    await alice.kill();
+    await alice.end();
 
     // Who is counted, and what was booked, is gone with the socket; the queue notices at its next packet.
     assert.equal(link.info().streams, 0);
@@ -82,11 +82,11 @@ deviceTest(
     assert.equal(clean.offered, 2);
     assert.deepEqual(clean.frames.sent, [0, 0, 0, 2]);
     assert.deepEqual((await came()).messages, { 2: 2 });
-    await next.kill();
+    await next.end();
 
     testator.write("go");
     const heir = await testator.next();
-    await testator.kill();
+    await testator.end();
     assert.equal(link.info().streams, 1, "the heir's socket is no stream");
     sh(`kill ${heir}`);
     let tries = 0;

@@ -7,8 +7,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { Link } from "../../../ffi/link.ts";
 import type { LinkOptions } from "../../../ffi/options.ts";
-import { type Program, start } from "./actor.ts";
 import { asUser, attempt, type Done, evaluate, isGuest, sh } from "./guest.ts";
+import { LIBRARY, PRELUDE, type Program, start } from "./program.ts";
 
 /** The device, */
 export const DEVICE = "vmdevice0";
@@ -83,19 +83,11 @@ export function initialiseBelow(options: Partial<LinkOptions>): void {
   assert.equal(host, "below", hostReason);
 }
 
-const IMPORTS = `
-  import process from "node:process";
-  import { Link } from "/project/mod.ts";
-  import { createInterface } from "node:readline";
-  const say = (value) => console.log(JSON.stringify(value));
-  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const to = { hostname: "${OTHER}", port: 5004 };
-`;
+const PEER = `const to = { hostname: "${OTHER}", port: 5004 };`;
 
 /** A program of alice's or root's, whose lines are read as they come. */
 export function program(user: "alice" | "root", text: string): Program {
-  const words = evaluate(IMPORTS + text);
+  const words = evaluate(LIBRARY + PRELUDE + PEER + text);
   return start(user === "root" ? words : asUser(user, words));
 }
 

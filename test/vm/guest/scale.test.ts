@@ -44,7 +44,7 @@ deviceTest(
   async ({ link, program }) => {
     sh(`ip neigh add ${NOBODY} dev ${DEVICE} nud permanent \
       lladdr $(ip netns exec vmshare cat /sys/class/net/vmshare1/address)`);
-    const before = link.info(), came = arrived();
+    const came = arrived(), before = link.info(); // in this order: what comes between is one more
     const root = program("root", SENDER);
     const { kilobytes } = await root.next();
     const full = link.info();
@@ -62,13 +62,14 @@ deviceTest(
     assert.equal(after.offered - before.offered, sent + HOPELESS);
     assert.ok(sent >= STREAMS, `${sent} were sent`);
     for (let i = 0; arrived() - came < sent && i < TRIES_MAX; i++) sh("sleep 0.05");
-    assert.equal(arrived() - came, sent);
+    const more = arrived() - came - sent; // what neighbours say of themselves
+    assert.ok(more >= 0 && more < 10, `${more} more than were sent`);
     root.write("go");
     const some: number[][] = await root.next();
     assert.deepEqual(some.slice(0, -10), Array(90).fill([1, 0, 0]));
     assert.deepEqual(some.slice(-10), Array(10).fill([1, 1, 0]));
 
-    await root.kill();
+    await root.end();
     assert.equal(link.info().streams, 0);
     sh(`ping -q -A -c ${Math.ceil(STREAMS / LEAVING_MAX)} 10.79.0.2`);
     assert.deepEqual(membersLeft(), { members: 0, users: 0 });

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Link, QSocket } from "../../../mod.ts";
-import { deviceTest, PORT, type Program, type Setting, V4 } from "./device.ts";
+import { deviceTest, PORT, type Setting, V4 } from "./device.ts";
+import type { Program } from "./program.ts";
 import { bulk, stream, type StreamOptions, wholeFrames } from "./traffic.ts";
 
 const RATE = 125_000; // bytes per second: 1 Mbit/s, which an emulated machine can keep up with
