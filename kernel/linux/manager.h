@@ -7,9 +7,13 @@
  *
  * Locks, in this order: rtnl; qsocket_lock, for schedulers, roots and who is
  * registered; the lock of a root's queue, for all that its scheduler knows,
- * `stream` of members included. Packets need the last alone: they find members
- * under RCU. A socket's lock is taken without any of these. No module hooks into a socket: a socket
- * that is gone is still held here, and is found to be dead (streams.c).
+ * `stream` of members included; root->calls. Packets need the queue's alone: they
+ * find members under RCU. A qdisc that is destroyed is reset without that lock,
+ * as no packet can come any more, but calls still can: they and host_reset()
+ * take root->calls as well. A socket's lock is taken without any of these.
+ *
+ * No module hooks into a socket: a socket that is gone is still held here, and is
+ * found to be dead (streams.c).
  */
 #ifndef QS_LINUX_MANAGER_H
 #define QS_LINUX_MANAGER_H
@@ -46,7 +50,7 @@
 struct qsocket_root;
 
 /* A scheduler, as its module registers it. But for `qdisc`, which makes it a
- * device's root, all is called with the lock of the root's queue. */
+ * device's root, all is called with qsocket_root_lock(). */
 struct qsocket_scheduler {
 	struct list_head list;
 	const char *name;
@@ -71,6 +75,7 @@ struct qsocket_root {
 	u32 members_len;
 	struct xarray users; /* by uid */
 	struct Qdisc *sch;
+	spinlock_t calls; /* see above */
 	const struct qsocket_scheduler *scheduler;
 	struct delayed_work reaper;
 	struct qsocket_info past;	/* of streams that are gone; qsocket_lock */
@@ -132,6 +137,19 @@ struct qsocket_root *qsocket_root_of(const struct net *net, int ifindex);
 bool qsocket_may_register(const struct qsocket_root *root);
 long qsocket_init(struct qsockinit_args *args);
 long qsocket_change_rate(int ifindex, u64 rate);
+
+/* What its scheduler knows, against packets, calls and the qdisc's own end. */
+static inline void qsocket_root_lock(struct qsocket_root *root)
+{
+	spin_lock_bh(qdisc_lock(root->sch));
+	spin_lock(&root->calls);
+}
+
+static inline void qsocket_root_unlock(struct qsocket_root *root)
+{
+	spin_unlock(&root->calls);
+	spin_unlock_bh(qdisc_lock(root->sch));
+}
 
 /* tc.c: as tc(8) does it: 0 or what the kernel's traffic control says */
 int qsocket_tc_add(struct net *net, int ifindex, const char *scheduler,

@@ -128,6 +128,7 @@ static int host_init(struct Qdisc *sch, struct nlattr *attr, struct netlink_ext_
 	int error;
 
 	qdisc_watchdog_init(&h->watchdog, sch);
+	spin_lock_init(&h->root.calls);
 	if (sch->parent != TC_H_ROOT) {
 		NL_SET_ERR_MSG(extack, "a device's root qdisc alone sees all of its traffic");
 		return -EOPNOTSUPP;
@@ -175,7 +176,8 @@ static int host_set(struct Qdisc *sch, struct nlattr *attr, struct netlink_ext_a
 	return 0;
 }
 
-/* The device went down, or the qdisc is going: nothing stays queued. */
+/* The device went down, or the qdisc is going: nothing stays queued. In the
+ * second case without the queue's lock, while streams may still be closed. */
 static void host_reset(struct Qdisc *sch)
 {
 	struct host *h = qdisc_priv(sch);
@@ -183,11 +185,13 @@ static void host_reset(struct Qdisc *sch)
 	qdisc_watchdog_cancel(&h->watchdog);
 	if (!h->packets)
 		return;
+	spin_lock_bh(&h->root.calls);
 	for (u32 i = 0; i < h->link.streams_used; i++)
 		if (h->link.streams[i].messages > 0)
 			qs_flush(&h->link, i, QSOCKET_ERROR);
 	kfree_skb_list(host_lost(sch));
 	h->free_ns = 0;
+	spin_unlock_bh(&h->root.calls);
 }
 
 static void host_destroy(struct Qdisc *sch)

@@ -11,9 +11,9 @@
 
 static void report(struct qsocket_root *root, u32 stream, struct qsocket_info *info)
 {
-	spin_lock_bh(qdisc_lock(root->sch));
+	qsocket_root_lock(root);
 	root->scheduler->report(root, stream, info);
-	spin_unlock_bh(qdisc_lock(root->sch));
+	qsocket_root_unlock(root);
 }
 
 static void describe(const struct qsocket_root *root, u32 kind, struct qsocket_info *info)

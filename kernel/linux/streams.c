@@ -95,10 +95,10 @@ static void remove_stream(struct qsocket_member *member)
 	struct qsocket_root *root = member->root;
 	u32 stream = member->stream;
 
-	spin_lock_bh(qdisc_lock(root->sch));
+	qsocket_root_lock(root);
 	member->stream = QS_NONE;
 	root->scheduler->remove(root, stream, &root->past);
-	spin_unlock_bh(qdisc_lock(root->sch));
+	qsocket_root_unlock(root);
 }
 
 void qsocket_leave(struct qsocket_member *member)
@@ -159,9 +159,9 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	member->user = take_user(root, member->uid);
 	if (!member->user)
 		return -ENOMEM;
-	spin_lock_bh(qdisc_lock(root->sch));
+	qsocket_root_lock(root);
 	stream = root->scheduler->add(root, attr, &member->admission);
-	spin_unlock_bh(qdisc_lock(root->sch));
+	qsocket_root_unlock(root);
 	if (stream < 0) {
 		drop_user(root, member->uid);
 		return stream;
@@ -323,9 +323,9 @@ static int change(struct sock *sk, struct qchange_args *args)
 		return -ENOLINK;
 	root = member->root;
 	attr = with_type(&args->attr, member->udp);
-	spin_lock_bh(qdisc_lock(root->sch));
+	qsocket_root_lock(root);
 	error = root->scheduler->change(root, member->stream, &attr, &args->admission);
-	spin_unlock_bh(qdisc_lock(root->sch));
+	qsocket_root_unlock(root);
 	member->admission = args->admission;
 	return error;
 }
