@@ -45,6 +45,7 @@ export type {
   DropCounts,
   DropReason,
   FrameCounts,
+  LinkGate,
   LinkHost,
   LinkInfo,
   SocketInfo,

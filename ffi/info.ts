@@ -38,6 +38,12 @@ export const REASONS: readonly (DropReason | undefined)[] = [
  */
 export type LinkHost = "below" | "isolated" | "above" | "virtual";
 
+/**
+ * By which programs speak to a scheduler below the stack: the system call `qsocketcall` of a kernel
+ * that has it, the same from a "module" of a stock kernel, or programs in BPF.
+ */
+export type LinkGate = "syscall" | "module" | "bpf";
+
 /** Frames by level: index 0, 1, 2 and, at 3, those without a level. */
 export interface FrameCounts {
   offered: readonly number[];
@@ -60,6 +66,8 @@ export interface SocketInfo {
    * "virtual".
    */
   host: LinkHost;
+  /** What kind of scheduler below the stack that is; null of every other host. */
+  gate: LinkGate | null;
   scheduler: Scheduler;
   /** Of the link, bytes per second. */
   rate: number;
@@ -188,6 +196,7 @@ export function infoOf(info: InfoStruct, classNames: readonly string[] = []): Li
   const sentMessages = info.sent + info.late;
   return {
     host: hostName(info.host),
+    gate: GATES[info.gate] ?? null,
     scheduler: info.scheduler as Scheduler,
     rate: info.rate,
     offered: info.offered,
@@ -245,6 +254,13 @@ export function infoOf(info: InfoStruct, classNames: readonly string[] = []): Li
     streams: info.streams,
   };
 }
+
+/** The names of enum qsocket_gate. */
+const GATES: Record<number, LinkGate> = {
+  [ENUM.QSOCKET_GATE_SYSCALL]: "syscall",
+  [ENUM.QSOCKET_GATE_MODULE]: "module",
+  [ENUM.QSOCKET_GATE_BPF]: "bpf",
+};
 
 const HOSTS: Record<number, LinkHost> = {
   [ENUM.QSOCKET_ABOVE]: "above",

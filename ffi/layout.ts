@@ -300,7 +300,7 @@ export const qsocketInfo = struct("qsocket_info", {
   state: u32,
   last_error: i32,
   streams: u32,
-  zero: u32,
+  gate: u32,
   utilisation_ppm: u64,
   sndbuf_bytes: u64,
   unsent_bytes: u64,

@@ -107,6 +107,12 @@ enum qsocket_host {
 	QSOCKET_BELOW = 3,    /* the scheduler is the device's qdisc              */
 	QSOCKET_ISOLATED = 4, /* as above, and an HTB keeps other traffic away    */
 };
+/* By which a program speaks to a scheduler below the stack; the best first. */
+enum qsocket_gate {
+	QSOCKET_GATE_SYSCALL = 1, /* qsocketcall(2), of a kernel that has it      */
+	QSOCKET_GATE_MODULE = 2,  /* the same, as a module: /dev/qsockets         */
+	QSOCKET_GATE_BPF = 3,	  /* BPF programs, of options of sockets          */
+};
 enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 
 #define QSOCKINIT_VIRTUAL 0x1u	      /* the caller owns the clock; see QRUN      */
@@ -276,9 +282,9 @@ struct qsocket_info {
 	uint64_t socket_errors; /* failed sends, retried ones included */
 	uint64_t syscalls;	/* send calls made */
 	uint32_t state;
-	int32_t last_error; /* errno of the last failed send, 0 = none */
-	uint32_t streams;   /* of a link */
-	uint32_t zero;
+	int32_t last_error;	  /* errno of the last failed send, 0 = none */
+	uint32_t streams;	  /* of a link */
+	uint32_t gate;		  /* enum qsocket_gate: of QSOCKET_BELOW; else 0 */
 	uint64_t utilisation_ppm; /* that was asked for: a stream's share, a link's sum */
 	/* of a stream, from the protocol stack; 0 without a socket */
 	uint64_t sndbuf_bytes; /* SO_SNDBUF, as the kernel counts it */

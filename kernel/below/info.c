@@ -82,6 +82,7 @@ static void set_link(const struct link *link, uint32_t kind, struct qsocket_info
 
 	info->kind = kind;
 	info->host = QSOCKET_BELOW;
+	info->gate = QSOCKET_GATE_BPF;
 	info->rate = b->found.rate;
 	memcpy(info->scheduler, b->found.scheduler, sizeof(info->scheduler));
 }

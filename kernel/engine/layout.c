@@ -141,7 +141,7 @@ static const struct {
 	FIELD(qsocket_info, state),
 	FIELD(qsocket_info, last_error),
 	FIELD(qsocket_info, streams),
-	FIELD(qsocket_info, zero),
+	FIELD(qsocket_info, gate),
 	FIELD(qsocket_info, utilisation_ppm),
 	FIELD(qsocket_info, sndbuf_bytes),
 	FIELD(qsocket_info, unsent_bytes),

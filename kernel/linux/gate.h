@@ -2,10 +2,15 @@
  *
  * What programs and the module agree on, beside ../qsocket.h.
  *
- * The calls are those of ../qsocket.h, by an ioctl on QSOCKETS_DEVICE in place
- * of a system call: ioctl(fd, QSOCKETS_CALL(call, sizeof(*args)), args), which
- * is qsocketcall(call, args, sizeof(*args)) with -1 and errno for -errno. A
- * struct may be shorter than the kernel's (the rest is zeros) or longer (-E2BIG
+ * The calls are those of ../qsocket.h. A kernel that they are built into has a
+ * system call for them, syscall(QSOCKETS_SYSCALL, call, args, sizeof(*args)). No
+ * kernel but such a one knows its number, but some day one may use it for
+ * something else: so ask first, as syscall(QSOCKETS_SYSCALL, 0, NULL, 0), for
+ * QSOCKETS_SYSCALL_IS. A module cannot add a system call; it has QSOCKETS_DEVICE,
+ * ioctl(fd, QSOCKETS_CALL(call, sizeof(*args)), args). Of both the result is that
+ * of qsocketcall(call, args, sizeof(*args)), with -1 and errno for -errno.
+ *
+ * A struct may be shorter than the kernel's (the rest is zeros) or longer (-E2BIG
  * where that is not zeros), but not shorter than in the first version.
  *
  * A stream's handle is a file descriptor of its socket, in the calling process,
@@ -25,6 +30,10 @@
  *			more), or what it sends there leaves by another device.
  *	QCLOSE		the stream ends and what is queued is dropped; the socket is
  *			still the caller's to close(2). No QCLOSE_DRAIN.
+ *	QLIST		of the streams of all programs: CAP_NET_ADMIN in the network
+ *			namespace of the caller. A stream's key is its cookie.
+ *	QTRACE		what a device's scheduler was told and decided, where QSOCKINIT
+ *			said QSOCKINIT_TRACE; CAP_NET_ADMIN as well.
  *	QRUN		-ENOSYS
  *
  * What a program sends with its own sendmsg(2) on such a socket is of the
@@ -36,11 +45,25 @@
 
 #include "../qsocket.h"
 
+#define QSOCKETS_SYSCALL 1000 /* far from those that are given out: 472 in Linux 7.2 */
+#define QSOCKETS_SYSCALL_IS 0x51530001
 #define QSOCKETS_DEVICE "/dev/qsockets"
 #define QSOCKETS_IOCTL 0xd7 /* in no header of Linux 7.2 */
 #define QSOCKETS_CALL(call, bytes) _IOC(_IOC_READ | _IOC_WRITE, QSOCKETS_IOCTL, call, bytes)
 
 #define QSOCKET_LINK_HANDLE 0x40000000u
+
+#define QTRACE 64 /* a call beside those of ../qsocket.h */
+
+/* QTRACE: the records from the first on; the result is how many were written. */
+struct qtrace_args {
+	uint32_t link;
+	uint32_t records_max;	    /* at `records`; 0 = none is wanted, but their number is */
+	uint64_t records;	    /* pointer: struct qsocket_record */
+	struct qsocket_trace trace; /* out: records_len and missed of all; `device` stays */
+};
+
+_Static_assert(sizeof(struct qtrace_args) == 88, "qtrace_args");
 
 /* A qdisc's kind is this and the scheduler's name. */
 #define QSOCKET_KIND "qs_"

@@ -20,6 +20,11 @@ static void describe(const struct qsocket_root *root, u32 kind, struct qsocket_i
 {
 	info->kind = kind;
 	info->host = QSOCKET_BELOW;
+#ifdef MODULE
+	info->gate = QSOCKET_GATE_MODULE;
+#else
+	info->gate = QSOCKET_GATE_SYSCALL;
+#endif
 	info->rate = root->options.rate;
 	strscpy_pad(info->scheduler, root->scheduler->name, sizeof(info->scheduler));
 }
