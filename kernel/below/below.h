@@ -86,8 +86,9 @@ struct below_stream {
 	uint8_t both;		     /* an IPv6 socket that sends IPv4 as well */
 	uint8_t broken;		     /* TCP: the connection is gone */
 	uint8_t frame_open;
-	uint8_t discarding;	   /* the rest of a frame of which something was lost */
-	uint8_t peer, peer_oldest; /* the last one's place, and the next one's */
+	uint8_t discarding;		 /* the rest of a frame of which something was lost */
+	uint8_t peer, peer_oldest;	 /* the last one's place, and the next one's */
+	uint8_t frame_drop, frame_level; /* of the last message that was of a frame */
 	uint16_t frame_messages;
 	struct qsocket_attr attr;
 	struct qsocket_addr connected_to;

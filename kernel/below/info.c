@@ -56,14 +56,30 @@ static void add_counts(const struct below_counts *c, struct qsocket_info *info)
 		info->last_error = c->last_error;
 }
 
+/* All that is left is a frame whose end will never come: it goes when the stream
+ * is closed, which whoever drains it does once nothing is queued. */
+static void lose_stuck(const struct below_stream *s, struct qsocket_info *info)
+{
+	info->dropped[QSOCKET_CLOSED] += info->queued;
+	info->dropped_by_priority[s->frame_drop] += info->queued;
+	info->dropped_bytes += info->queued_bytes;
+	info->frames_dropped[s->frame_level][QSOCKET_CLOSED]++;
+	info->queued = info->queued_bytes = 0;
+}
+
 void below_describe(struct link *link, uint32_t stream, struct qsocket_info *info)
 {
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
 	struct qs_gate_stream found;
+	int stuck = 0;
 
-	if (!gate_read(s->socket.fd, b->ifindex, &found) && found.stream != QS_NONE)
+	if (!gate_read(s->socket.fd, b->ifindex, &found) && found.stream != QS_NONE) {
+		stuck = found.state.open != QS_NONE && found.state.open == found.state.head;
 		add_scheduled(b, &found, info);
+	}
+	if (stuck && link->closing[stream])
+		lose_stuck(s, info);
 	add_counts(&s->counts, info);
 	info->state &= ~(QSOCKET_STATE_FRAME_OPEN | QSOCKET_STATE_BLOCKED);
 	if (s->frame_open)

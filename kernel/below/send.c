@@ -127,8 +127,11 @@ static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
 		s->frame_open = 1;
 		s->frame_messages = 0;
 	}
+	s->frame_drop = flags >> QSOCKET_DROP_SHIFT & QSOCKET_DROP_NEVER;
+	s->frame_level = flags >> QSOCKET_LEVEL_SHIFT & QSOCKET_LEVEL_NONE;
 	if (flags & QSOCKET_FRAME && ++s->frame_messages > QSOCKET_FRAME_MESSAGES_MAX) {
-		below_lose(s, args, QSOCKET_INCOMPLETE);
+		s->frame_open = 0;
+		s->discarding = !(flags & QSOCKET_END);
 		return -EMSGSIZE;
 	}
 	if (flags & QSOCKET_END)
