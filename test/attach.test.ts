@@ -5,9 +5,10 @@ import { closeSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import type { AttachTarget } from "../ffi/attach.ts";
-import { qattach, qsockinit } from "../ffi/calls.ts";
+import { qattach } from "../ffi/calls.ts";
 import type { Address } from "../ffi/options.ts";
 import { message } from "./counters.ts";
+import { openLink } from "./links.ts";
 import { type Peer, tcpPeer, udpPeer } from "./receiver.ts";
 
 const RATE = "1gbit";
@@ -73,7 +74,7 @@ function bytesOf(peer: Peer): number {
 for (const hostname of ["127.0.0.1", "::1", "0.0.0.0"]) {
   test(`attach manages a socket of node:dgram bound to ${hostname}`, async () => {
     await using peer = await udpPeer(hostname === "::1" ? "::1" : "127.0.0.1");
-    using link = qsockinit({ rate: RATE });
+    using link = openLink({ rate: RATE });
     const plain = await datagramSocket(hostname);
     const { port } = plain.address();
     using socket = qattach(link, plain, { ipg: 10 });
@@ -90,7 +91,7 @@ test("attach manages a connected socket of node:dgram, whose owner still receive
   echo.on("message", (data, { port, address }) => echo.send(data, port, address));
   const to = { hostname: "127.0.0.1", port: echo.address().port };
   const plain = await datagramSocket("127.0.0.1", to);
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   using socket = link.attach(plain);
   const answer = once(plain, "message");
   socket.send(message(1));
@@ -102,7 +103,7 @@ test("attach manages a connected socket of node:dgram, whose owner still receive
 
 test("attach keeps its own descriptor: the owner may close the socket", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   const plain = await datagramSocket("127.0.0.1");
   using socket = link.attach(plain);
   plain.close();
@@ -113,7 +114,7 @@ test("attach keeps its own descriptor: the owner may close the socket", async ()
 
 test("closing what was attached leaves the owner's socket open", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   const plain = await datagramSocket("127.0.0.1");
   link.attach(plain).close();
   plain.send(message(1), peer.address.port, peer.address.hostname);
@@ -125,7 +126,7 @@ test("attach manages a datagram socket of the runtime", {
   skip: !Bun && !Deno?.listenDatagram,
 }, async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   using plain = (await nativeDatagrams())!;
   using socket = link.attach(plain.target);
   socket.sendto(message(1), peer.address);
@@ -135,7 +136,7 @@ test("attach manages a datagram socket of the runtime", {
 
 test("attach manages a connected datagram socket of the runtime", { skip: !Bun }, async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   using plain = (await nativeDatagrams(peer.address))!;
   using socket = link.attach(plain.target);
   socket.send(message(1));
@@ -145,7 +146,7 @@ test("attach manages a connected datagram socket of the runtime", { skip: !Bun }
 
 test("attach manages a TCP connection of node:net, at both ends", async () => {
   await using peer = await tcpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   const plain: Socket = connect(peer.address.port, "127.0.0.1");
   await once(plain, "connect");
   await peer.until(() => peer.connections.length === 1);
@@ -165,7 +166,7 @@ test("attach manages a TCP connection of node:net, at both ends", async () => {
 
 test("attach manages a TCP connection of the runtime", async () => {
   await using peer = await tcpPeer();
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   using plain = await nativeConnection(peer.address);
   using socket = link.attach(plain.target);
   socket.send(message(1));
@@ -174,7 +175,7 @@ test("attach manages a TCP connection of the runtime", async () => {
 });
 
 test("attach refuses what is no socket, with a sentence", async () => {
-  using link = qsockinit({ rate: RATE });
+  using link = openLink({ rate: RATE });
   const idle = createSocket("udp4");
   const file = openSync(new URL(import.meta.url), "r");
   const cases: [unknown, string, RegExp][] = [

@@ -4,9 +4,12 @@ import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { monotonic } from "../ffi/clock.ts";
-import { qchange, qclose, qinfo, qsend, qsendto, qsocket, qsockinit } from "../ffi/calls.ts";
+import { qchange, qclose, qinfo, qsend, qsendto, qsocket } from "../ffi/calls.ts";
+import type { QError } from "../ffi/error.ts";
 import type { SocketOptions } from "../ffi/options.ts";
+import type { QSocket } from "../ffi/socket.ts";
 import { assertCounted, message } from "./counters.ts";
+import { areBelow, openLink } from "./links.ts";
 import { tcpPeer, udpPeer } from "./receiver.ts";
 
 const FAST = "1gbit";
@@ -15,7 +18,7 @@ const SLOW = 20_000; // bytes per second: a message of 1000 bytes takes 50 ms
 for (const hostname of ["127.0.0.1", "::1"]) {
   test(`send carries messages to ${hostname} whole, in order`, async () => {
     await using peer = await udpPeer(hostname);
-    using link = qsockinit({ rate: FAST });
+    using link = openLink({ rate: FAST });
     using socket = qsocket(link, { to: peer.address });
     for (let number = 0; number < 60; number++) {
       assert.equal(qsend(socket, message(number), { deadline: 5000, frame: "whole" }), 1000);
@@ -33,7 +36,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
 test("sendto carries each message to its own peer", async () => {
   await using a = await udpPeer();
   await using b = await udpPeer();
-  using link = qsockinit({ rate: FAST, scheduler: "fifo" });
+  using link = openLink({ rate: FAST, scheduler: "fifo" });
   using socket = link.open({ local: { hostname: "127.0.0.1", port: 0 } });
   for (let number = 0; number < 20; number++) {
     qsendto(socket, message(number), number % 2 ? b.address : a.address);
@@ -54,7 +57,7 @@ test("sendto reaches a link-local peer on the interface that its zone names", {
   skip: linkLocal.length === 0,
 }, async () => {
   await using peer = await udpPeer(linkLocal[0]);
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ local: { hostname: "::", port: 0 } });
   socket.sendto(message(1), peer.address);
   await peer.until(({ received }) => received.length === 1);
@@ -62,7 +65,7 @@ test("sendto reaches a link-local peer on the interface that its zone names", {
 
 test("send cuts data into datagrams of `segment` bytes, the last one shorter", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ to: peer.address });
   const frame = message(3, 5000);
   assert.equal(socket.send(frame, { segment: 1200, frame: "whole", deadline: 5000 }), 5000);
@@ -76,7 +79,7 @@ test("send cuts data into datagrams of `segment` bytes, the last one shorter", a
 
 test("send copies the data before it returns", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: SLOW });
+  using link = openLink({ rate: SLOW });
   using socket = link.open({ to: peer.address });
   const buffer = new Uint8Array(3000);
   for (let number = 0; number < 3; number++) {
@@ -90,22 +93,37 @@ test("send copies the data before it returns", async () => {
 
 test("send over TCP writes whole messages in order", async () => {
   await using peer = await tcpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ type: "tcp", to: peer.address, queueBytes: 64 << 20 });
   const sent = Array.from({ length: 300 }, (_, number) => message(number, 1 + number * 200));
-  for (const data of sent) socket.send(data, { frame: "whole", drop: "never" });
+  for (const data of sent) await sendOnceThereIsRoom(socket, data);
   const total = sent.reduce((sum, data) => sum + data.byteLength, 0);
   const arrived = (pieces: Uint8Array[]) => pieces.reduce((sum, data) => sum + data.byteLength, 0);
   await peer.until(({ received }) => arrived(received) >= total);
   assert.ok(Buffer.concat(peer.received).equals(Buffer.concat(sent)), "the bytes differ");
   const info = await socket.close({ drain: true });
-  assert.equal(info.sent, 300);
+  // below the stack it is TCP's segments that are counted
+  if (areBelow()) assert.ok(info.sent > 50, `${info.sent}`);
+  else assert.equal(info.sent, 300);
   assertCounted(info);
 });
 
+/** Below the stack a TCP socket's own buffer is all the room there is. */
+async function sendOnceThereIsRoom(socket: QSocket, data: Uint8Array): Promise<void> {
+  for (;;) {
+    try {
+      socket.send(data, { frame: "whole", drop: "never" });
+      return;
+    } catch (error) {
+      if (!areBelow() || (error as QError).code !== "ENOBUFS") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+}
+
 test("a TCP socket whose peer went away says so, and counts what it could not send", async () => {
   await using peer = await tcpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ type: "tcp", to: peer.address });
   socket.send(message(1));
   await peer.until(({ received }) => received.length >= 2);
@@ -127,7 +145,7 @@ test("opening a TCP socket to a port where nobody listens fails, or breaks the s
   const { port } = server.address() as { port: number };
   server.close();
   await once(server, "close");
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   await assert.rejects(async () => {
     using socket = link.open({ type: "tcp", to: { hostname: "127.0.0.1", port } });
     for (;;) {
@@ -139,7 +157,7 @@ test("opening a TCP socket to a port where nobody listens fails, or breaks the s
 
 test("a link keeps to its rate", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: "800kbit" });
+  using link = openLink({ rate: "800kbit" });
   using socket = link.open({ to: peer.address });
   const start = monotonic();
   for (let number = 0; number < 30; number++) socket.send(message(number));
@@ -155,7 +173,7 @@ test("a link keeps to its rate", async () => {
 
 test("send with a deadlineAt that has passed throws ETIME and counts it as expired", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ to: peer.address, ipg: 10 });
   assert.throws(() => socket.send(message(1), { deadlineAt: monotonic() - 1 }), {
     name: "QError",
@@ -174,19 +192,22 @@ test("send with a deadlineAt that has passed throws ETIME and counts it as expir
 
 test("send into a full queue throws ENOBUFS and counts it as overflow", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: SLOW });
+  using link = openLink({ rate: SLOW });
   using socket = link.open({ to: peer.address, queueMessages: 2 });
-  assert.throws(() => {
+  const send = () => {
     for (let number = 0; number < 10; number++) socket.send(message(number));
-  }, { code: "ENOBUFS", call: "qsend" });
+  };
+  // a queue in BPF has no way to tell the sender
+  if (socket.info().gate === "bpf") send();
+  else assert.throws(send, { code: "ENOBUFS", call: "qsend" });
   const info = socket.info();
-  assert.equal(info.dropped.overflow, 1);
+  assert.ok(info.dropped.overflow >= 1);
   assertCounted(info);
 });
 
 test("frames whose marks are out of order are refused with EPROTO and not counted", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ to: peer.address });
   assert.throws(() => socket.send(message(1), { frame: "middle" }), {
     code: "EPROTO",
@@ -205,7 +226,7 @@ test("frames whose marks are out of order are refused with EPROTO and not counte
 
 test("a frame that never ends is refused when it is too long, and the next one is sent", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ to: peer.address });
   socket.send(message(0), { frame: "start" });
   for (let count = 1; count < 1024; count++) socket.send(message(0), { frame: "middle" });
@@ -213,15 +234,15 @@ test("a frame that never ends is refused when it is too long, and the next one i
     code: "EMSGSIZE",
     message: "Cannot send: the frame has no end after 1024 messages, and was dropped (EMSGSIZE)",
   });
-  assert.equal(socket.info().dropped.frame, 1024);
   socket.send(message(7), { frame: "whole" });
   await peer.until(({ received }) => received.length === 1);
   assert.equal(peer.received[0][0], 7);
+  assert.equal(socket.info().dropped.frame, 1024);
 });
 
 test("every message that was accepted is in one counter, at every moment", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: 400_000, scheduler: "dwcs", queueMessages: 200 });
+  using link = openLink({ rate: 400_000, scheduler: "dwcs", queueMessages: 200 });
   const options: SocketOptions[] = [
     { ipg: 5, oln: 1, old: 3, queueMessages: 50 },
     { ipg: 10, droppable: false },
@@ -265,13 +286,14 @@ test("every message that was accepted is in one counter, at every moment", async
 });
 
 test("change alters what is given and keeps the rest", () => {
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using socket = link.open({ ipg: 10, oln: 1, old: 4 });
   qchange(socket, { ipg: 2.5, droppable: false });
   const { ipg, oln, old, droppable } = qinfo(socket);
   assert.deepEqual([ipg, oln, old, droppable], [2.5, 1, 4, false]);
   assert.throws(() => socket.change({ oln: 5 }), /^RangeError: Cannot change the socket: oln must/);
   assert.equal(socket.info().oln, 1);
+  if (areBelow()) return; // the device's rate is its owner's
   qchange(link, { rate: "5mbit" });
   assert.equal(link.rate, 625_000);
   assert.equal(link.info().rate, 625_000);

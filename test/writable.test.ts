@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { monotonic } from "../ffi/clock.ts";
-import { qsockinit } from "../ffi/calls.ts";
 import type { SocketInfo } from "../ffi/info.ts";
 import type { QMessage } from "../ffi/options.ts";
 import { message } from "./counters.ts";
+import { openLink } from "./links.ts";
 import { udpPeer } from "./receiver.ts";
 
 const FAST = "1gbit";
@@ -12,7 +12,7 @@ const SLOW = 20_000; // bytes per second: a message of 1000 bytes takes 50 ms
 
 test("writable waits for room rather than lose messages", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: 2_000_000 });
+  using link = openLink({ rate: 2_000_000 });
   const socket = link.open({ to: peer.address, queueMessages: 20 });
   let number = 0;
   const source = new ReadableStream<QMessage>({
@@ -32,7 +32,7 @@ test("writable waits for room rather than lose messages", async () => {
 
 test("writable holds nothing back whose time runs already", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: SLOW });
+  using link = openLink({ rate: SLOW });
   using socket = link.open({ to: peer.address, queueMessages: 4, ipg: 1, oln: 1, old: 1 });
   const writer = socket.writable.getWriter();
   const deadlineAt = monotonic() + 60_000;
@@ -52,7 +52,7 @@ test("writable holds nothing back whose time runs already", async () => {
 test("writable takes several messages at once, each to its own peer", async () => {
   await using a = await udpPeer();
   await using b = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   const writer = link.open().writable.getWriter();
   await writer.write({
     messages: [
@@ -68,7 +68,7 @@ test("writable takes several messages at once, each to its own peer", async () =
 
 test("writable leaves to the counters what the scheduler drops, and fails of the rest", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: SLOW });
+  using link = openLink({ rate: SLOW });
   const socket = link.open({ to: peer.address, queueBytes: 1000 });
   const writer = socket.writable.getWriter();
   await writer.write({ data: message(1), deadlineAt: monotonic() - 10 });
@@ -81,7 +81,7 @@ test("writable leaves to the counters what the scheduler drops, and fails of the
 
 test("writable closed in the middle of a frame rejects", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   const socket = link.open({ to: peer.address });
   const writer = socket.writable.getWriter();
   writer.closed.catch(() => {});
@@ -95,7 +95,7 @@ test("writable closed in the middle of a frame rejects", async () => {
 
 test("writable aborted closes the socket at once, also while it waits", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: 1000 });
+  using link = openLink({ rate: 1000 });
   const socket = link.open({ to: peer.address, queueMessages: 4 });
   const writer = socket.writable.getWriter();
   writer.closed.catch(() => {});
@@ -109,7 +109,7 @@ test("writable aborted closes the socket at once, also while it waits", async ()
 
 test("stats gives counters until the socket is closed, the last ones included", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   const socket = link.open({ to: peer.address });
   const reader = socket.stats(1).getReader();
   assert.equal((await reader.read()).value?.offered, 0);

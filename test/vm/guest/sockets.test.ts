@@ -1,0 +1,11 @@
+// The tests of sockets, those of every machine, on a device that has its scheduler below the stack:
+// what programs see of a socket is the same wherever the scheduler stands.
+
+import "../../attach.test.ts";
+import "../../close.test.ts";
+import "../../socket.test.ts";
+import "../../writable.test.ts";
+import { linksAreOf } from "../../links.ts";
+import { isGuest } from "./guest.ts";
+
+if (isGuest) linksAreOf("lo");
