@@ -5,6 +5,7 @@ import { qsockinit } from "../ffi/calls.ts";
 import { errorName, failure, QError } from "../ffi/error.ts";
 import { run } from "./child.ts";
 import { message } from "./counters.ts";
+import { openLink } from "./links.ts";
 import { udpPeer } from "./receiver.ts";
 
 const root = new URL("../", import.meta.url);
@@ -73,7 +74,7 @@ test("importing works on another system, and the first call says that it needs L
 
 test("what the system refuses is a QError that reads as a sentence", async () => {
   await using peer = await udpPeer();
-  using link = qsockinit({ rate: FAST });
+  using link = openLink({ rate: FAST });
   using unconnected = link.open();
   const cases: [() => unknown, string, RegExp][] = [
     [() => qsockinit({ rate: 1, device: "nosuch0" }), "ENODEV", /^Cannot open link nosuch0: there/],
