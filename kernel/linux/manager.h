@@ -32,7 +32,6 @@
 
 /* Limits. */
 #define QSOCKET_ARGS_BYTES_MAX 4096u	/* of a call's struct, however new */
-#define QSOCKET_FLOWS 64u		/* of best effort, by hash: the first streams */
 #define QSOCKET_FLOW_MESSAGES 256u	/* queued in one of them */
 #define QSOCKET_ROOT_STREAMS 4096u	/* where nobody says how many; flows included */
 #define QSOCKET_USER_SHARE 4u		/* 1/4 of them may be one user's, but the administrator's */
