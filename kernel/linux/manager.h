@@ -163,7 +163,9 @@ long qsocket_attach(struct qattach_args *args);
 long qsocket_change(struct qchange_args *args);
 long qsocket_close(const struct qclose_args *args);
 void qsocket_reap(struct work_struct *work);
-void qsocket_leave(struct qsocket_member *member); /* with qsocket_lock */
+/* With qsocket_lock: ends a stream; those of sockets that are gone. */
+void qsocket_leave(struct qsocket_member *member);
+void qsocket_reap_root(struct qsocket_root *root);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
