@@ -49,8 +49,8 @@ export async function qsockStarts(args: string, user?: User): Promise<string> {
 }
 
 /** A device whose other end is in another network, and takes what comes. */
-export function deviceTest(name: string, run: () => Promise<void> | void): void {
-  test(name, { skip: !isGuest, timeout: TEST_MS_MAX }, async () => {
+export function deviceTest(name: string, run: () => Promise<void> | void, skip = !isGuest): void {
+  test(name, { skip, timeout: TEST_MS_MAX }, async () => {
     attempt(REMOVE); // of a test that was cut off
     sh(`set -e
       ip netns add vmdevice
@@ -66,6 +66,11 @@ export function deviceTest(name: string, run: () => Promise<void> | void): void 
       attempt(REMOVE); // its scheduler goes with it, and what is pinned with the next one's
     }
   });
+}
+
+/** The same, of what there is of schedulers in BPF alone. */
+export function bpfDeviceTest(name: string, run: () => Promise<void> | void): void {
+  deviceTest(name, run, !isGuest || hasCalls);
 }
 
 /** Initialises the device as this process, root's; says what came of it. */
