@@ -56,8 +56,10 @@ export async function top(
   try {
     while (await passed(interval, ended)) {
       const { seen, rate } = looks.look(link);
-      const head = `${device}: ${link.scheduler}, ${bitrate(rate)} of ${bitrate(link.rate)}, ` +
-        count(link.info().streams, "stream");
+      const { gate, host, streams } = link.info();
+      const where = gate ? `${host} (${gate})` : host;
+      const head = `${device}: ${link.scheduler} ${where}, ` +
+        `${bitrate(rate)} of ${bitrate(link.rate)}, ${count(streams, "stream")}`;
       const text = [head, unseen(link), ...streamTable(seen).split("\n")];
       if (screen) screen.draw(text);
       else console.log(`${text.join("\n")}\n`);

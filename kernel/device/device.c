@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A device for all processes: made ready, and given back. The hosts, best
- * first: the scheduler as its qdisc; an HTB that keeps other traffic away from
- * what the engines send; and neither, where it is left as it was.
+ * first: the scheduler as its qdisc, the kernel's own or one in BPF; an HTB that keeps other
+ * traffic away from what the engines send; and neither, where it is left as it was.
  *
  * A crash may come between any two steps. What will be done is written first
  * (STATE_BEGUN), with what has to be brought back; so that the next
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../below/kernel.h"
 #include "device.h"
 #include "htb.h"
 #include "netlink.h"
@@ -35,11 +36,13 @@ static void stop(struct work *w)
 		close(w->lock);
 }
 
-/* Where the state was lost, an HTB of ours is known by its handle. */
+/* Where the state was lost, an HTB of ours and the kernel's own scheduler are known
+ * by the handle. */
 int device_is_ours(const struct root *root, const char *kind)
 {
 	return root->handle == DEVICE_HANDLE &&
-	       (!strcmp(root->kind, HTB_KIND) || (*kind && !strcmp(root->kind, kind)));
+	       (!strcmp(root->kind, HTB_KIND) || kernel_is(root->kind) ||
+		(*kind && !strcmp(root->kind, kind)));
 }
 
 static int32_t start(struct work *w, struct qsockinit_args *args)
@@ -183,7 +186,9 @@ static int32_t change(struct work *w, struct qsockinit_args *args)
 	s->rate_next = args->rate;
 	segments_begin(w->netlink, &w->device, args->rate, &s->segments);
 	error = state_write(s);
-	if (!error && s->host == QSOCKET_BELOW)
+	if (!error && s->host == QSOCKET_BELOW && kernel_is(s->kind))
+		error = kernel_change(args, args->why);
+	else if (!error && s->host == QSOCKET_BELOW)
 		error = bpf_change(&w->device, args, s->kind, args->why);
 	else if (!error)
 		error = htb_change(w->netlink, &w->device, args->rate);
@@ -239,7 +244,21 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 	return error ? error : remove_ours(w); /* what is pinned of one that was there before */
 }
 
-static int32_t install_below(struct work *w, const struct qsockinit_args *args)
+static int32_t install_kernel(struct work *w, const struct qsockinit_args *args)
+{
+	struct state *s = &w->state;
+	int32_t error;
+
+	if (!kernel_has_calls())
+		return -ENOSYS;
+	s->host = QSOCKET_BELOW;
+	kernel_kind(s->kind, s->scheduler);
+	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
+	error = state_write(s);
+	return error ? error : kernel_init(args, s->why);
+}
+
+static int32_t install_bpf(struct work *w, const struct qsockinit_args *args)
 {
 	struct state *s = &w->state;
 	int32_t error = bpf_probe(s->why);
@@ -270,6 +289,23 @@ static int32_t install_isolated(struct work *w)
 	strcpy(s->kind, HTB_KIND);
 	error = state_write(s);
 	return error ? error : htb_install(w->netlink, &w->device, s->rate);
+}
+
+/* The kernel's own where it has one, else that in BPF. */
+static int32_t install_below(struct work *w, const struct qsockinit_args *args)
+{
+	char *why = w->state.why, first[QSOCKET_WHY_BYTES], second[QSOCKET_WHY_BYTES];
+	int32_t error = install_kernel(w, args);
+
+	if (!error || error == -ENOSYS)
+		return error ? install_bpf(w, args) : 0;
+	memcpy(first, why, sizeof(first));
+	memset(why, 0, QSOCKET_WHY_BYTES);
+	error = install_bpf(w, args);
+	memcpy(second, why, sizeof(second));
+	if (error)
+		device_why(why, "%.62s; BPF: %.58s", first, second);
+	return error;
 }
 
 /* After a failure: as it was before, as far as that goes. */

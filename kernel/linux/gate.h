@@ -52,6 +52,7 @@
 #define QSOCKETS_CALL(call, bytes) _IOC(_IOC_READ | _IOC_WRITE, QSOCKETS_IOCTL, call, bytes)
 
 #define QSOCKET_LINK_HANDLE 0x40000000u
+#define QSOCKET_FLOWS 64u /* best effort's: so many of QSOCKINIT's `streams` */
 
 #define QTRACE 64 /* a call beside those of ../qsocket.h */
 

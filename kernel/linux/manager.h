@@ -32,7 +32,6 @@
 
 /* Limits. */
 #define QSOCKET_ARGS_BYTES_MAX 4096u	/* of a call's struct, however new */
-#define QSOCKET_FLOWS 64u		/* of best effort, by hash: the first streams */
 #define QSOCKET_FLOW_MESSAGES 256u	/* queued in one of them */
 #define QSOCKET_ROOT_STREAMS 4096u	/* where nobody says how many; flows included */
 #define QSOCKET_USER_SHARE 4u		/* 1/4 of them may be one user's, but the administrator's */
@@ -164,7 +163,9 @@ long qsocket_attach(struct qattach_args *args);
 long qsocket_change(struct qchange_args *args);
 long qsocket_close(const struct qclose_args *args);
 void qsocket_reap(struct work_struct *work);
-void qsocket_leave(struct qsocket_member *member); /* with qsocket_lock */
+/* With qsocket_lock: ends a stream; those of sockets that are gone. */
+void qsocket_leave(struct qsocket_member *member);
+void qsocket_reap_root(struct qsocket_root *root);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);

@@ -40,6 +40,7 @@ static int report_link(u32 link, struct qsocket_info *info)
 
 	if (!root)
 		return -ENOLINK;
+	qsocket_reap_root(root);
 	sum = kmemdup(&root->past, sizeof(*sum), GFP_KERNEL);
 	if (!sum)
 		return -ENOMEM;

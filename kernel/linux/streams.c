@@ -8,7 +8,7 @@
  * SIGKILL, and whoever it was shared with by fork(2) or SCM_RIGHTS. It is then
  * dead (SOCK_DEAD), and freed only when nobody holds it. Here it is held, and
  * looked at: when one of its packets would leave (qdisc.c), when there seem to
- * be too many streams, and every QSOCKET_REAP_MS. So no code of a module is
+ * be too many streams or somebody counts them, and every QSOCKET_REAP_MS. So no code of a module is
  * entered in any socket, and none can be left there when the module goes.
  */
 #include <linux/capability.h>
@@ -115,7 +115,7 @@ void qsocket_leave(struct qsocket_member *member)
 	kfree_rcu(member, rcu);
 }
 
-static void reap(struct qsocket_root *root)
+void qsocket_reap_root(struct qsocket_root *root)
 {
 	struct qsocket_member *member, *next;
 
@@ -128,7 +128,7 @@ void qsocket_reap(struct work_struct *work)
 	struct qsocket_root *root = container_of(work, struct qsocket_root, reaper.work);
 
 	mutex_lock(&qsocket_lock);
-	reap(root);
+	qsocket_reap_root(root);
 	if (!list_empty(&root->members))
 		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
 	mutex_unlock(&qsocket_lock);
@@ -143,7 +143,7 @@ static int find_room(struct qsocket_root *root, kuid_t uid)
 	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
 		share = most;
 	if (root->members_len >= most || (user && user->streams >= share)) {
-		reap(root);
+		qsocket_reap_root(root);
 		user = user_of(root, uid);
 	}
 	if (root->members_len >= most)
@@ -199,8 +199,9 @@ static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
 		return -EBADF;
 	if (!qsocket_may_register(root))
 		return -EACCES;
-	if (qsocket_member_of(sk))
-		return -EALREADY;
+	member = qsocket_member_of(sk);
+	if (member)
+		return member->root == root ? -EALREADY : -EEXIST;
 	error = find_room(root, current_euid());
 	if (error)
 		return error;

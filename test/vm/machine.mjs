@@ -181,10 +181,11 @@ class Machine {
   }
 }
 
-function qemuArguments({ base, disks, port, interactive, countInstructions }, marker) {
+function qemuArguments({ base, disks, port, interactive, countInstructions, gate }, marker) {
   const kernel = [COMMAND_LINE, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
+  kernel.push(`QSOCKETS_GATE=${gate}`);
   if (countInstructions) kernel.push("QSOCKETS_COUNTS_INSTRUCTIONS=1");
   const quoted = (name) => name.replaceAll(",", ",,");
   return [

@@ -31,6 +31,7 @@ const TOOLS = ["bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "g
 const FOLDERS = ["sched", "linux", "linux/include"]; // below kernel
 const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
 const BUILD_MS_MAX = 10 * 60_000;
+const LOAD_SECONDS_MAX = 60;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
 const clients = ["gate", "fuzz"].map((name) => ({
   name,
@@ -59,6 +60,14 @@ export async function modules(version, { anew = false, say }) {
     file: join(folder, name),
     path: `${MODULES}/${name}`,
   }));
+}
+
+/** Loads them into a guest, for as long as it runs. */
+export async function loadModules(machine) {
+  const command = `set -e; cd ${MODULES}; insmod ./qsockets.ko
+    for file in qsocket-*.ko; do insmod ./$file; done`;
+  const { status, why, output } = await machine.run(command, { seconds: LOAD_SECONDS_MAX });
+  if (status !== 0) throw new Error(`Cannot load the kernel modules: ${why ?? output}`);
 }
 
 /** What is built, by where it is to be: qsocket.h and sched stay beside linux. */

@@ -14,6 +14,8 @@ const SECONDS_MAX = 24 * 3600;
 // At a time, as a test waits more than it computes; each has 2 GB of its own.
 const GUESTS = availableParallelism() > 1 && freemem() > 6 * 2 ** 30 ? 2 : 1;
 const GUESTS_MAX = 8;
+/** By which the library speaks to a scheduler below the stack. */
+const GATES = ["bpf", "module"];
 
 /** What is run, by the Debian and Ubuntu package that has it. */
 const TOOLS = {
@@ -36,6 +38,7 @@ export function parse(args) {
         shell: { type: "string" },
         add: { type: "string", multiple: true, default: [] },
         kernel: { type: "string", default: "cloud" },
+        gate: { type: "string", default: "bpf" },
         runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
         only: { type: "string", multiple: true, default: [] },
         guests: { type: "string" },
@@ -72,18 +75,22 @@ export function parse(args) {
   if (!Object.hasOwn(KERNELS, values.kernel)) {
     fail(`Cannot boot a kernel "${values.kernel}": there are ${Object.keys(KERNELS).join(", ")}`);
   }
+  if (!GATES.includes(values.gate)) {
+    fail(`Cannot test by a gate "${values.gate}": there are ${GATES.join(" and ")}`);
+  }
   const unknown = values.runtime.find((name) => !["bun", "deno"].includes(name));
   if (unknown !== undefined) fail(`Cannot test under "${unknown}": there are bun and deno`);
   if (shell !== undefined && values.only.length > 0) {
     fail("Cannot choose tests by --only: with --shell none are run");
   }
   const added = values.add.map(parseAdded);
-  const { kernel, runtime, only } = values;
+  const { kernel, gate, runtime, only } = values;
   const countInstructions = values["count-instructions"];
   return {
     shell,
     added,
     kernel,
+    gate,
     countInstructions,
     places: runtime,
     only,

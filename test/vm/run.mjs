@@ -6,6 +6,8 @@
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt
+//   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
+//                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
@@ -39,7 +41,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { base } from "./base.mjs";
 import { start } from "./machine.mjs";
-import { modules } from "./modules.mjs";
+import { loadModules, modules } from "./modules.mjs";
 import { chooseObjects } from "./objects.mjs";
 import { parse, whatIsMissing } from "./options.mjs";
 import { guestTests, plan, runTests } from "./tests.mjs";
@@ -82,10 +84,10 @@ async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
   options.places = options.places.filter((place) => runtimes[place]);
-  const { added, countInstructions, keep, refresh, verbose } = options;
+  const { added, countInstructions, gate, keep, refresh, verbose } = options;
   const objects = schedulers();
   const guest = await base(options.kernel, { anew: refresh, say });
-  const parts = files.some((file) => file.startsWith("module"))
+  const parts = gate === "module" || files.some((file) => file.startsWith("module"))
     ? await modules(guest.version, { anew: refresh, say })
     : [];
   const work = workDisk(folder, { added: [...added, ...parts], objects });
@@ -100,8 +102,10 @@ async function prepare() {
       port: join(folder, `port${boots++}`),
       interactive: keep,
       countInstructions,
+      gate,
       onConsole,
     });
+    if (gate === "module") await loadModules(machine);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     if (isTest) say(`Linux ${guest.version} is up after ${seconds} s`);
     return machine;

@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { asUser, attempt, guestTest, sh } from "./guest.ts";
+import { after } from "node:test";
+import { asUser, attempt, gate as usual, guestTest, isGuest, sh } from "./guest.ts";
 
 export const FOLDER = "/opt/qsockets";
 export const GATE = `${FOLDER}/gate`;
@@ -87,6 +88,15 @@ function load(): void {
     sh(`insmod ${FOLDER}/${file}`);
   }
 }
+
+/** The library would prefer them to schedulers in BPF, in whatever test comes next. */
+after(() => {
+  if (!isGuest || usual === "module") return;
+  const names = [...loaded().keys()].sort((a, b) =>
+    Number(a === "qsockets") - Number(b === "qsockets")
+  );
+  for (const name of names) sh(`rmmod ${name}`);
+});
 
 /** With a pair of devices, the other one in a network of its own; the first test loads the modules. */
 export function moduleTest(name: string, run: () => void | Promise<void>): void {
