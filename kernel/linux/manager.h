@@ -39,8 +39,6 @@
 #define QSOCKET_ROOM_SHARE 2u		/* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100		/* between two looks for sockets that are gone */
 #define QSOCKET_DEAD_MAX 64u		/* of their packets, before one that may leave */
-#define QSOCKET_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
-#define QSOCKET_GUARD_NS 1000000ull	/* what a wake-up may be late: asked of a deadline */
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
 #define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
 #define QSOCKET_TIME_FLAGS ((1u << QSOCKET_TIME_FLAG_BITS) - 1)

@@ -10,6 +10,7 @@
 #include <linux/netdevice.h>
 #include <net/pkt_sched.h>
 
+#include "../sched/pace.h"
 #include "compat.h"
 #include "manager.h"
 
@@ -23,13 +24,12 @@ struct host {
 	struct qdisc_watchdog watchdog;
 	void *memory;	      /* the scheduler's */
 	struct slot *packets; /* by message */
-	/* pacing: when the link will have sent all that was handed out */
-	u64 free_ns;
-	u64 remainder; /* of the division that free_ns is a sum of */
+	struct qs_pace pace;
 	/* all of the device's traffic, in packets */
 	u64 sent, late, sent_bytes;
 	u64 dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 	u64 delay_ns_sum, delay_ns_max;
+	u64 delays[QSOCKET_DELAYS];
 	u64 queued_bytes;
 	struct qs_link link;
 };
@@ -144,8 +144,7 @@ static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff *
 	struct sk_buff *lost;
 	u32 stream, message;
 
-	if (h->free_ns < now_ns && qs_idle(&h->link))
-		h->free_ns = now_ns; /* a link with nothing to send saves nothing up */
+	qs_pace_stand_still(&h->link, &h->pace, now_ns);
 	stream = qsocket_classify(&h->root, skb, now_ns, &arrival, &user);
 	message = host_admit(h, &arrival, stream, now_ns, user);
 	if (message == QS_NONE) {
@@ -160,16 +159,6 @@ static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff *
 	return result;
 }
 
-/* What the link spends on a packet (../engine/link.c does the same). */
-static void host_charge(struct host *h, u32 bytes, u64 now_ns)
-{
-	u64 product = bytes * (u64)NSEC_PER_SEC + h->remainder;
-
-	h->free_ns = max(h->free_ns, now_ns - min(now_ns, (u64)QSOCKET_CATCH_UP_NS));
-	h->free_ns += product / h->link.rate;
-	h->remainder = product % h->link.rate;
-}
-
 static void host_count_sent(struct host *h, const struct qs_packet *p)
 {
 	u64 delay_ns = p->done_ns - h->link.messages[p->message].arrival_ns;
@@ -181,6 +170,7 @@ static void host_count_sent(struct host *h, const struct qs_packet *p)
 	h->sent_bytes += p->bytes;
 	h->delay_ns_sum += delay_ns;
 	h->delay_ns_max = max(h->delay_ns_max, delay_ns);
+	h->delays[qs_delay_bucket(delay_ns)]++;
 }
 
 /* A stream whose socket is gone, before the manager looks for such. What has
@@ -212,15 +202,14 @@ static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
 	struct sk_buff *skb;
 	u64 next_ns;
 
-	if (h->free_ns > now_ns) {
+	if (!qs_pace_open(&h->link, &h->pace, now_ns)) {
 		qdisc_qstats_overlimit(sch);
-		qdisc_watchdog_schedule_ns(&h->watchdog, h->free_ns);
+		qdisc_watchdog_schedule_ns(&h->watchdog, h->pace.free_ns);
 		return NULL;
 	}
-	h->link.lag_ns = min(now_ns - h->free_ns, (u64)QSOCKET_CATCH_UP_NS);
 	for (u32 gone = 0; gone < QSOCKET_DEAD_MAX; gone++) {
 		if (!qs_dequeue(&h->link, now_ns, 0, &p)) {
-			h->free_ns = now_ns;
+			qs_pace_rest(&h->pace, now_ns);
 			next_ns = qs_next_ns(&h->link);
 			if (next_ns != QS_FOREVER)
 				qdisc_watchdog_schedule_ns(&h->watchdog, next_ns);
@@ -230,7 +219,7 @@ static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
 		h->queued_bytes -= p.bytes;
 		qs_qlen_add(sch, -1, -(int)qdisc_pkt_len(skb));
 		if (!host_is_gone(skb, p.stream)) {
-			host_charge(h, qdisc_pkt_len(skb), now_ns);
+			qs_pace_charge(&h->link, &h->pace, qdisc_pkt_len(skb), now_ns);
 			host_count_sent(h, &p);
 			qs_sent(&h->link, &p);
 			qs_free(&h->link, p.message);

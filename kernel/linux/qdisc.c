@@ -66,6 +66,7 @@ static void host_report_all(const struct host *h, struct qsocket_info *info)
 	info->offered_bytes = h->sent_bytes + h->queued_bytes + h->dropped_bytes;
 	info->delay_ns_sum = h->delay_ns_sum;
 	info->delay_ns_max = h->delay_ns_max;
+	memcpy(info->delays, h->delays, sizeof(h->delays));
 	qs_booked(&h->link, &admission);
 	info->utilisation_ppm = admission.utilisation_ppm;
 }
@@ -113,7 +114,7 @@ static int host_lay_out(struct host *h, const struct qsocket_options *options)
 		return -ENOMEM;
 	qs_init(&h->link, &QS_ONLY, options->rate, PTR_ALIGN(h->memory, QS_ALIGNMENT), streams,
 		messages);
-	h->link.guard_ns = QSOCKET_GUARD_NS;
+	h->link.guard_ns = QS_PACE_GUARD_NS;
 	for (u32 i = 0; i < QSOCKET_FLOWS; i++)
 		if (qs_add(&h->link, &flow) != i)
 			return -ENOSPC;
@@ -171,7 +172,7 @@ static int host_set(struct Qdisc *sch, struct nlattr *attr, struct netlink_ext_a
 	if (error)
 		return error;
 	sch_tree_lock(sch);
-	qs_rate(&h->link, options.rate);
+	qs_pace_rate(&h->link, &h->pace, options.rate, ktime_get_ns());
 	sch_tree_unlock(sch);
 	return 0;
 }
@@ -190,7 +191,7 @@ static void host_reset(struct Qdisc *sch)
 		if (h->link.streams[i].messages > 0)
 			qs_flush(&h->link, i, QSOCKET_ERROR);
 	kfree_skb_list(host_lost(sch));
-	h->free_ns = 0;
+	h->pace.free_ns = 0;
 	spin_unlock_bh(&h->root.calls);
 }
 

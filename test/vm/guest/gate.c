@@ -94,6 +94,9 @@ static uint64_t say_info(uint32_t handle, int quiet)
 	       (unsigned long long)info->frames_sent[2], (unsigned long long)info->frames_partial);
 	for (int i = 0; i < QSOCKET_REASONS; i++)
 		printf("%s%llu", i ? "," : "", (unsigned long long)info->dropped[i]);
+	printf("],\"delays\":[");
+	for (int i = 0; i < QSOCKET_DELAYS; i++)
+		printf("%s%llu", i ? "," : "", (unsigned long long)info->delays[i]);
 	printf("]}\n");
 	return info->queued;
 }
