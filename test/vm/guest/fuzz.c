@@ -176,12 +176,12 @@ static void sense(struct thread *t)
 /* The device itself: root only. */
 static void govern(struct thread *t)
 {
-	static const char *const schedulers[] = {"dwcs", "edf", "edf-lossless", "fifo", "vds"};
+	static const char *const schedulers[] = {"dwcs", "edf", "edf-lossless", "fifo", "vds", "dwcs99", "sfq"};
 	struct qsockinit_args args = {.flags = QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE};
 	char command[128];
 
 	snprintf(args.device, sizeof(args.device), "%s", device);
-	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 5)]);
+	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 7)]);
 	args.rate = 10000ull << below(t, 10);
 	args.mode = 0666;
 	args.streams = below(t, 2) ? 0 : 65 + below(t, 100);

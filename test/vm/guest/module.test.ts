@@ -51,6 +51,15 @@ for (const [family, address] of [["IPv4", V4], ["IPv6", V6]]) {
   );
 }
 
+moduleTest("each of the seven schedulers carries traffic", () => {
+  for (const scheduler of ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "fifo"]) {
+    gate("root", "init", "vmmod0", scheduler, FAST, "replace");
+    const [, info] = gate("alice", "send", "vmmod0", V4, 20, 1000, 1000, 0);
+    assert.equal(info.scheduler, scheduler);
+    assert.equal(info.sent, 20, JSON.stringify(info));
+  }
+});
+
 moduleTest("frames that the kernel cuts are sent and dropped whole", () => {
   gate("root", "init", "vmmod0", "dwcs", SLOW);
   const before = arrived();
