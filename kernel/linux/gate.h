@@ -77,8 +77,12 @@ struct qsocket_options {
 	uint32_t queue_messages; /* of all streams, 0 = default */
 	uint32_t gid;		 /* who may register, as of a file's write permission */
 	uint32_t mode;
+	uint32_t flags; /* QSOCKET_OPTION_TRACE: for good */
+	uint32_t zero;
 };
 
-_Static_assert(sizeof(struct qsocket_options) == 24, "qsocket_options");
+#define QSOCKET_OPTION_TRACE 0x1u
+
+_Static_assert(sizeof(struct qsocket_options) == 32, "qsocket_options");
 
 #endif

@@ -22,6 +22,7 @@ union args {
 	struct qchange_args qchange;
 	struct qinfo_args qinfo;
 	struct qclose_args qclose;
+	struct qtrace_args qtrace;
 };
 
 static long call_qsockinit(union args *args)
@@ -54,6 +55,11 @@ static long call_qclose(union args *args)
 	return qsocket_close(&args->qclose);
 }
 
+static long call_qtrace(union args *args)
+{
+	return qsocket_trace_tell(&args->qtrace);
+}
+
 /* Of each call: its struct as it is now, and the least that a caller must have
  * of it. */
 static const struct {
@@ -66,6 +72,7 @@ static const struct {
 	[QCHANGE] = {call_qchange, sizeof(struct qchange_args), 80},
 	[QINFO] = {call_qinfo, sizeof(struct qinfo_args), 8},
 	[QCLOSE] = {call_qclose, sizeof(struct qclose_args), 8},
+	[QTRACE] = {call_qtrace, sizeof(struct qtrace_args), 88},
 };
 
 #define QSEND_BYTES_MIN 64
@@ -84,6 +91,7 @@ static bool answers(u32 call, long result)
 	case QCHANGE:
 		return result >= 0 || result == -EBUSY; /* the admission */
 	case QINFO:
+	case QTRACE:
 		return result >= 0;
 	default:
 		return false;

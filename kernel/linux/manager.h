@@ -31,15 +31,13 @@
 #include "gate.h"
 
 /* Limits. */
-#define QSOCKET_ARGS_BYTES_MAX 4096u	/* of a call's struct, however new */
-#define QSOCKET_FLOW_MESSAGES 256u	/* queued in one of them */
-#define QSOCKET_ROOT_STREAMS 4096u	/* where nobody says how many; flows included */
-#define QSOCKET_USER_SHARE 4u		/* 1/4 of them may be one user's, but the administrator's */
-#define QSOCKET_ROOM_SHARE 2u		/* of the room left, as much as is queued of one user's */
-#define QSOCKET_REAP_MS 100		/* between two looks for sockets that are gone */
-#define QSOCKET_DEAD_MAX 64u		/* of their packets, before one that may leave */
-#define QSOCKET_CATCH_UP_NS 10000000ull /* of the link's time made good after a late wake-up */
-#define QSOCKET_GUARD_NS 1000000ull	/* what a wake-up may be late: asked of a deadline */
+#define QSOCKET_ARGS_BYTES_MAX 4096u /* of a call's struct, however new */
+#define QSOCKET_FLOW_MESSAGES 256u   /* queued in one of them */
+#define QSOCKET_ROOT_STREAMS 4096u   /* where nobody says how many; flows included */
+#define QSOCKET_USER_SHARE 4u	     /* 1/4 of them may be one user's, but the administrator's */
+#define QSOCKET_ROOM_SHARE 2u	     /* of the room left, as much as is queued of one user's */
+#define QSOCKET_REAP_MS 100	     /* between two looks for sockets that are gone */
+#define QSOCKET_DEAD_MAX 64u	     /* of their packets, before one that may leave */
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
 #define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
 #define QSOCKET_TIME_FLAGS ((1u << QSOCKET_TIME_FLAG_BITS) - 1)
@@ -77,6 +75,7 @@ struct qsocket_root {
 	spinlock_t calls; /* see above */
 	const struct qsocket_scheduler *scheduler;
 	struct delayed_work reaper;
+	struct qs_trace *trace;		/* trace.h; NULL: nothing is recorded; for good */
 	struct qsocket_info past;	/* of streams that are gone; qsocket_lock */
 	struct qsocket_options options; /* written under rtnl and qsocket_lock */
 	kuid_t uid;
@@ -169,6 +168,9 @@ void qsocket_reap_root(struct qsocket_root *root);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
+
+/* trace.c */
+long qsocket_trace_tell(struct qtrace_args *args);
 
 /* message.c */
 long qsocket_send(const struct qsend_args *args);

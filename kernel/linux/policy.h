@@ -20,6 +20,7 @@
 #define qs_class_ok(link, class_id) ((void)(link), (class_id) == 0)
 
 #include "../sched/admit.c"
+#include "../sched/fair.c"
 #include "../sched/feasible.c"
 #include "../sched/frame.c"
 #include "../sched/heap.c"

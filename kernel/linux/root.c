@@ -132,10 +132,11 @@ static long join(struct net *net, int ifindex, struct qsockinit_args *args)
 	return tell(root, args);
 }
 
-/* What to do about a device that has this scheduler, or another, or none. */
-enum plan { MAKE, MAKE_ANEW, CHANGE, LEAVE };
+/* What to do about a device that has this scheduler, or another, or none. What
+ * it has recorded it goes on to record. */
+enum plan { MAKE, MAKE_ANEW, CHANGE, LEAVE, UNTRACED };
 
-static enum plan plan(const struct qsocket_root *root, const struct qsocket_options *wanted,
+static enum plan plan(const struct qsocket_root *root, struct qsocket_options *wanted,
 		      const char *scheduler)
 {
 	const struct qsocket_options *has;
@@ -147,6 +148,9 @@ static enum plan plan(const struct qsocket_root *root, const struct qsocket_opti
 	    (wanted->streams && wanted->streams != has->streams) ||
 	    (wanted->queue_messages && wanted->queue_messages != has->queue_messages))
 		return MAKE_ANEW;
+	if (wanted->flags & ~has->flags)
+		return UNTRACED;
+	wanted->flags = has->flags;
 	return wanted->rate == has->rate && wanted->gid == has->gid && wanted->mode == has->mode
 		       ? LEAVE
 		       : CHANGE;
@@ -197,6 +201,7 @@ static long initialise(struct net *net, int ifindex, struct qsockinit_args *args
 		.queue_messages = args->queue_messages,
 		.gid = args->gid,
 		.mode = args->mode ? args->mode : QSOCKET_MODE_DEFAULT,
+		.flags = args->flags & QSOCKINIT_TRACE ? QSOCKET_OPTION_TRACE : 0,
 	};
 	struct qsocket_root *root;
 	enum plan todo;
@@ -209,6 +214,11 @@ static long initialise(struct net *net, int ifindex, struct qsockinit_args *args
 	mutex_lock(&qsocket_lock);
 	todo = plan(qsocket_root_of(net, ifindex), &options, args->scheduler);
 	mutex_unlock(&qsocket_lock);
+	if (todo == UNTRACED) {
+		strscpy(args->why, "it is initialised without a trace: restore it first",
+			sizeof(args->why));
+		return -EEXIST;
+	}
 	if ((todo == CHANGE || todo == MAKE_ANEW) && !(args->flags & QSOCKINIT_REPLACE)) {
 		strscpy(args->why, "it is initialised for something else", sizeof(args->why));
 		return -EBUSY;

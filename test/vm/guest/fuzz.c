@@ -7,7 +7,10 @@
  * under that traffic. What the calls answer is not looked at, but counted; the
  * kernel must live, and its log stay clean.
  *
- *	fuzz DEVICE ADDRESS SECONDS SEED
+ *	fuzz DEVICE ADDRESS SECONDS SEED [steady]
+ *
+ * `steady`: every stream has a period and may lose messages, however it is
+ * changed. The tests' model knows no other changes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +37,7 @@
 static const char *device, *address;
 static int gate;
 static uint32_t ifindex;
+static int is_steady;
 static time_t end;
 static _Atomic int sockets[SOCKETS];
 static _Atomic unsigned long accepted, refused;
@@ -108,6 +112,10 @@ static struct qsocket_attr some_attr(struct thread *t)
 	attr.queue_messages = below(t, 40);
 	attr.unit_bytes = below(t, 3000);
 	attr.weight = below(t, 3);
+	if (is_steady) {
+		attr.ipg_ns += 1000000;
+		attr.flags = 0;
+	}
 	return attr;
 }
 
@@ -176,12 +184,13 @@ static void sense(struct thread *t)
 /* The device itself: root only. */
 static void govern(struct thread *t)
 {
-	static const char *const schedulers[] = {"dwcs", "edf", "edf-lossless", "fifo", "vds"};
+	static const char *const schedulers[] = {"dwcs", "edf",	   "edf-lossless", "fifo",
+						 "vds",	 "dwcs99", "sfq"};
 	struct qsockinit_args args = {.flags = QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE};
 	char command[128];
 
 	snprintf(args.device, sizeof(args.device), "%s", device);
-	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 5)]);
+	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 7)]);
 	args.rate = 10000ull << below(t, 10);
 	args.mode = 0666;
 	args.streams = below(t, 2) ? 0 : 65 + below(t, 100);
@@ -234,6 +243,7 @@ int main(int len, char **words)
 	address = words[2];
 	end = time(NULL) + atoi(words[3]);
 	ifindex = if_nametoindex(device);
+	is_steady = len > 5;
 	gate = open(QSOCKETS_DEVICE, O_RDWR | O_CLOEXEC);
 	if (gate < 0 || !ifindex) {
 		perror(device);

@@ -5,7 +5,7 @@
  *
  *	gate init DEVICE SCHEDULER RATE [replace]
  *		for the group GATE_GROUP of the environment, or video; GATE_MESSAGES
- *		is how many may be queued
+ *		is how many may be queued; with GATE_TRACE its work is recorded
  *	gate off DEVICE
  *	gate info DEVICE
  *	gate send DEVICE ADDRESS MESSAGES BYTES DEADLINE_MS SEGMENT [stay]
@@ -15,6 +15,9 @@
  *	gate pass DEVICE
  *		a process opens a stream, passes its socket on by SCM_RIGHTS, and
  *		ends; the one that has it now waits for the end of its input.
+ *	gate trace DEVICE FILE
+ *		writes the records of the device's scheduler to a file, and says
+ *		which they are of
  *	gate wrong DEVICE
  *		calls that must be refused: the result of each, by its name
  */
@@ -60,6 +63,9 @@ static int init(const char *device, const char *scheduler, uint64_t rate, uint32
 	const char *group = getenv("GATE_GROUP"), *messages = getenv("GATE_MESSAGES");
 	int result;
 
+	if (flags & QSOCKINIT_SYSTEM && getenv("GATE_TRACE"))
+		args.flags |= QSOCKINIT_TRACE;
+
 	snprintf(args.device, sizeof(args.device), "%s", device);
 	snprintf(args.scheduler, sizeof(args.scheduler), "%s", scheduler);
 	if (flags & QSOCKINIT_SYSTEM)
@@ -94,6 +100,9 @@ static uint64_t say_info(uint32_t handle, int quiet)
 	       (unsigned long long)info->frames_sent[2], (unsigned long long)info->frames_partial);
 	for (int i = 0; i < QSOCKET_REASONS; i++)
 		printf("%s%llu", i ? "," : "", (unsigned long long)info->dropped[i]);
+	printf("],\"delays\":[");
+	for (int i = 0; i < QSOCKET_DELAYS; i++)
+		printf("%s%llu", i ? "," : "", (unsigned long long)info->delays[i]);
 	printf("]}\n");
 	return info->queued;
 }
@@ -197,6 +206,35 @@ static int pass_on(const char *device)
 	return 0;
 }
 
+static int write_trace(const char *device, const char *path)
+{
+	struct qtrace_args args = {.link = (uint32_t)init(device, "", 0, 0)};
+	const struct qsocket_trace *trace = &args.trace;
+	static struct qsocket_record records[QSOCKET_TRACE_RECORDS];
+	int len, all;
+	FILE *file;
+
+	if ((int)args.link < 0)
+		return 0;
+	len = call(QTRACE, &args, sizeof(args));
+	all = (int)trace->records_len;
+	args.records = (uintptr_t)records;
+	args.records_max = QSOCKET_TRACE_RECORDS;
+	if (len == 0)
+		len = call(QTRACE, &args, sizeof(args));
+	printf("{\"result\":%d,\"counted\":%d,\"scheduler\":\"%s\",\"rate\":%llu,\"guard_ns\":%llu,"
+	       "\"streams_max\":%u,\"messages_max\":%u,\"missed\":%llu}\n",
+	       len, all, trace->scheduler, (unsigned long long)trace->rate,
+	       (unsigned long long)trace->guard_ns, trace->streams_max, trace->messages_max,
+	       (unsigned long long)trace->missed);
+	if (len < 0)
+		return 0;
+	file = fopen(path, "w");
+	if (!file || fwrite(records, sizeof(*records), (size_t)len, file) != (size_t)len)
+		return 1;
+	return fclose(file);
+}
+
 static void wrong(const char *name, int result)
 {
 	printf("\"%s\":%d,", name, result);
@@ -279,6 +317,8 @@ int main(int len, char **words)
 		return say_link(words[2]);
 	else if (!strcmp(what, "send") && len > 7)
 		return send_many(words[2], words + 3, len > 8);
+	else if (!strcmp(what, "trace") && len > 3)
+		return write_trace(words[2], words[3]);
 	else if (!strcmp(what, "pass"))
 		return pass_on(words[2]);
 	else if (!strcmp(what, "wrong"))

@@ -42,9 +42,23 @@ for (const [family, address] of [["IPv4", V4], ["IPv6", V6]]) {
       assert.ok(info.sent > 0 && info.dropped[EXPIRED] > 0, JSON.stringify(info));
       assert.equal(info.sent + info.late + info.dropped[EXPIRED], 100);
       assert.equal(arrived() - before, info.sent + info.late);
+      // what was in time is counted by how long it took, all of it; a full queue takes long
+      for (const { delays, sent, late } of [info, gate("root", "info", "vmmod0")[0]]) {
+        assert.equal(delays.reduce((sum: number, count: number) => sum + count, 0), sent + late);
+        assert.ok(delays.slice(8).some((count: number) => count > 0), `${delays}`);
+      }
     },
   );
 }
+
+moduleTest("each of the seven schedulers carries traffic", () => {
+  for (const scheduler of ["dwcs", "dwcs99", "vds", "edf", "edf-lossless", "sfq", "fifo"]) {
+    gate("root", "init", "vmmod0", scheduler, FAST, "replace");
+    const [, info] = gate("alice", "send", "vmmod0", V4, 20, 1000, 1000, 0);
+    assert.equal(info.scheduler, scheduler);
+    assert.equal(info.sent, 20, JSON.stringify(info));
+  }
+});
 
 moduleTest("frames that the kernel cuts are sent and dropped whole", () => {
   gate("root", "init", "vmmod0", "dwcs", SLOW);
