@@ -125,7 +125,7 @@ static long call_qsend(u32 call, void __user *args, u32 args_len)
 	return qsocket_send(&copy);
 }
 
-long sys_qsocketcall(u32 call, void __user *args, u32 args_len)
+long qsocket_call(u32 call, void __user *args, u32 args_len)
 {
 	bool sends = call == QSEND || call == QSENDTO;
 	union args *copy;

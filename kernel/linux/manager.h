@@ -113,7 +113,7 @@ struct qsocket_member {
 extern struct mutex qsocket_lock;
 
 /* manager.c */
-long sys_qsocketcall(u32 call, void __user *args, u32 args_len);
+long qsocket_call(u32 call, void __user *args, u32 args_len);
 int qsocket_register(struct qsocket_scheduler *scheduler);
 void qsocket_unregister(struct qsocket_scheduler *scheduler);
 bool qsocket_has(const char *name); /* loads its module, where there is one */
@@ -187,8 +187,19 @@ u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
 int __init qsocket_members_init(void);
 void qsocket_members_exit(void);
 
-/* device.c: the gate */
+/* The gate: syscall.c, of which there is nothing to set up, or device.c */
+#ifdef CONFIG_QSOCKETS
+static inline int qsocket_device_init(void)
+{
+	return 0;
+}
+
+static inline void qsocket_device_exit(void)
+{
+}
+#else
 int __init qsocket_device_init(void);
 void qsocket_device_exit(void);
+#endif
 
 #endif
