@@ -7,11 +7,12 @@ import { isAbsolute, normalize } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { BUILD_HEADERS, BUILD_TOOLS, OWN_KERNELS } from "./kernel.mjs";
 import { KERNELS, KEYRING } from "./packages.mjs";
 
 const SECONDS = 540; // with the boot and the disks, all is done within ten minutes
 const SECONDS_MAX = 24 * 3600;
-// At a time, as a test waits more than it computes; each has 2 GB of its own.
+// At a time, as a test waits more than it computes; each has 2 GB or more of its own.
 const GUESTS = availableParallelism() > 1 && freemem() > 6 * 2 ** 30 ? 2 : 1;
 const GUESTS_MAX = 8;
 
@@ -69,8 +70,9 @@ export function parse(args) {
   if (!(Number.isInteger(guests) && guests >= 1 && guests <= GUESTS_MAX)) {
     fail(`Cannot run guests: --guests must be from 1 to ${GUESTS_MAX}, got "${values.guests}"`);
   }
-  if (!Object.hasOwn(KERNELS, values.kernel)) {
-    fail(`Cannot boot a kernel "${values.kernel}": there are ${Object.keys(KERNELS).join(", ")}`);
+  const kernels = Object.keys({ ...KERNELS, ...OWN_KERNELS });
+  if (!kernels.includes(values.kernel)) {
+    fail(`Cannot boot a kernel "${values.kernel}": there are ${kernels.join(", ")}`);
   }
   const unknown = values.runtime.find((name) => !["bun", "deno"].includes(name));
   if (unknown !== undefined) fail(`Cannot test under "${unknown}": there are bun and deno`);
@@ -107,18 +109,20 @@ function parseAdded(text) {
   return { file, path };
 }
 
-/** Why no guest can be run on this machine, or null. */
-export function whatIsMissing() {
+/** Why no guest with that kernel can be run on this machine, or null. */
+export function whatIsMissing(kernel) {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return `the guest runs this machine's Bun and Deno and must be x86-64 Linux, this is ` +
       `${process.platform} ${process.arch}`;
   }
   // The machine's own tools may lie where only root's PATH leads.
   process.env.PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
-  const missing = Object.entries(TOOLS).filter(([tool]) =>
+  const isBuilt = Object.hasOwn(OWN_KERNELS, kernel);
+  const missing = Object.entries({ ...TOOLS, ...(isBuilt && BUILD_TOOLS) }).filter(([tool]) =>
     spawnSync(tool, ["--version"], { stdio: "ignore" }).error
   );
-  if (!existsSync(KEYRING)) missing.push([KEYRING, "debian-archive-keyring"]);
+  const files = { [KEYRING]: "debian-archive-keyring", ...(isBuilt && BUILD_HEADERS) };
+  missing.push(...Object.entries(files).filter(([file]) => !existsSync(file)));
   if (missing.length === 0) return null;
   return `no ${missing.map(([tool]) => tool).join(", ")} here. Debian, Ubuntu: apt install ` +
     missing.map(([, name]) => name).join(" ");

@@ -5,7 +5,10 @@
 //   npm run test:vm                              all of it, in ten minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
-//   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt
+//   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
+//                                                trixie or bookworm, Debian's older ones; patched,
+//                                                built here with the system call, or debug: that,
+//                                                looking for faults in itself
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
@@ -55,7 +58,7 @@ const files = isTest ? guestTests(options.only) : [];
 if (isTest && files.length === 0) {
   end({ passed: 0, failed: 0, skipped: 0 }, "no test file has such a name");
 }
-const missing = whatIsMissing();
+const missing = whatIsMissing(options.kernel);
 if (missing) end({ passed: 0, failed: 0, skipped: 1 }, `skipped  tests in a guest: ${missing}`);
 
 const folder = mkdtempSync(join(tmpdir(), "qsockets-vm-"));
@@ -86,9 +89,9 @@ async function prepare() {
   const objects = schedulers();
   const guest = await base(options.kernel, { anew: refresh, say });
   const parts = files.some((file) => file.startsWith("module"))
-    ? await modules(guest.version, { anew: refresh, say })
+    ? await modules(guest, { anew: refresh, say })
     : [];
-  const work = workDisk(folder, { added: [...added, ...parts], objects });
+  const work = workDisk(folder, { added: [...guest.modules, ...parts, ...added], objects });
   const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), work];
   const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
   let boots = 0;
