@@ -186,11 +186,13 @@ function qemuArguments({ base, disks, port, interactive, countInstructions, gate
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
   kernel.push(`QSOCKETS_GATE=${gate}`);
+  const { QSOCKETS_FUZZ_SECONDS: fuzz } = process.env;
+  if (fuzz) kernel.push(`QSOCKETS_FUZZ_SECONDS=${Number(fuzz)}`);
   if (countInstructions) kernel.push("QSOCKETS_COUNTS_INSTRUCTIONS=1");
   const quoted = (name) => name.replaceAll(",", ",,");
   return [
     ...(countInstructions ? COUNTING : PARALLEL),
-    ...["-cpu", "max", "-m", "2048"],
+    ...["-cpu", "max", "-m", `${base.megabytes}`],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-serial", interactive ? "mon:stdio" : "stdio"],
     ...["-kernel", base.kernel, "-initrd", base.initrd, "-append", kernel.join(" ")],

@@ -5,7 +5,10 @@
 //   npm run test:vm                              all of it, in ten minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
-//   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt
+//   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
+//                                                trixie or bookworm, Debian's older ones; patched,
+//                                                built here with the system call, or debug: that,
+//                                                looking for faults in itself
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
@@ -57,7 +60,7 @@ const files = isTest ? guestTests(options.only) : [];
 if (isTest && files.length === 0) {
   end({ passed: 0, failed: 0, skipped: 0 }, "no test file has such a name");
 }
-const missing = whatIsMissing();
+const missing = whatIsMissing(options.kernel);
 if (missing) end({ passed: 0, failed: 0, skipped: 1 }, `skipped  tests in a guest: ${missing}`);
 
 const folder = mkdtempSync(join(tmpdir(), "qsockets-vm-"));
@@ -88,9 +91,9 @@ async function prepare() {
   const objects = schedulers();
   const guest = await base(options.kernel, { anew: refresh, say });
   const parts = gate === "module" || files.some((file) => file.startsWith("module"))
-    ? await modules(guest.version, { anew: refresh, say })
+    ? await modules(guest, { anew: refresh, say })
     : [];
-  const work = workDisk(folder, { added: [...added, ...parts], objects });
+  const work = workDisk(folder, { added: [...guest.modules, ...parts, ...added], objects });
   const disks = [guest.disk, await runtimesDisk({ anew: refresh, say }), work];
   const onConsole = verbose ? (text) => process.stderr.write(text) : undefined;
   let boots = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program that uses the calls of kernel/linux as they are, through the gate
- * of its modules, and says what they answer as one JSON value a line.
+ * A program that uses the calls of kernel/linux as they are (entry.h), and says what they answer as
+ *one JSON value a line.
  *
  *	gate init DEVICE SCHEDULER RATE [replace]
  *		for the group GATE_GROUP of the environment, or video; GATE_MESSAGES
@@ -20,33 +20,24 @@
  *		which they are of
  *	gate wrong DEVICE
  *		calls that must be refused: the result of each, by its name
+ *	gate entry
+ *		"system call" or "device": by which it comes to them
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "linux/gate.h"
+#include "entry.h"
 
 #define PORT 5004
 #define NAP_US 5000
 #define VIDEO 44
-
-static int gate;
-
-static int call(unsigned number, void *args, unsigned bytes)
-{
-	int result = ioctl(gate, QSOCKETS_CALL(number, bytes), args);
-
-	return result < 0 ? -errno : result;
-}
 
 static struct qsocket_addr address_of(const char *text)
 {
@@ -72,7 +63,7 @@ static int init(const char *device, const char *scheduler, uint64_t rate, uint32
 		args.gid = group ? (uint32_t)atoi(group) : VIDEO;
 	if (flags & QSOCKINIT_SYSTEM && messages)
 		args.queue_messages = (uint32_t)atoi(messages);
-	result = call(QSOCKINIT, &args, sizeof(args));
+	result = entry_call(QSOCKINIT, &args, sizeof(args));
 	if (!flags && result >= 0)
 		return result;
 	printf("{\"result\":%d,\"scheduler\":\"%s\",\"rate\":%llu,\"obstacle\":\"%s\",\"why\":\"%"
@@ -86,7 +77,7 @@ static uint64_t say_info(uint32_t handle, int quiet)
 {
 	struct qinfo_args args = {.handle = handle};
 	const struct qsocket_info *info = &args.info;
-	int result = call(QINFO, &args, sizeof(args));
+	int result = entry_call(QINFO, &args, sizeof(args));
 
 	if (quiet)
 		return result < 0 ? 0 : info->queued;
@@ -120,7 +111,7 @@ static int open_stream(uint32_t link, uint16_t family)
 {
 	struct qsocket_args args = {.link = link, .type = QSOCKET_UDP, .local.family = family};
 
-	return call(QSOCKET, &args, sizeof(args));
+	return entry_call(QSOCKET, &args, sizeof(args));
 }
 
 static void wait_for_end(void)
@@ -154,7 +145,7 @@ static int send_many(const char *device, char **words, int stay)
 		int result;
 
 		memset(data, i, bytes);
-		result = call(QSENDTO, &message, sizeof(message));
+		result = entry_call(QSENDTO, &message, sizeof(message));
 		if (result == bytes)
 			accepted++;
 		else
@@ -255,59 +246,65 @@ static int wrong_calls(const char *device)
 	struct qclose_args drain = {.handle = stream, .flags = QCLOSE_DRAIN};
 
 	printf("{");
-	wrong("unknown", call(200, &attach, sizeof(attach)));
-	wrong("short", call(QATTACH, &attach, sizeof(attach) - 8));
-	wrong("long", call(QCLOSE, &longer, sizeof(longer)));
-	wrong("pointer", call(QATTACH, NULL, sizeof(attach)));
-	wrong("type", ioctl(gate, _IOC(_IOC_READ, 'x', 1, 8), &attach) < 0 ? -errno : 0);
-	wrong("again", call(QATTACH, &attach, sizeof(attach)));
+	wrong("unknown", entry_call(200, &attach, sizeof(attach)));
+	wrong("short", entry_call(QATTACH, &attach, sizeof(attach) - 8));
+	wrong("long", entry_call(QCLOSE, &longer, sizeof(longer)));
+	wrong("pointer", entry_call(QATTACH, NULL, sizeof(attach)));
+	if (device_fd >= 0)
+		wrong("type",
+		      ioctl(device_fd, _IOC(_IOC_READ, 'x', 1, 8), &attach) < 0 ? -errno : 0);
+	wrong("again", entry_call(QATTACH, &attach, sizeof(attach)));
 	attach.fd = local;
-	wrong("family", call(QATTACH, &attach, sizeof(attach)));
+	wrong("family", entry_call(QATTACH, &attach, sizeof(attach)));
 	attach.fd = plain;
 	attach.type = QSOCKET_TCP;
-	wrong("protocol", call(QATTACH, &attach, sizeof(attach)));
+	wrong("protocol", entry_call(QATTACH, &attach, sizeof(attach)));
 	attach.type = QSOCKET_UDP;
 	attach.link = plain;
-	wrong("link", call(QATTACH, &attach, sizeof(attach)));
+	wrong("link", entry_call(QATTACH, &attach, sizeof(attach)));
 	attach.link = link;
 	attach.attr.oln = 2;
 	attach.attr.old = 1;
-	wrong("window", call(QATTACH, &attach, sizeof(attach)));
+	wrong("window", entry_call(QATTACH, &attach, sizeof(attach)));
 	attach.attr = (struct qsocket_attr){
 		.ipg_ns = 1000000, .unit_bytes = 60000000, .flags = QSOCKET_ADMIT};
-	wrong("admission", call(QATTACH, &attach, sizeof(attach)));
+	wrong("admission", entry_call(QATTACH, &attach, sizeof(attach)));
 	wrong("overbooked", attach.admission.flags & QSOCKET_OVERBOOKED);
-	wrong("stranger", call(QSENDTO, &message, sizeof(message)));
+	wrong("stranger", entry_call(QSENDTO, &message, sizeof(message)));
 	message.handle = stream;
 	message.data = 0xdead0000;
 	message.data_len = 100;
-	wrong("data", call(QSENDTO, &message, sizeof(message)));
+	wrong("data", entry_call(QSENDTO, &message, sizeof(message)));
 	message.to = address_of("127.0.0.1");
-	wrong("route", call(QSENDTO, &message, sizeof(message)));
+	wrong("route", entry_call(QSENDTO, &message, sizeof(message)));
 	message.data_len = QSOCKET_MESSAGE_BYTES_MAX + 1;
-	wrong("size", call(QSENDTO, &message, sizeof(message)));
-	wrong("unconnected", call(QSEND, &(struct qsend_args){.handle = stream}, sizeof(message)));
-	wrong("drain", call(QCLOSE, &drain, sizeof(drain)));
-	wrong("rate", call(QCHANGE, &change, sizeof(change)));
+	wrong("size", entry_call(QSENDTO, &message, sizeof(message)));
+	wrong("unconnected",
+	      entry_call(QSEND, &(struct qsend_args){.handle = stream}, sizeof(message)));
+	wrong("drain", entry_call(QCLOSE, &drain, sizeof(drain)));
+	wrong("rate", entry_call(QCHANGE, &change, sizeof(change)));
 	snprintf(other.device, sizeof(other.device), "%s", device);
-	wrong("initialise", call(QSOCKINIT, &other, sizeof(other)));
+	wrong("initialise", entry_call(QSOCKINIT, &other, sizeof(other)));
 	memset(other.device, 0, sizeof(other.device));
 	snprintf(other.device, sizeof(other.device), "none");
-	wrong("device", call(QSOCKINIT, &other, sizeof(other)));
-	printf("\"closed\":%d}\n", call(QCLOSE, &(struct qclose_args){.handle = stream}, 8));
+	wrong("device", entry_call(QSOCKINIT, &other, sizeof(other)));
+	printf("\"closed\":%d}\n", entry_call(QCLOSE, &(struct qclose_args){.handle = stream}, 8));
 	return 0;
 }
 
 int main(int len, char **words)
 {
-	const char *what = len > 2 ? words[1] : "";
+	const char *what = len > 1 ? words[1] : "";
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	gate = open(QSOCKETS_DEVICE, O_RDWR | O_CLOEXEC);
-	if (gate < 0) {
+	if (entry_open()) {
 		perror(QSOCKETS_DEVICE);
 		return 1;
 	}
+	if (!strcmp(what, "entry"))
+		return puts(device_fd < 0 ? "\"system call\"" : "\"device\"") < 0;
+	if (len < 3)
+		return 2;
 	if (!strcmp(what, "init") && len > 4)
 		init(words[2], words[3], strtoull(words[4], NULL, 10),
 		     QSOCKINIT_SYSTEM | (len > 5 ? QSOCKINIT_REPLACE : 0));
