@@ -207,12 +207,12 @@ static int write_trace(const char *device, const char *path)
 
 	if ((int)args.link < 0)
 		return 0;
-	len = call(QTRACE, &args, sizeof(args));
+	len = entry_call(QTRACE, &args, sizeof(args));
 	all = (int)trace->records_len;
 	args.records = (uintptr_t)records;
 	args.records_max = QSOCKET_TRACE_RECORDS;
 	if (len == 0)
-		len = call(QTRACE, &args, sizeof(args));
+		len = entry_call(QTRACE, &args, sizeof(args));
 	printf("{\"result\":%d,\"counted\":%d,\"scheduler\":\"%s\",\"rate\":%llu,\"guard_ns\":%llu,"
 	       "\"streams_max\":%u,\"messages_max\":%u,\"missed\":%llu}\n",
 	       len, all, trace->scheduler, (unsigned long long)trace->rate,
