@@ -26,10 +26,13 @@ import { fileURLToPath } from "node:url";
 import { cached, cacheFolder } from "./cache.mjs";
 import { Suite } from "./packages.mjs";
 
-/** The flavours, with the files of their options and what their guest takes of memory. */
+/**
+ * The flavours, with the files of their options, what their guest takes of memory, and how many times the
+ * time of others tests may take there.
+ */
 export const OWN_KERNELS = {
-  patched: { options: ["kernel.config"], megabytes: 2048 },
-  debug: { options: ["kernel.config", "kernel.debug.config"], megabytes: 4096 },
+  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1 },
+  debug: { options: ["kernel.config", "kernel.debug.config"], megabytes: 4096, slowness: 5 },
 };
 
 const RECIPE = 1; // counts the changes of this file after which what is cached is of no use
