@@ -66,12 +66,16 @@ export async function ownKernel(flavour, { anew = false, say }) {
   ).join("");
   const patch = readFileSync(join(kernel, "linux", PATCH), "utf8");
   const basis = [RECIPE, version, options, patch, compiler()];
-  const folder = await cached(`kernel-${flavour}`, [...basis, ours()], async (folder) => {
+  const before = ours();
+  const folder = await cached(`kernel-${flavour}`, [...basis, before], async (folder) => {
     const tree = join(cacheFolder, `tree-${flavour}-${hash(JSON.stringify(basis))}`);
     const release = await lock(`${tree}.lock`, { say });
     try {
       plant(tree, source, `${options}\nCONFIG_LOCALVERSION="-${flavour}"\n`, { say });
       run("make", ["-s", "-C", join(kernel, "linux"), "patch", `KSRC=${tree}`]);
+      if (JSON.stringify(ours()) !== JSON.stringify(before)) {
+        throw new Error("Cannot build a kernel of sources that change meanwhile: start again");
+      }
       await build(tree, `Linux ${version}, ${flavour}`, { say });
       harvest(tree, folder);
     } finally {
