@@ -26,10 +26,13 @@ import { fileURLToPath } from "node:url";
 import { cached, cacheFolder } from "./cache.mjs";
 import { Suite } from "./packages.mjs";
 
-/** The flavours, with the files of their options and what their guest takes of memory. */
+/**
+ * The flavours, with the files of their options, what their guest takes of memory, and how many times the
+ * time of others tests may take there.
+ */
 export const OWN_KERNELS = {
-  patched: { options: ["kernel.config"], megabytes: 2048 },
-  debug: { options: ["kernel.config", "kernel.debug.config"], megabytes: 4096 },
+  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1 },
+  debug: { options: ["kernel.config", "kernel.debug.config"], megabytes: 4096, slowness: 5 },
 };
 
 const RECIPE = 1; // counts the changes of this file after which what is cached is of no use
@@ -63,12 +66,16 @@ export async function ownKernel(flavour, { anew = false, say }) {
   ).join("");
   const patch = readFileSync(join(kernel, "linux", PATCH), "utf8");
   const basis = [RECIPE, version, options, patch, compiler()];
-  const folder = await cached(`kernel-${flavour}`, [...basis, ours()], async (folder) => {
+  const before = ours();
+  const folder = await cached(`kernel-${flavour}`, [...basis, before], async (folder) => {
     const tree = join(cacheFolder, `tree-${flavour}-${hash(JSON.stringify(basis))}`);
     const release = await lock(`${tree}.lock`, { say });
     try {
       plant(tree, source, `${options}\nCONFIG_LOCALVERSION="-${flavour}"\n`, { say });
       run("make", ["-s", "-C", join(kernel, "linux"), "patch", `KSRC=${tree}`]);
+      if (JSON.stringify(ours()) !== JSON.stringify(before)) {
+        throw new Error("Cannot build a kernel of sources that change meanwhile: start again");
+      }
       await build(tree, `Linux ${version}, ${flavour}`, { say });
       harvest(tree, folder);
     } finally {

@@ -43,7 +43,7 @@ export function parse(args) {
         runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
         only: { type: "string", multiple: true, default: [] },
         guests: { type: "string" },
-        "time-limit": { type: "string", default: `${SECONDS}` },
+        "time-limit": { type: "string" },
         "count-instructions": { type: "boolean", default: false },
         keep: { type: "boolean", default: false },
         refresh: { type: "boolean", default: false },
@@ -60,13 +60,6 @@ export function parse(args) {
     process.exit(0);
   }
   const { shell, keep, refresh, verbose } = values;
-  const seconds = Number(values["time-limit"]);
-  if (!(Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX)) {
-    fail(
-      `Cannot run a guest: --time-limit must be whole seconds from 1 to ${SECONDS_MAX}, got ` +
-        `"${values["time-limit"]}"`,
-    );
-  }
   // One alone where two would be mixed up or count each other's instructions.
   const isAlone = shell !== undefined || keep || verbose || values["count-instructions"];
   const guests = Number(values.guests ?? (isAlone ? 1 : GUESTS));
@@ -78,6 +71,14 @@ export function parse(args) {
     fail(`Cannot boot a kernel "${values.kernel}": there are ${kernels.join(", ")}`);
   }
   const gate = gateOf(values.kernel, values.gate);
+  const slowness = OWN_KERNELS[values.kernel]?.slowness ?? 1;
+  const seconds = Number(values["time-limit"] ?? SECONDS * slowness);
+  if (!(Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX)) {
+    fail(
+      `Cannot run a guest: --time-limit must be whole seconds from 1 to ${SECONDS_MAX}, got ` +
+        `"${values["time-limit"]}"`,
+    );
+  }
   const unknown = values.runtime.find((name) => !["bun", "deno"].includes(name));
   if (unknown !== undefined) fail(`Cannot test under "${unknown}": there are bun and deno`);
   if (shell !== undefined && values.only.length > 0) {
@@ -96,6 +97,7 @@ export function parse(args) {
     only,
     guests,
     seconds,
+    slowness,
     keep,
     refresh,
     verbose,

@@ -13,6 +13,7 @@
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
+//                                                (2700 with the kernel debug)
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
 //   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
@@ -126,7 +127,16 @@ async function test(boot) {
     if (others.length > 0) say(`not for ${place}, as they say themselves: ${others.join(", ")}`);
   }
   const guests = Math.min(options.guests, runs.length);
-  const { machines, total } = await runTests({ boot, guests, runs, seconds, report, onOutput });
+  const { slowness } = options;
+  const { machines, total } = await runTests({
+    boot,
+    guests,
+    runs,
+    seconds,
+    slowness,
+    report,
+    onOutput,
+  });
   return { machines, result: total };
 }
 
