@@ -307,7 +307,8 @@ static int32_t again(struct work *w, struct qsockinit_args *args)
 			   s->scheduler, (unsigned long long)s->rate, name_of(s->host));
 		return -EBUSY;
 	}
-	if (!same(s, args))
+	/* the kernel's own others may have changed by its calls */
+	if (!same(s, args) || kernel_is(s->kind))
 		error = change(w, args);
 	if (!error)
 		device_tell(s, args);
@@ -321,7 +322,8 @@ static int32_t init(struct work *w, struct qsockinit_args *args)
 
 	if (!args->mode)
 		args->mode = DEVICE_MODE_DEFAULT;
-	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind))
+	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind) &&
+	    !strcmp(w->root.kind, s->kind))
 		error = again(w, args);
 	if (error != 1)
 		return error;
