@@ -57,9 +57,8 @@ export async function top(
     while (await passed(interval, ended)) {
       const { seen, rate } = looks.look(link);
       const { gate, host, streams } = link.info();
-      const where = gate ? `${host} (${gate})` : host;
-      const head = `${device}: ${link.scheduler} ${where}, ` +
-        `${bitrate(rate)} of ${bitrate(link.rate)}, ${count(streams, "stream")}`;
+      const head = `${device}: ${link.scheduler}, ${bitrate(rate)} of ${bitrate(link.rate)}, ` +
+        `${count(streams, "stream")}${gate ? `, ${host} (${gate})` : ""}`;
       const text = [head, unseen(link), ...streamTable(seen).split("\n")];
       if (screen) screen.draw(text);
       else console.log(`${text.join("\n")}\n`);

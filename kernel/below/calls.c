@@ -176,33 +176,38 @@ static int32_t look(const struct below *b, struct below_stream *s)
 	return to ? route_check(b->route_fd, b->ifindex, s->socket.fd, to) : 0;
 }
 
-static int32_t call_once(const struct below_stream *s, const struct qsend_args *args)
+/* Sends a datagram, again where what is answered is of an earlier one; `calls` are
+ * added up. */
+static int32_t send_call(const struct below_stream *s, const struct qsend_args *args,
+			 uint32_t *calls)
 {
+	const uint32_t calls_max = *calls + 1 + BELOW_RETRIES_MAX;
 	struct qsend_args call = *args;
+	int32_t result;
 
 	call.handle = (uint32_t)s->socket.fd;
-	return kernel_call(args->to.family ? QSENDTO : QSEND, &call, sizeof(call));
+	do {
+		++*calls;
+		result = kernel_call(args->to.family ? QSENDTO : QSEND, &call, sizeof(call));
+	} while (result < 0 && below_may_be_pending(-result) && *calls < calls_max);
+	return result;
 }
 
 /* As of send.c, the lock is let go meanwhile. */
 static int32_t send_udp(struct link *link, struct below_stream *s, const struct qsend_args *args)
 {
-	uint32_t again = 0;
+	uint32_t calls = 0;
 	int32_t result;
 
 	s->counts.calls++;
 	atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&link->lock);
-	while ((result = call_once(s, args)) < 0 && below_may_be_pending(-result) &&
-	       again < BELOW_RETRIES_MAX)
-		again++;
-	if (result < 0 || again) {
+	result = send_call(s, args, &calls);
+	if (result < 0 || calls > 1) {
 		pthread_mutex_lock(&link->lock);
-		if (result == -ENOLINK && is_lost(s) && !rejoin(link->state, s)) {
-			again++;
-			result = call_once(s, args);
-		}
-		s->counts.calls += again;
+		if (result == -ENOLINK && is_lost(s) && !rejoin(link->state, s))
+			result = send_call(s, args, &calls);
+		s->counts.calls += calls - 1;
 		if (result < 0)
 			result = below_refused(s, args, -result);
 		pthread_mutex_unlock(&link->lock);

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../below/kernel.h"
 #include "device.h"
 #include "htb.h"
 #include "netlink.h"
@@ -244,70 +243,6 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 	return error ? error : remove_ours(w); /* what is pinned of one that was there before */
 }
 
-static int32_t install_kernel(struct work *w, const struct qsockinit_args *args)
-{
-	struct state *s = &w->state;
-	int32_t error;
-
-	if (!kernel_has_calls())
-		return -ENOSYS;
-	s->host = QSOCKET_BELOW;
-	kernel_kind(s->kind, s->scheduler);
-	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
-	error = state_write(s);
-	return error ? error : kernel_init(args, s->why);
-}
-
-static int32_t install_bpf(struct work *w, const struct qsockinit_args *args)
-{
-	struct state *s = &w->state;
-	int32_t error = bpf_probe(s->why);
-
-	if (error)
-		return error;
-	s->host = QSOCKET_BELOW;
-	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
-	error = state_write(s);
-	if (!error)
-		error = bpf_install(&w->device, args, s->kind, s->why);
-	if (!error)
-		error = state_write(s);
-	if (!error)
-		error = netlink_attach(w->netlink, w->device.ifindex, s->kind, DEVICE_HANDLE, NULL,
-				       0);
-	return error;
-}
-
-static int32_t install_isolated(struct work *w)
-{
-	struct state *s = &w->state;
-	int32_t error;
-
-	s->host = QSOCKET_ISOLATED;
-	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
-	memset(s->kind, 0, sizeof(s->kind));
-	strcpy(s->kind, HTB_KIND);
-	error = state_write(s);
-	return error ? error : htb_install(w->netlink, &w->device, s->rate);
-}
-
-/* The kernel's own where it has one, else that in BPF. */
-static int32_t install_below(struct work *w, const struct qsockinit_args *args)
-{
-	char *why = w->state.why, first[QSOCKET_WHY_BYTES], second[QSOCKET_WHY_BYTES];
-	int32_t error = install_kernel(w, args);
-
-	if (!error || error == -ENOSYS)
-		return error ? install_bpf(w, args) : 0;
-	memcpy(first, why, sizeof(first));
-	memset(why, 0, QSOCKET_WHY_BYTES);
-	error = install_bpf(w, args);
-	memcpy(second, why, sizeof(second));
-	if (error)
-		device_why(why, "%.62s; BPF: %.58s", first, second);
-	return error;
-}
-
 /* After a failure: as it was before, as far as that goes. */
 static int32_t undo(struct work *w, char why[QSOCKET_WHY_BYTES])
 {
@@ -323,13 +258,13 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 	int32_t error = -EOPNOTSUPP, failed = 0;
 
 	if (!args->host || args->host == QSOCKET_BELOW)
-		error = install_below(w, args);
+		error = install_below(w->netlink, &w->device, s, args);
 	/* what was there of ours has made room already */
 	if (error && (s->host == QSOCKET_BELOW || args->host == QSOCKET_BELOW))
 		failed = undo(w, args->why);
 	if (error && !failed && args->host != QSOCKET_BELOW) {
 		s->saved = saved;
-		error = install_isolated(w);
+		error = install_isolated(w->netlink, &w->device, s);
 		if (error)
 			failed = undo(w, args->why);
 		if (error && !failed)
@@ -372,7 +307,8 @@ static int32_t again(struct work *w, struct qsockinit_args *args)
 			   s->scheduler, (unsigned long long)s->rate, name_of(s->host));
 		return -EBUSY;
 	}
-	if (!same(s, args))
+	/* the kernel's own others may have changed by its calls */
+	if (!same(s, args) || kernel_is(s->kind))
 		error = change(w, args);
 	if (!error)
 		device_tell(s, args);
@@ -386,7 +322,8 @@ static int32_t init(struct work *w, struct qsockinit_args *args)
 
 	if (!args->mode)
 		args->mode = DEVICE_MODE_DEFAULT;
-	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind))
+	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind) &&
+	    !strcmp(w->root.kind, s->kind))
 		error = again(w, args);
 	if (error != 1)
 		return error;

@@ -5,6 +5,7 @@
  * privileges joins.
  *
  *	device.c	init and off: which host, in which order, what if it fails
+ *	install.c	what it gets of these
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	kernel.c	QSOCKET_BELOW: the kernel's own scheduler as the device's qdisc
@@ -64,6 +65,12 @@ int32_t device_off(struct qsockinit_args *args);
  * say to who asks for the device. */
 int device_is_ours(const struct root *root, const char *kind);
 void device_tell(const struct state *state, struct qsockinit_args *args);
+
+/* install.c: the scheduler below the stack (the kernel's own where it has one, else
+ * one in BPF; a failure leaves why in the state), or an HTB; with a netlink socket. */
+int32_t install_below(int fd, const struct device *d, struct state *state,
+		      const struct qsockinit_args *args);
+int32_t install_isolated(int fd, const struct device *d, struct state *state);
 
 /* device_of.c: the device of a name, in the network of this thread, or -errno */
 int32_t device_of(const char *name, struct device *device);

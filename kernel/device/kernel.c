@@ -134,7 +134,7 @@ int32_t kernel_list(const struct device *d, struct qlist_args *args, void *strea
 		told = list_part(d, args, (char *)streams + (size_t)len * args->stream_bytes,
 				 wanted);
 		if (told < 0)
-			return told;
+			return told == -ENOLINK ? -ENOENT : told;
 		len += (uint32_t)told;
 	} while ((uint32_t)told == wanted && len < args->streams_max);
 	args->streams_len = len;

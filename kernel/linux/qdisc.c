@@ -233,13 +233,8 @@ static void host_destroy(struct Qdisc *sch)
 	kvfree(h->memory);
 }
 
-static int host_dump(struct Qdisc *sch, struct sk_buff *skb)
-{
-	const struct host *h = qdisc_priv(sch);
-
-	return nla_put(skb, TCA_OPTIONS, sizeof(h->root.options), &h->root.options) ? -EMSGSIZE : 0;
-}
-
+/* Without a dump of its options, which tc(8) does not know: it would say so in the
+ * midst of its JSON, of whatever device that is asked for. */
 static struct Qdisc_ops host_ops __read_mostly = {
 	.id = QSOCKET_KIND QS_NAME,
 	.priv_size = sizeof(struct host),
@@ -250,7 +245,6 @@ static struct Qdisc_ops host_ops __read_mostly = {
 	.reset = host_reset,
 	.destroy = host_destroy,
 	.change = host_set,
-	.dump = host_dump,
 	.owner = THIS_MODULE,
 };
 

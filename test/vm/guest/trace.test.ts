@@ -1,7 +1,8 @@
 // The same arrivals give the same decisions wherever the scheduler runs: random traffic is sent through
-// the qdisc in BPF, which records what it is told and decides; then the scheduler in user space and
-// the model are told the same at the same times. They must make the same of it, message by message.
-// The times of the decisions are the qdisc's own, so nothing is put down to a clock: there is no slack.
+// the device's qdisc (in BPF, or the kernel's own), which records what it is told and decides; then the
+// scheduler in user space and the model are told the same at the same times. They must make the same of
+// it, message by message. The times of the decisions are the qdisc's own, so nothing is put down to a
+// clock: there is no slack.
 //
 // QSOCKETS_SEED=n repeats the traffic; its times are as the machine has it, each time anew.
 
@@ -17,7 +18,7 @@ import { parameters, scenario } from "../../arbitrary.ts";
 import { replayOnModel } from "../../model/replay.ts";
 import type { Scenario } from "../../model/play.ts";
 import type { Scheduler } from "../../model/state.ts";
-import { asUser, attempt, evaluate, guestTest, sh } from "./guest.ts";
+import { asUser, attempt, evaluate, gate, guestTest, sh } from "./guest.ts";
 
 const DEVICE = "vmtrace0";
 const PEER = "10.79.0.2";
@@ -138,6 +139,7 @@ async function recorded(
   try {
     const device = { device: DEVICE, rate: RATE, system: true, host: "below" } as const;
     using link = new Link({ ...device, ...options, trace: true });
+    assert.equal(link.info().gate, gate);
     await run(link);
     await drained(link);
     return readTrace(DEVICE);
