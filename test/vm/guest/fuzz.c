@@ -9,7 +9,7 @@
  *
  *	fuzz DEVICE ADDRESS SECONDS SEED [steady]
  *
- * `steady`: every stream has a period and may lose messages, however it is
+ * `steady`: every stream has a period, no weight, and may lose messages, however it is
  * changed. The tests' model knows no other changes.
  */
 #include <arpa/inet.h>
@@ -114,7 +114,7 @@ static struct qsocket_attr some_attr(struct thread *t)
 	attr.weight = below(t, 3);
 	if (is_steady) {
 		attr.ipg_ns += 1000000;
-		attr.flags = 0;
+		attr.flags = attr.weight = 0;
 	}
 	return attr;
 }
