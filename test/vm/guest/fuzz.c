@@ -140,6 +140,26 @@ static void send_some(struct thread *t, int fd)
 	call(QSENDTO, &args, sizeof(args));
 }
 
+/* All streams, and what was recorded: root's, others are refused. */
+static void tell(struct thread *t)
+{
+	struct {
+		struct qlist_args args;
+		struct qlist_stream streams[8];
+	} list = {.args = {.link = QSOCKET_LINK_HANDLE | ifindex,
+			   .streams_max = 8,
+			   .stream_bytes = sizeof(struct qlist_stream),
+			   .after = below(t, 2) ? 0 : next(t) >> below(t, 64)}};
+	struct qtrace_args trace = {.link = QSOCKET_LINK_HANDLE | ifindex,
+				    .records = (uintptr_t)t->edge,
+				    .records_max = below(t, 100)};
+
+	if (below(t, 2))
+		call(QLIST, &list, sizeof(list));
+	else
+		call(QTRACE, &trace, sizeof(trace));
+}
+
 static void sense(struct thread *t)
 {
 	uint32_t slot = below(t, SOCKETS), link = QSOCKET_LINK_HANDLE | ifindex;
@@ -171,10 +191,14 @@ static void sense(struct thread *t)
 		call(QCHANGE, &changing, sizeof(changing));
 		break;
 	case 4:
+		closing.flags = below(t, 2);
 		call(QCLOSE, &closing, sizeof(closing));
 		break;
 	case 5:
 		call(QINFO, &asking, sizeof(asking));
+		break;
+	case 6:
+		tell(t);
 		break;
 	default:
 		send_some(t, fd);
@@ -193,6 +217,8 @@ static void govern(struct thread *t)
 	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 7)]);
 	args.rate = 10000ull << below(t, 10);
 	args.mode = 0666;
+	if (!below(t, 4))
+		args.flags |= QSOCKINIT_TRACE;
 	args.streams = below(t, 2) ? 0 : 65 + below(t, 100);
 	args.queue_messages = below(t, 2) ? 0 : 1 + below(t, 100);
 	switch (below(t, 8)) {

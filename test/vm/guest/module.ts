@@ -33,6 +33,7 @@ export function gate(user: User, ...words: (string | number)[]): Line[] {
 }
 
 export interface Running {
+  pid: number;
   next(): Promise<Line>;
   kill(): Promise<void>;
 }
@@ -44,6 +45,7 @@ export function stay(user: User, ...words: (string | number)[]): Running {
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return {
+    pid: child.pid!,
     async next() {
       const { value, done } = await lines.next();
       assert.ok(!done, "the program ended");
@@ -80,7 +82,7 @@ export function loaded(): Map<string, number> {
   return new Map(lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[2])]));
 }
 
-function load(): void {
+export function load(): void {
   const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ko"));
   assert.ok(files.length > 1, `no modules in ${FOLDER}`);
   for (const file of ["qsockets.ko", ...files.filter((name) => name !== "qsockets.ko")]) {
