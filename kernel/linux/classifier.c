@@ -18,8 +18,6 @@
 #include "compat.h"
 #include "manager.h"
 
-/* Of a datagram that says nothing: what qsend() says where it is not told. */
-#define USUAL (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
 #define NEIGHBOURS 0 /* the flow of what finds them */
 
 static const struct rhashtable_params params = {
@@ -90,7 +88,7 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 	u64 time_ns = ktime_to_ns(skb->tstamp);
 
 	if (!time_ns) {
-		arrival->flags = USUAL;
+		arrival->flags = QSOCKET_USUAL;
 		return;
 	}
 	skb_set_delivery_time(skb, 0, 0); /* it means something else to whoever comes next */

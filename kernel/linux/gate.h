@@ -29,7 +29,12 @@
  *	QSEND(TO)	never waits (-EAGAIN). -ENOLINK: the socket is no stream (any
  *			more), or what it sends there leaves by another device.
  *	QCLOSE		the stream ends and what is queued is dropped; the socket is
- *			still the caller's to close(2). No QCLOSE_DRAIN.
+ *			still the caller's to close(2), and has SO_TXTIME as before.
+ *			QCLOSE_DRAIN: QSEND takes no more (-EPIPE), what is queued still
+ *			leaves by contract, also of a socket that is closed meanwhile,
+ *			and then the stream ends by itself; a frame that was begun and
+ *			not ended is lost. QINFO says QSOCKET_STATE_CLOSING, and then
+ *			-ENOLINK. Without that flag, it ends at once after all.
  *	QLIST		of the streams of all programs: CAP_NET_ADMIN in the network
  *			namespace of the caller. A stream's key is its cookie.
  *	QTRACE		what a device's scheduler was told and decided, where QSOCKINIT

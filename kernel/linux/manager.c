@@ -131,6 +131,9 @@ long qsocket_call(u32 call, void __user *args, u32 args_len)
 	union args *copy;
 	long result;
 
+	if (call == QLIST)
+		return args_len < sizeof(struct qlist_args) ? -EINVAL
+							    : qsocket_list(args, args_len);
 	if (!sends && (call >= ARRAY_SIZE(calls) || !calls[call].call))
 		return -ENOSYS;
 	if (args_len > QSOCKET_ARGS_BYTES_MAX)

@@ -5,12 +5,14 @@
  * again at the device (classifier.c) and queued by the device's scheduler
  * (qdisc.c), which is a module of its own.
  *
- * Locks, in this order: rtnl; qsocket_lock, for schedulers, roots and who is
+ * Locks, in this order: rtnl; a socket's, for its time and whether it is a stream;
+ * qsocket_lock, for schedulers, roots and who is
  * registered; the lock of a root's queue, for all that its scheduler knows,
  * `stream` of members included; root->calls. Packets need the queue's alone: they
  * find members under RCU. A qdisc that is destroyed is reset without that lock,
  * as no packet can come any more, but calls still can: they and host_reset()
- * take root->calls as well. A socket's lock is taken without any of these.
+ * take root->calls as well. Who may hold a socket may wait for long: for that
+ * nobody waits with a lock of these, rtnl apart.
  *
  * No module hooks into a socket: a socket that is gone is still held here, and is
  * found to be dead (streams.c).
@@ -20,6 +22,7 @@
 
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/rhashtable-types.h>
 #include <linux/uidgid.h>
 #include <linux/workqueue.h>
@@ -41,6 +44,8 @@
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
 #define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
 #define QSOCKET_TIME_FLAGS ((1u << QSOCKET_TIME_FLAG_BITS) - 1)
+/* Of a datagram that says nothing: what qsend() says where it is not told. */
+#define QSOCKET_USUAL (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
 #define QSOCKET_MODE_DEFAULT 0660u
 #define QSOCKET_MODE_MAX 0777u
 
@@ -59,6 +64,8 @@ struct qsocket_scheduler {
 		      struct qsocket_admission *admission);
 	/* Drops what is queued, and adds the stream's last counters. */
 	void (*remove)(struct qsocket_root *root, u32 stream, struct qsocket_info *past);
+	/* The frame that a stream has open is not continued. */
+	void (*abandon)(struct qsocket_root *root, u32 stream);
 	/* Adds the counters of a stream, or (QS_NONE) those of all of the device's
 	 * traffic, and says what it is. */
 	void (*report)(struct qsocket_root *root, u32 stream, struct qsocket_info *info);
@@ -67,8 +74,8 @@ struct qsocket_scheduler {
 /* A device with a scheduler as its root qdisc: what the manager knows of it.
  * It is the first part of the qdisc's own memory. */
 struct qsocket_root {
-	struct list_head list;	  /* none: not entered */
-	struct list_head members; /* these under qsocket_lock */
+	struct list_head list;	/* none: not entered */
+	struct rb_root members; /* by their cookies; these under qsocket_lock */
 	u32 members_len;
 	struct xarray users; /* by uid */
 	struct Qdisc *sch;
@@ -94,19 +101,49 @@ struct qsocket_time {
 	u8 clockid;
 };
 
+union qsocket_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* What leads a message somewhere: addresses, of IPv4 as IPv6 writes them, and
+ * what of the socket the routing tables are asked with. */
+struct qsocket_way {
+	struct in6_addr to, from;
+	__be16 dport, sport;
+	u32 scope, mark;
+	int bound;
+};
+
+/* The way of a member's last message. */
+struct qsocket_route {
+	spinlock_t lock; /* in processes alone */
+	bool is_closed;
+	u32 cookie;
+	struct dst_entry *dst; /* held, by the member's device; or NULL */
+	struct qsocket_way way;
+};
+
 /* A socket that is a stream. */
 struct qsocket_member {
 	struct rhash_head node; /* by sk */
 	struct sock *sk;	/* held: no other can have its address */
 	struct qsocket_root *root;
-	struct list_head list; /* of root->members */
-	u32 stream;	       /* QS_NONE once it is gone; the queue's lock */
+	struct rb_node by_cookie; /* of root->members */
+	u64 cookie;		  /* the socket's, of which there is never another */
+	u32 stream;		  /* QS_NONE once it is gone; the queue's lock */
 	int ifindex;
 	bool udp;
+	bool draining; /* written with qsocket_lock; it takes no more messages */
+	/* who registered it */
 	kuid_t uid;
+	struct pid *pid; /* of the process, held */
+	char command[QSOCKET_COMMAND_BYTES];
 	struct qsocket_user *user;
 	struct qsocket_admission admission;
 	struct qsocket_time before;
+	struct qsocket_route route;
 	struct rcu_head rcu;
 };
 
@@ -162,15 +199,27 @@ long qsocket_attach(struct qattach_args *args);
 long qsocket_change(struct qchange_args *args);
 long qsocket_close(const struct qclose_args *args);
 void qsocket_reap(struct work_struct *work);
-/* With qsocket_lock: ends a stream; those of sockets that are gone. */
+void qsocket_reap_root(struct qsocket_root *root); /* with qsocket_lock */
+bool qsocket_drains(const struct sock *sk);
+/* With qsocket_lock; the second one: the first whose cookie is higher, or NULL. */
 void qsocket_leave(struct qsocket_member *member);
-void qsocket_reap_root(struct qsocket_root *root);
+struct qsocket_member *qsocket_member_after(const struct qsocket_root *root, u64 cookie);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
+/* With qsocket_lock; into zeros. */
+void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info);
+
+/* list.c */
+long qsocket_list(void __user *args, u32 args_len);
 
 /* trace.c */
 long qsocket_trace_tell(struct qtrace_args *args);
+
+/* route.c: 0 where a message leaves by the member's device, else -errno; under
+ * RCU. Without an address: to the peer. */
+int qsocket_route_check(struct qsocket_member *member, const union qsocket_sockaddr *to);
+void qsocket_route_close(struct qsocket_route *route);
 
 /* message.c */
 long qsocket_send(const struct qsend_args *args);

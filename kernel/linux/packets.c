@@ -185,7 +185,7 @@ static void host_count_sent(struct host *h, const struct qs_packet *p)
 static bool host_is_gone(const struct host *h, const struct sk_buff *skb, u32 stream)
 {
 	return stream >= QSOCKET_FLOWS && skb->sk && skb->sk->sk_protocol == IPPROTO_UDP &&
-	       sock_flag(skb->sk, SOCK_DEAD) && !h->root.trace;
+	       sock_flag(skb->sk, SOCK_DEAD) && !h->root.trace && !qsocket_drains(skb->sk);
 }
 
 static void host_lose_gone(struct Qdisc *sch, const struct qs_packet *p, struct sk_buff *skb)

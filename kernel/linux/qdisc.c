@@ -57,6 +57,16 @@ static void host_remove(struct qsocket_root *root, u32 stream, struct qsocket_in
 	kfree_skb_list(host_lost(root->sch));
 }
 
+static void host_abandon(struct qsocket_root *root, u32 stream)
+{
+	struct host *h = qdisc_priv(root->sch);
+
+	qs_abandon(&h->link, stream);
+	qs_turn(root->trace);
+	qs_record(root->trace, &h->link, QSOCKET_RECORD_ABANDON, stream);
+	kfree_skb_list(host_lost(root->sch));
+}
+
 static void host_report_all(const struct host *h, struct qsocket_info *info)
 {
 	struct qsocket_admission admission = {};
@@ -254,6 +264,7 @@ static struct qsocket_scheduler host_scheduler = {
 	.add = host_add,
 	.change = host_change,
 	.remove = host_remove,
+	.abandon = host_abandon,
 	.report = host_report,
 };
 

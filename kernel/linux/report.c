@@ -44,7 +44,9 @@ static int report_link(u32 link, struct qsocket_info *info)
 	sum = kmemdup(&root->past, sizeof(*sum), GFP_KERNEL);
 	if (!sum)
 		return -ENOMEM;
-	list_for_each_entry(member, &root->members, list) report(root, member->stream, sum);
+	for (member = qsocket_member_after(root, 0); member;
+	     member = qsocket_member_after(root, member->cookie))
+		report(root, member->stream, sum);
 	report(root, QS_NONE, info);
 	memcpy(info->frames_offered, sum->frames_offered, sizeof(sum->frames_offered));
 	memcpy(info->frames_sent, sum->frames_sent, sizeof(sum->frames_sent));
@@ -58,6 +60,14 @@ static int report_link(u32 link, struct qsocket_info *info)
 	return 0;
 }
 
+void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info)
+{
+	report(member->root, member->stream, info);
+	describe(member->root, QSOCKET_STREAM, info);
+	if (member->draining)
+		info->state |= QSOCKET_STATE_CLOSING;
+}
+
 static int report_stream(int fd, struct qsocket_info *info)
 {
 	struct qsocket_member *member;
@@ -68,10 +78,8 @@ static int report_stream(int fd, struct qsocket_info *info)
 	if (!sock)
 		return error;
 	member = qsocket_member_of(sock->sk);
-	if (member) {
-		report(member->root, member->stream, info);
-		describe(member->root, QSOCKET_STREAM, info);
-	}
+	if (member)
+		qsocket_report_member(member, info);
 	sockfd_put(sock);
 	return member ? 0 : -ENOLINK;
 }

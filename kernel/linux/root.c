@@ -42,7 +42,7 @@ int qsocket_root_enter(struct qsocket_root *root, struct Qdisc *sch,
 	root->sch = sch;
 	root->scheduler = scheduler;
 	root->uid = current_euid();
-	INIT_LIST_HEAD(&root->members);
+	root->members = RB_ROOT;
 	INIT_DELAYED_WORK(&root->reaper, qsocket_reap);
 	xa_init(&root->users);
 	error = qsocket_root_set(root, options);
@@ -57,12 +57,14 @@ EXPORT_SYMBOL_GPL(qsocket_root_enter);
 
 void qsocket_root_leave(struct qsocket_root *root)
 {
+	struct qsocket_member *member;
+
 	if (!root->list.next)
 		return;
 	mutex_lock(&qsocket_lock);
 	list_del(&root->list);
-	while (!list_empty(&root->members))
-		qsocket_leave(list_first_entry(&root->members, struct qsocket_member, list));
+	while ((member = qsocket_member_after(root, 0)))
+		qsocket_leave(member);
 	mutex_unlock(&qsocket_lock);
 	cancel_delayed_work_sync(&root->reaper);
 	xa_destroy(&root->users);

@@ -16,26 +16,55 @@
 #include <linux/file.h>
 #include <linux/in.h>
 #include <linux/net.h>
+#include <linux/pid.h>
 #include <linux/slab.h>
+#include <linux/sock_diag.h>
 #include <net/net_namespace.h>
 
 #include "compat.h"
 #include "manager.h"
 
-/* Of TCP, what was written before is delivered first. */
+/* Nothing is queued of it, nor on its way to the queue or from there. */
+static noinline_for_stack bool is_empty(const struct qsocket_member *member)
+{
+	struct qsocket_root *root = member->root;
+	struct qsocket_info info = {};
+
+	if (READ_ONCE(member->sk->sk_wmem_queued) || sk_wmem_alloc_get(member->sk))
+		return false;
+	qsocket_root_lock(root);
+	root->scheduler->report(root, member->stream, &info);
+	qsocket_root_unlock(root);
+	return !info.queued;
+}
+
+/* Of TCP, what was written before is delivered first; of what drains, all. */
 static bool is_gone(const struct qsocket_member *member)
 {
 	const struct sock *sk = member->sk;
 
+	if (member->draining)
+		return is_empty(member);
 	return sock_flag(sk, SOCK_DEAD) && (member->udp || sk->sk_state == TCP_CLOSE);
 }
 
-/* A message's time is that of SO_TXTIME, switched on as setsockopt(2) does it.
- * Without qsocket_lock: whoever holds the socket may wait long for room in it,
- * and nobody else shall wait for them. */
+bool qsocket_drains(const struct sock *sk)
+{
+	struct qsocket_member *member;
+	bool drains;
+
+	rcu_read_lock();
+	member = qsocket_member_of(sk);
+	drains = member && READ_ONCE(member->draining);
+	rcu_read_unlock();
+	return drains;
+}
+EXPORT_SYMBOL_GPL(qsocket_drains);
+
+/* A message's time is that of SO_TXTIME, switched on as setsockopt(2) does it;
+ * with the socket's lock. */
 static void take_time(struct sock *sk, struct qsocket_time *before)
 {
-	lock_sock(sk);
 	before->on = sock_flag(sk, SOCK_TXTIME);
 	before->clockid = sk->sk_clockid;
 	before->deadline_mode = sk->sk_txtime_deadline_mode;
@@ -44,17 +73,32 @@ static void take_time(struct sock *sk, struct qsocket_time *before)
 	sk->sk_txtime_deadline_mode = 0;
 	sk->sk_txtime_report_errors = 0;
 	sock_set_flag(sk, SOCK_TXTIME);
-	release_sock(sk);
 }
 
 static void give_time_back(struct sock *sk, const struct qsocket_time *before)
 {
-	lock_sock(sk);
 	sk->sk_clockid = before->clockid;
 	sk->sk_txtime_deadline_mode = before->deadline_mode;
 	sk->sk_txtime_report_errors = before->report_errors;
 	sock_valbool_flag(sk, SOCK_TXTIME, before->on);
-	release_sock(sk);
+}
+
+/* For who has qsocket_lock, and may not wait for whoever has the socket. */
+static bool try_give_time_back(const struct qsocket_member *member)
+{
+	struct sock *sk = member->sk;
+	bool is_free;
+
+	if (!member->udp)
+		return true;
+	local_bh_disable();
+	bh_lock_sock(sk);
+	is_free = !sock_owned_by_user(sk);
+	if (is_free)
+		give_time_back(sk, &member->before);
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	return is_free;
 }
 
 static struct qsocket_user *user_of(struct qsocket_root *root, kuid_t uid)
@@ -101,26 +145,59 @@ static void remove_stream(struct qsocket_member *member)
 	qsocket_root_unlock(root);
 }
 
-void qsocket_leave(struct qsocket_member *member)
+static bool goes_before(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct qsocket_member, by_cookie)->cookie <
+	       rb_entry(b, struct qsocket_member, by_cookie)->cookie;
+}
+
+struct qsocket_member *qsocket_member_after(const struct qsocket_root *root, u64 cookie)
+{
+	struct rb_node *node = root->members.rb_node;
+	struct qsocket_member *found = NULL, *member;
+
+	while (node) {
+		member = rb_entry(node, struct qsocket_member, by_cookie);
+		if (member->cookie > cookie)
+			found = member;
+		node = member->cookie > cookie ? node->rb_left : node->rb_right;
+	}
+	return found;
+}
+
+static void leave(struct qsocket_member *member)
 {
 	struct qsocket_root *root = member->root;
 
 	lockdep_assert_held(&qsocket_lock);
 	qsocket_members_remove(member);
+	qsocket_route_close(&member->route);
 	remove_stream(member);
 	drop_user(root, member->uid);
-	list_del(&member->list);
+	rb_erase(&member->by_cookie, &root->members);
 	root->members_len--;
+	put_pid(member->pid);
 	sock_put(member->sk);
 	kfree_rcu(member, rcu);
 }
 
+void qsocket_leave(struct qsocket_member *member)
+{
+	try_give_time_back(member);
+	leave(member);
+}
+
 void qsocket_reap_root(struct qsocket_root *root)
 {
-	struct qsocket_member *member, *next;
+	struct rb_node *node = rb_first(&root->members);
+	struct qsocket_member *member;
 
-	list_for_each_entry_safe(member, next, &root->members, list) if (is_gone(member))
-		qsocket_leave(member);
+	while (node) {
+		member = rb_entry(node, struct qsocket_member, by_cookie);
+		node = rb_next(node);
+		if (is_gone(member) && try_give_time_back(member))
+			leave(member);
+	}
 }
 
 void qsocket_reap(struct work_struct *work)
@@ -129,7 +206,7 @@ void qsocket_reap(struct work_struct *work)
 
 	mutex_lock(&qsocket_lock);
 	qsocket_reap_root(root);
-	if (!list_empty(&root->members))
+	if (root->members_len)
 		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
 	mutex_unlock(&qsocket_lock);
 }
@@ -186,8 +263,17 @@ static struct qsocket_attr with_type(const struct qsocket_attr *attr, bool udp)
 	return result;
 }
 
+static u64 cookie_of(struct sock *sk)
+{
+	u32 halves[2];
+
+	sock_diag_save_cookie(sk, halves); /* gives it one, if need be */
+	return halves[0] | (u64)halves[1] << 32;
+}
+
+/* With the socket's lock as well. */
 static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
-		 const struct qsocket_time *before, struct qsocket_admission *admission)
+		 struct qsocket_admission *admission)
 {
 	bool udp = sk->sk_protocol == IPPROTO_UDP;
 	struct qsocket_attr attr = with_type(given, udp);
@@ -212,16 +298,23 @@ static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
 	member->root = root;
 	member->ifindex = ifindex;
 	member->udp = udp;
+	member->cookie = cookie_of(sk);
+	spin_lock_init(&member->route.lock);
 	member->uid = current_euid();
-	member->before = *before;
+	get_task_comm(member->command, current);
+	if (udp)
+		take_time(sk, &member->before);
 	error = add_stream(member, &attr);
 	*admission = member->admission;
 	if (error) {
+		if (udp)
+			give_time_back(sk, &member->before);
 		kfree(member);
 		return error;
 	}
 	sock_hold(sk);
-	list_add_tail(&member->list, &root->members);
+	member->pid = get_pid(task_tgid(current));
+	rb_add(&member->by_cookie, &root->members, goes_before);
 	if (!root->members_len++)
 		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
 	return 0;
@@ -233,9 +326,9 @@ static int check_socket(const struct sock *sk, u32 type)
 	if (sk->sk_family != AF_INET && sk->sk_family != AF_INET6)
 		return -EAFNOSUPPORT;
 	if (type == QSOCKET_UDP)
-		return sk->sk_protocol == IPPROTO_UDP ? 0 : -EPROTOTYPE;
+		return sk_is_udp(sk) ? 0 : -EPROTOTYPE;
 	if (type == QSOCKET_TCP)
-		return sk->sk_protocol == IPPROTO_TCP ? 0 : -EPROTOTYPE;
+		return sk_is_tcp(sk) ? 0 : -EPROTOTYPE;
 	return -EINVAL;
 }
 
@@ -243,19 +336,16 @@ static int attach(struct socket *sock, u32 type, u32 link, const struct qsocket_
 		  struct qsocket_admission *admission)
 {
 	int error = check_socket(sock->sk, type);
-	struct qsocket_time before = {};
 
 	if (!error)
 		error = qsocket_check_attr(attr);
 	if (error)
 		return error;
-	if (type == QSOCKET_UDP)
-		take_time(sock->sk, &before);
+	lock_sock(sock->sk);
 	mutex_lock(&qsocket_lock);
-	error = enter(sock->sk, link, attr, &before, admission);
+	error = enter(sock->sk, link, attr, admission);
 	mutex_unlock(&qsocket_lock);
-	if (error && type == QSOCKET_UDP)
-		give_time_back(sock->sk, &before);
+	release_sock(sock->sk);
 	return error;
 }
 
@@ -357,31 +447,53 @@ long qsocket_change(struct qchange_args *args)
 	return error;
 }
 
+/* It takes nothing more; what of a frame came and is not continued is lost. */
+static void drain(struct qsocket_member *member)
+{
+	struct qsocket_root *root = member->root;
+
+	if (member->draining)
+		return;
+	WRITE_ONCE(member->draining, true);
+	qsocket_root_lock(root);
+	root->scheduler->abandon(root, member->stream);
+	qsocket_root_unlock(root);
+}
+
+/* With the socket's lock as well. */
+static int end(struct sock *sk, bool drains)
+{
+	struct qsocket_member *member = qsocket_member_of(sk);
+
+	if (!member)
+		return -ENOLINK;
+	if (drains) {
+		drain(member);
+		return 0;
+	}
+	if (member->udp)
+		give_time_back(sk, &member->before);
+	leave(member);
+	return 0;
+}
+
 long qsocket_close(const struct qclose_args *args)
 {
-	struct qsocket_member *member;
-	struct qsocket_time before;
 	struct socket *sock;
-	bool udp = false;
 	int error;
 
-	if (args->flags)
-		return args->flags == QCLOSE_DRAIN ? -EOPNOTSUPP : -EINVAL;
+	if (args->flags & ~QCLOSE_DRAIN)
+		return -EINVAL;
 	if (args->handle & QSOCKET_LINK_HANDLE)
 		return 0;
 	sock = sockfd_lookup(args->handle, &error);
 	if (!sock)
 		return error;
+	lock_sock(sock->sk);
 	mutex_lock(&qsocket_lock);
-	member = qsocket_member_of(sock->sk);
-	if (member) {
-		before = member->before;
-		udp = member->udp;
-		qsocket_leave(member);
-	}
+	error = end(sock->sk, args->flags & QCLOSE_DRAIN);
 	mutex_unlock(&qsocket_lock);
-	if (udp)
-		give_time_back(sock->sk, &before);
+	release_sock(sock->sk);
 	sockfd_put(sock);
-	return member ? 0 : -ENOLINK;
+	return error;
 }

@@ -9,7 +9,7 @@
  *
  *	fuzz DEVICE ADDRESS SECONDS SEED [steady]
  *
- * `steady`: every stream has a period and may lose messages, however it is
+ * `steady`: every stream has a period, no weight, and may lose messages, however it is
  * changed. The tests' model knows no other changes.
  */
 #include <arpa/inet.h>
@@ -113,7 +113,7 @@ static struct qsocket_attr some_attr(struct thread *t)
 	attr.weight = below(t, 3);
 	if (is_steady) {
 		attr.ipg_ns += 1000000;
-		attr.flags = 0;
+		attr.flags = attr.weight = 0;
 	}
 	return attr;
 }
@@ -137,6 +137,26 @@ static void send_some(struct thread *t, int fd)
 	else if (below(t, 8))
 		args.flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
 	call(QSENDTO, &args, sizeof(args));
+}
+
+/* All streams, and what was recorded: root's, others are refused. */
+static void tell(struct thread *t)
+{
+	struct {
+		struct qlist_args args;
+		struct qlist_stream streams[8];
+	} list = {.args = {.link = QSOCKET_LINK_HANDLE | ifindex,
+			   .streams_max = 8,
+			   .stream_bytes = sizeof(struct qlist_stream),
+			   .after = below(t, 2) ? 0 : next(t) >> below(t, 64)}};
+	struct qtrace_args trace = {.link = QSOCKET_LINK_HANDLE | ifindex,
+				    .records = (uintptr_t)t->edge,
+				    .records_max = below(t, 100)};
+
+	if (below(t, 2))
+		call(QLIST, &list, sizeof(list));
+	else
+		call(QTRACE, &trace, sizeof(trace));
 }
 
 static void sense(struct thread *t)
@@ -170,10 +190,14 @@ static void sense(struct thread *t)
 		call(QCHANGE, &changing, sizeof(changing));
 		break;
 	case 4:
+		closing.flags = below(t, 2);
 		call(QCLOSE, &closing, sizeof(closing));
 		break;
 	case 5:
 		call(QINFO, &asking, sizeof(asking));
+		break;
+	case 6:
+		tell(t);
 		break;
 	default:
 		send_some(t, fd);
@@ -192,6 +216,8 @@ static void govern(struct thread *t)
 	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 7)]);
 	args.rate = 10000ull << below(t, 10);
 	args.mode = 0666;
+	if (!below(t, 4))
+		args.flags |= QSOCKINIT_TRACE;
 	args.streams = below(t, 2) ? 0 : 65 + below(t, 100);
 	args.queue_messages = below(t, 2) ? 0 : 1 + below(t, 100);
 	switch (below(t, 8)) {

@@ -12,9 +12,15 @@
  *		whole frames of level 2 to port 5004; says what was sent, and when
  *		nothing is queued any more (`stay`: at once) what the stream has
  *		counted. `stay` then waits for the end of its input.
+ *	gate drain DEVICE ADDRESS MESSAGES BYTES [again]
+ *		sends, has the stream drain (`again`: and then ends it after all),
+ *		and says what its calls answer then, and after the end; whether
+ *		SO_TXTIME is as it was
  *	gate pass DEVICE
  *		a process opens a stream, passes its socket on by SCM_RIGHTS, and
  *		ends; the one that has it now waits for the end of its input.
+ *	gate list DEVICE [ROOM [STREAM_BYTES]]
+ *		the streams, ROOM of them (16) in a call, each of so many bytes
  *	gate trace DEVICE FILE
  *		writes the records of the device's scheduler to a file, and says
  *		which they are of
@@ -161,6 +167,56 @@ static int send_many(const char *device, char **words, int stay)
 	return 0;
 }
 
+static int has_time(int fd)
+{
+	struct {
+		int clockid;
+		unsigned flags;
+	} time = {-1, 0};
+	socklen_t len = sizeof(time);
+
+	/* one that has none is of clock 0 */
+	return getsockopt(fd, SOL_SOCKET, 61 /* SO_TXTIME */, &time, &len) || time.clockid;
+}
+
+static int drain(const char *device, char **words, int again)
+{
+	static char data[65536];
+	int link = init(device, "", 0, 0), fd = open_stream(link, AF_INET), accepted = 0;
+	int room = 8 << 20, closing, sent, state, more, ended, hadtime = has_time(fd);
+	struct qsend_args message = {.handle = (uint32_t)fd,
+				     .data = (uintptr_t)data,
+				     .data_len = (uint32_t)atoi(words[2]),
+				     .to = address_of(words[0])};
+	struct qclose_args closes = {.handle = (uint32_t)fd, .flags = QCLOSE_DRAIN};
+	struct qinfo_args info = {.handle = (uint32_t)fd};
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	for (int i = 0; i < atoi(words[1]); i++)
+		accepted += entry_call(QSENDTO, &message, sizeof(message)) > 0;
+	/* the beginning of a frame that will have no end */
+	message.flags = QSOCKET_FRAME | QSOCKET_START;
+	accepted += entry_call(QSENDTO, &message, sizeof(message)) > 0;
+	closing = entry_call(QCLOSE, &closes, sizeof(closes));
+	sent = entry_call(QSENDTO, &message, sizeof(message));
+	more = entry_call(QCLOSE, &closes, sizeof(closes));
+	entry_call(QINFO, &info, sizeof(info));
+	state = (int)info.info.state;
+	if (again) {
+		closes.flags = 0;
+		more = entry_call(QCLOSE, &closes, sizeof(closes));
+	}
+	do {
+		usleep(NAP_US);
+		ended = entry_call(QINFO, &info, sizeof(info));
+	} while (!ended);
+	printf("{\"accepted\":%d,\"closing\":%d,\"sent\":%d,\"more\":%d,\"state\":%d,\"ended\":%d,"
+	       "\"again\":%d,\"hadTime\":%d,\"hasTime\":%d}\n",
+	       accepted, closing, sent, more, state, ended,
+	       entry_call(QCLOSE, &closes, sizeof(closes)), hadtime, has_time(fd));
+	return 0;
+}
+
 static void pass(int channel, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
@@ -194,6 +250,39 @@ static int pass_on(const char *device)
 	pass(channel[1], -1);
 	say_info(link, 0);
 	wait_for_end();
+	return 0;
+}
+
+static int list_all(const char *device, uint32_t room, uint32_t bytes)
+{
+	struct qlist_args *args = calloc(1, sizeof(*args) + room * bytes);
+	int link = init(device, "", 0, 0), len, told = 0;
+
+	if (link < 0)
+		return 0;
+	printf("{\"streams\":[");
+	do {
+		args->link = (uint32_t)link;
+		args->streams_max = room;
+		args->stream_bytes = bytes;
+		args->scope = 0;
+		len = entry_call(QLIST, args, (unsigned)sizeof(*args) + room * bytes);
+		for (int i = 0; i < len; i++) {
+			const char *at = (const char *)args->streams + (size_t)i * bytes;
+			struct qlist_stream stream = {0};
+			uint64_t last = 0;
+
+			memcpy(&stream, at, bytes < sizeof(stream) ? bytes : sizeof(stream));
+			if (bytes > sizeof(stream))
+				memcpy(&last, at + bytes - 8, 8);
+			printf("%s{\"cookie\":%llu,\"pid\":%u,\"uid\":%u,\"command\":\"%s\","
+			       "\"offered\":%llu,\"kind\":%u,\"last\":%llu}",
+			       told++ ? "," : "", (unsigned long long)stream.cookie, stream.pid,
+			       stream.uid, stream.command, (unsigned long long)stream.info.offered,
+			       stream.info.kind, (unsigned long long)last);
+		}
+	} while (len > 0);
+	printf("],\"result\":%d,\"scope\":%u}\n", len, args->scope);
 	return 0;
 }
 
@@ -243,7 +332,7 @@ static int wrong_calls(const char *device)
 	} longer = {.known.handle = plain, .unknown = 1};
 	struct qsockinit_args other = {.flags = QSOCKINIT_SYSTEM, .rate = 1000};
 	struct qchange_args change = {.handle = link, .rate = 1000000};
-	struct qclose_args drain = {.handle = stream, .flags = QCLOSE_DRAIN};
+	struct qclose_args flags = {.handle = stream, .flags = 2};
 
 	printf("{");
 	wrong("unknown", entry_call(200, &attach, sizeof(attach)));
@@ -281,7 +370,7 @@ static int wrong_calls(const char *device)
 	wrong("size", entry_call(QSENDTO, &message, sizeof(message)));
 	wrong("unconnected",
 	      entry_call(QSEND, &(struct qsend_args){.handle = stream}, sizeof(message)));
-	wrong("drain", entry_call(QCLOSE, &drain, sizeof(drain)));
+	wrong("flags", entry_call(QCLOSE, &flags, sizeof(flags)));
 	wrong("rate", entry_call(QCHANGE, &change, sizeof(change)));
 	snprintf(other.device, sizeof(other.device), "%s", device);
 	wrong("initialise", entry_call(QSOCKINIT, &other, sizeof(other)));
@@ -314,6 +403,11 @@ int main(int len, char **words)
 		return say_link(words[2]);
 	else if (!strcmp(what, "send") && len > 7)
 		return send_many(words[2], words + 3, len > 8);
+	else if (!strcmp(what, "drain") && len > 5)
+		return drain(words[2], words + 3, len > 6);
+	else if (!strcmp(what, "list"))
+		return list_all(words[2], len > 3 ? (uint32_t)atoi(words[3]) : 16,
+				len > 4 ? (uint32_t)atoi(words[4]) : sizeof(struct qlist_stream));
 	else if (!strcmp(what, "trace") && len > 3)
 		return write_trace(words[2], words[3]);
 	else if (!strcmp(what, "pass"))

@@ -3,8 +3,20 @@
 
 import assert from "node:assert/strict";
 import { asUser, sh } from "./guest.ts";
-import { arrived, FAST, GATE, gate, isBuiltIn, linkWhere, moduleTest } from "./module.ts";
-import { SLOW, stay, V4, V6 } from "./module.ts";
+import {
+  arrived,
+  FAST,
+  GATE,
+  gate,
+  isBuiltIn,
+  type Line,
+  linkWhere,
+  moduleTest,
+  SLOW,
+  stay,
+  V4,
+  V6,
+} from "./module.ts";
 
 const EPERM = -1,
   E2BIG = -7,
@@ -21,10 +33,10 @@ const EPERM = -1,
   EMSGSIZE = -90,
   EPROTOTYPE = -91,
   EPROTONOSUPPORT = -93,
-  EOPNOTSUPP = -95,
   EAFNOSUPPORT = -97,
   EALREADY = -114,
-  ENOENT = -2;
+  ENOENT = -2,
+  ERANGE = -34;
 const EXPIRED = 1, OVERFLOW = 5, CLOSED = 7; // enum qsocket_reason
 
 for (const [family, address] of [["IPv4", V4], ["IPv6", V6]]) {
@@ -145,13 +157,45 @@ moduleTest("calls that make no sense are refused, each for its reason", () => {
     route: ENOLINK,
     size: EMSGSIZE,
     unconnected: EDESTADDRREQ,
-    drain: EOPNOTSUPP,
+    flags: EINVAL,
     rate: EPERM,
     initialise: EPERM,
     device: ENODEV,
     closed: 0,
   });
   assert.equal(gate("root", "init", "vmmod0", "nonesuch", SLOW)[0].result, EPROTONOSUPPORT);
+});
+
+moduleTest("who may rule the network is told of all streams, and whose they are", async () => {
+  gate("root", "init", "vmmod0", "dwcs", SLOW);
+  const all = [];
+  for (const user of ["alice", "root", "alice"] as const) {
+    const one = stay(user, "send", "vmmod0", V4, 10, 100, 0, 0, "stay");
+    await one.next();
+    await one.next();
+    all.push(one);
+  }
+  const lists = [[1], [2], [16], [2, 40], [2, 1024]].map((room) =>
+    gate("root", "list", "vmmod0", ...room)[0]
+  );
+  for (const { result, scope, streams } of lists) {
+    assert.deepEqual([result, scope], [0, 2]);
+    assert.deepEqual(streams.map(({ uid }: Line) => uid), [1000, 0, 1000]);
+    assert.deepEqual(streams.map(({ command }: Line) => command), ["gate", "gate", "gate"]);
+    assert.deepEqual(streams.map(({ pid }: Line) => pid), all.map(({ pid }) => pid));
+    const cookies = streams.map(({ cookie }: Line) => cookie);
+    assert.ok(cookies[0] < cookies[1] && cookies[1] < cookies[2], `${cookies}`);
+    assert.ok(streams.every(({ last }: Line) => last === 0));
+  }
+  assert.ok(lists[0].streams.every(({ offered, kind }: Line) => offered === 10 && kind === 2));
+  assert.ok(lists[3].streams.every(({ offered }: Line) => offered === 0)); // told of no more
+  assert.equal(gate("alice", "list", "vmmod0")[0].result, EPERM);
+  assert.equal(gate("root", "list", "vmmod0", 0)[0].result, ERANGE);
+  assert.equal(gate("root", "list", "vmmod0", 1, 4)[0].result, EINVAL);
+  // another's processes have no number there
+  const elsewhere = JSON.parse(sh(`unshare --pid --fork ${GATE} list vmmod0`));
+  assert.deepEqual(elsewhere.streams.map(({ pid }: Line) => pid), [0, 0, 0]);
+  for (const one of all) await one.kill();
 });
 
 moduleTest("another rate is kept to at once, and what is queued stays", async () => {

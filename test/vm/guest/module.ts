@@ -38,6 +38,7 @@ export function gate(user: User, ...words: (string | number)[]): Line[] {
 }
 
 export interface Running {
+  pid: number;
   next(): Promise<Line>;
   kill(): Promise<void>;
 }
@@ -49,6 +50,7 @@ export function stay(user: User, ...words: (string | number)[]): Running {
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return {
+    pid: child.pid!,
     async next() {
       const { value, done } = await lines.next();
       assert.ok(!done, "the program ended");
@@ -90,7 +92,7 @@ export function assertUnused(name: string): void {
   if (!isBuiltIn) assert.equal(loaded().get(name), 0);
 }
 
-function load(): void {
+export function load(): void {
   const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ko"));
   assert.ok(files.length > 1, `no modules in ${FOLDER}`);
   for (const file of ["qsockets.ko", ...files.filter((name) => name !== "qsockets.ko")]) {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { asUser, attempt, sh } from "./guest.ts";
 import {
+  arrived,
   assertUnused,
   FAST,
   FOLDER,
@@ -64,6 +65,47 @@ moduleTest("a stream ends with its socket, when its program is killed", async ()
   const link = await linkWhere(({ streams }) => streams === 0);
   assert.ok(link.dropped[CLOSED] > 80, JSON.stringify(link));
   assert.equal(link.queued, 0);
+});
+
+moduleTest(
+  "a stream that drains takes no more, sends what it has, and ends by itself",
+  async () => {
+    const EPIPE = -32, ENOLINK = -67, CLOSING = 2;
+    const INCOMPLETE = 2; // enum qsocket_reason
+    gate("root", "init", "vmmod0", "dwcs", SLOW);
+    const came = arrived();
+    const [drained] = gate("alice", "drain", "vmmod0", V4, 30, 1000);
+    assert.deepEqual(drained, {
+      accepted: 31,
+      closing: 0,
+      sent: EPIPE,
+      more: 0,
+      state: CLOSING,
+      ended: ENOLINK,
+      again: ENOLINK,
+      hadTime: 1,
+      hasTime: 0,
+    });
+    const link = await linkWhere(({ streams }) => streams === 0);
+    assert.equal(arrived() - came, 30);
+    assert.deepEqual([link.dropped[INCOMPLETE], link.dropped[CLOSED]], [1, 0]);
+    // or is ended after all
+    const [ended] = gate("alice", "drain", "vmmod0", V4, 30, 1000, "again");
+    assert.deepEqual([ended.more, ended.ended, ended.hasTime], [0, ENOLINK, 0]);
+    assert.ok(gate("root", "info", "vmmod0")[0].dropped[CLOSED] > 10);
+  },
+);
+
+moduleTest("a stream that drains sends what it has, though its program is gone", async () => {
+  gate("root", "init", "vmmod0", "dwcs", SLOW);
+  const came = arrived();
+  const alice = stay("alice", "drain", "vmmod0", V4, 40, 1000);
+  await linkWhere(({ offered }) => offered >= 41);
+  await linkWhere(({ dropped }) => dropped[2] === 1); // it drains
+  await alice.kill();
+  const link = await linkWhere(({ streams }) => streams === 0);
+  assert.equal(arrived() - came, 40);
+  assert.equal(link.dropped[CLOSED], 0, JSON.stringify(link));
 });
 
 moduleTest("a stream lives as long as anybody has its socket", async () => {
