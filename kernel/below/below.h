@@ -181,7 +181,7 @@ int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *
 int32_t below_check(const struct link *link, uint32_t stream, const struct qsend_args *args);
 int32_t below_marks(struct below_stream *s, const struct qsend_args *args);
 /* Answers to earlier datagrams (ICMP), which whichever send comes next reports. */
-int below_may_be_pending(int error);
+int below_may_be_pending(const struct below_stream *s, int error);
 /* Counts a message that the scheduler has not seen. */
 void below_lose(struct below_stream *s, const struct qsend_args *args, uint8_t reason);
 /* The kernel has not taken a message: what is answered to its sender. */

@@ -189,7 +189,7 @@ static int32_t send_call(const struct below_stream *s, const struct qsend_args *
 	do {
 		++*calls;
 		result = kernel_call(args->to.family ? QSENDTO : QSEND, &call, sizeof(call));
-	} while (result < 0 && below_may_be_pending(-result) && *calls < calls_max);
+	} while (result < 0 && *calls < calls_max && below_may_be_pending(s, -result));
 	return result;
 }
 

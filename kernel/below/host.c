@@ -170,6 +170,9 @@ static int32_t below_add(struct link *link, struct qsocket_args *args)
 		if (result == -EAFNOSUPPORT)
 			result = socket_open(&s.socket, &any, &args->peer);
 	}
+	/* a full queue tells who asks for it */
+	if (!result && args->type == QSOCKET_UDP)
+		result = stack_hear(s.socket.fd, s.socket.family);
 	if (!result)
 		result = join(link, &s, &args->attr, &args->admission);
 	if (result < 0)

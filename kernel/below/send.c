@@ -239,10 +239,13 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 	return 0;
 }
 
-int below_may_be_pending(int error)
+int below_may_be_pending(const struct below_stream *s, int error)
 {
-	return error == ECONNREFUSED || error == EHOSTUNREACH || error == EHOSTDOWN ||
-	       error == EPROTO;
+	if (error != ECONNREFUSED && error != EHOSTUNREACH && error != EHOSTDOWN && error != EPROTO)
+		return 0;
+	if (!s->socket.attached) /* else they are its owner's to read */
+		stack_forget(s->socket.fd);
+	return 1;
 }
 
 static ssize_t send_said(const struct qsend_args *args, struct parcel *parcel, int is_cut)
@@ -300,8 +303,8 @@ static int32_t send_udp(struct link *link, struct below_stream *s, const struct 
 	s->watch.sent++;
 	atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&link->lock);
-	while ((sent = send_once(args, parcel)) < 0 && below_may_be_pending(errno) &&
-	       again < BELOW_RETRIES_MAX)
+	while ((sent = send_once(args, parcel)) < 0 && again < BELOW_RETRIES_MAX &&
+	       below_may_be_pending(s, errno))
 		again++;
 	if (sent != result || again) {
 		error = errno;

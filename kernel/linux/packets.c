@@ -109,9 +109,11 @@ static int host_enqueue_within(struct host *h, u32 stream, u64 now_ns, const str
 	return error;
 }
 
-/* The number of the message, or QS_NONE. */
-static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns,
-		      const struct qsocket_user *user)
+/* Takes a message, or says what its sender may be told of it (ip(7),
+ * IP_RECVERR): of a queue that is full, nothing of what is lost by its deadline,
+ * or with its frame. */
+static int host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns,
+		      const struct qsocket_user *user, u32 *message)
 {
 	bool continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	struct qs_queued queued;
@@ -124,8 +126,10 @@ static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_
 		qs_record(h->root.trace, &h->link, QSOCKET_RECORD_ABANDON, stream);
 		error = host_enqueue_within(h, stream, now_ns, a, &queued, user);
 	}
+	*message = queued.message;
 	if (!error && queued.message != QS_NONE)
-		return queued.message;
+		return NET_XMIT_SUCCESS;
+	*message = QS_NONE;
 	reason = queued.reason;
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
 		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
@@ -136,25 +140,25 @@ static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_
 		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
 	host_count_lost(h, reason, a->flags >> QSOCKET_DROP_SHIFT, a->bytes);
-	return QS_NONE;
+	return reason == QSOCKET_OVERFLOW ? NET_XMIT_DROP : NET_XMIT_CN;
 }
 
 static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff **to_free)
 {
 	struct host *h = qdisc_priv(sch);
 	u64 now_ns = ktime_get_ns();
-	int result = NET_XMIT_SUCCESS;
 	struct qsocket_user *user;
 	struct qs_arrival arrival;
 	struct sk_buff *lost;
 	u32 stream, message;
+	int result;
 
 	qs_turn(h->root.trace);
 	qs_pace_stand_still(&h->link, &h->pace, now_ns);
 	stream = qsocket_classify(&h->root, skb, now_ns, &arrival, &user);
-	message = host_admit(h, &arrival, stream, now_ns, user);
+	result = host_admit(h, &arrival, stream, now_ns, user, &message);
 	if (message == QS_NONE) {
-		result = qdisc_drop(skb, sch, to_free);
+		qdisc_drop(skb, sch, to_free);
 	} else {
 		host_hold(h, message, skb, user);
 		h->queued_bytes += arrival.bytes;
