@@ -102,7 +102,7 @@ export function load(): void {
 
 /** The library would prefer them to schedulers in BPF, in whatever test comes next. */
 after(() => {
-  if (!isGuest || usual === "module") return;
+  if (!isGuest || usual !== "bpf") return;
   const names = [...loaded().keys()].sort((a, b) =>
     Number(a === "qsockets") - Number(b === "qsockets")
   );
