@@ -32,7 +32,7 @@ const FOLDERS = ["sched", "linux", "linux/include"]; // below kernel
 const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
 const BUILD_MS_MAX = 10 * 60_000;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
-const clients = ["gate", "fuzz"].map((name) => ({
+const clients = ["gate", "fuzz", "calls", "tcp"].map((name) => ({
   name,
   file: fileURLToPath(new URL(`guest/${name}.c`, import.meta.url)),
 }));
