@@ -114,7 +114,8 @@ struct qsocket_way {
 	__be16 dport, sport;
 	u32 scope, mark;
 	int bound;
-};
+	u32 zero;
+} __aligned(8);
 
 /* The way of a member's last message. */
 struct qsocket_route {

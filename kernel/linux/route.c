@@ -17,7 +17,8 @@
 #include "manager.h"
 
 /* An unconnected message's, or the peer's. */
-static void way_of(const struct sock *sk, const union qsocket_sockaddr *to, struct qsocket_way *way)
+static __always_inline void way_of(const struct sock *sk, const union qsocket_sockaddr *to,
+				   struct qsocket_way *way)
 {
 	const struct inet_sock *inet = inet_sk(sk);
 
@@ -97,6 +98,17 @@ static int look_up(struct qsocket_member *member, const struct qsocket_way *way)
 	return error;
 }
 
+/* Word by word: to look at each of them costs less than a call. */
+static bool is_same(const struct qsocket_way *a, const struct qsocket_way *b)
+{
+	const u64 *x = (const u64 *)a, *y = (const u64 *)b;
+	u64 difference = 0;
+
+	for (u32 i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		difference |= x[i] ^ y[i];
+	return !difference;
+}
+
 int qsocket_route_check(struct qsocket_member *member, const union qsocket_sockaddr *to)
 {
 	struct qsocket_route *route = &member->route;
@@ -105,8 +117,7 @@ int qsocket_route_check(struct qsocket_member *member, const union qsocket_socka
 
 	way_of(member->sk, to, &way);
 	spin_lock(&route->lock);
-	is_known = route->dst && !memcmp(&route->way, &way, sizeof(way)) &&
-		   dst_check(route->dst, route->cookie);
+	is_known = route->dst && is_same(&route->way, &way) && dst_check(route->dst, route->cookie);
 	spin_unlock(&route->lock);
 	return is_known ? 0 : look_up(member, &way);
 }

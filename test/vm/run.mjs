@@ -88,10 +88,9 @@ async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
   options.places = options.places.filter((place) => runtimes[place]);
-  const { added, countInstructions, keep, refresh, verbose } = options;
+  const { added, countInstructions, gate, keep, refresh, verbose } = options;
   const objects = schedulers();
   const guest = await base(options.kernel, { anew: refresh, say });
-  const gate = options.gate ?? (guest.isOwn ? "syscall" : "bpf");
   const parts = gate === "module" || files.some((file) => file.startsWith("module"))
     ? await modules(guest, { anew: refresh, say })
     : [];

@@ -45,7 +45,11 @@ export interface Running {
 
 /** Starts one that stays. */
 export function stay(user: User, ...words: (string | number)[]): Running {
-  const [program, ...args] = command(user, words);
+  return start(command(user, words));
+}
+
+/** Starts another program that says lines of JSON. */
+export function start([program, ...args]: string[]): Running {
   const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();

@@ -149,7 +149,7 @@ for (let left = FUZZ_SECONDS; left > 0; left -= ROUND_SECONDS_MAX) {
   const seconds = Math.min(left, ROUND_SECONDS_MAX);
   moduleTest(
     `random calls of many threads for ${seconds} s, and a device that changes under them, do no harm`,
-    () => {
+    async () => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       console.log(`seed ${seed}`);
       gate("root", "init", "vmmod0", "dwcs", FAST);
@@ -159,8 +159,9 @@ for (let left = FUZZ_SECONDS; left > 0; left -= ROUND_SECONDS_MAX) {
       for (const { accepted, refused } of done.map((line) => JSON.parse(line))) {
         assert.ok(accepted > 0 && refused > 0, `${done}`);
       }
-      assert.ok(gate("root", "init", "vmmod0", "vds", FAST, "replace")[0].result > 0);
-      assert.equal(gate("root", "info", "vmmod0")[0].streams, 0);
+      // what still drains is done soon at such a rate
+      assert.ok(gate("root", "init", "vmmod0", "vds", 100 * FAST, "replace")[0].result > 0);
+      await linkWhere(({ streams }) => streams === 0);
       const [, info] = gate("alice", "send", "vmmod0", V4, 10, 100, 1000, 0);
       assert.equal(info.sent, 10);
     },
