@@ -2,7 +2,7 @@
 // virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun and under Deno. Two guests
 // share the files, where the machine has two processors and the memory.
 //
-//   npm run test:vm                              all of it, in ten minutes at most
+//   npm run test:vm                              all of it, in twelve minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
@@ -12,7 +12,7 @@
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
-//   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
+//   npm run test:vm -- --time-limit 900          seconds for all tests together, else 660
 //                                                (2700 with the kernel debug)
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
@@ -48,7 +48,7 @@ import { start } from "./machine.mjs";
 import { loadModules, modules } from "./modules.mjs";
 import { chooseObjects } from "./objects.mjs";
 import { parse, whatIsMissing } from "./options.mjs";
-import { guestTests, plan, runTests } from "./tests.mjs";
+import { filesBy, guestTests, plan, runTests } from "./tests.mjs";
 
 const LINES_SHOWN = 300; // of what a file that fails printed
 const SHELL_SECONDS_MAX = 24 * 3600;
@@ -57,9 +57,14 @@ const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "
 process.umask(0o022); // what is made here is for all users of the guest
 const options = parse(process.argv.slice(2));
 const isTest = options.shell === undefined;
-const files = isTest ? guestTests(options.only) : [];
-if (isTest && files.length === 0) {
+const chosen = isTest ? guestTests(options.only) : [];
+const files = filesBy(options.gate, chosen);
+if (isTest && chosen.length === 0) {
   end({ passed: 0, failed: 0, skipped: 0 }, "no test file has such a name");
+}
+if (isTest && files.length === 0) {
+  const why = `${chosen.join(", ")}: not for the gate ${options.gate}, as they say themselves`;
+  end({ passed: 0, failed: 0, skipped: 0 }, why);
 }
 const missing = whatIsMissing(options.kernel);
 if (missing) end({ passed: 0, failed: 0, skipped: 1 }, `skipped  tests in a guest: ${missing}`);
@@ -117,9 +122,9 @@ async function prepare() {
 }
 
 async function test(boot) {
-  const { places, seconds, verbose } = options;
+  const { gate, places, seconds, verbose } = options;
   const onOutput = verbose ? (text) => process.stdout.write(text) : undefined;
-  const runs = plan(files, places);
+  const runs = plan(files, places, gate);
   for (const place of places) {
     const others = files.filter((file) =>
       !runs.some((it) => it.file === file && it.place === place)

@@ -1,6 +1,8 @@
 // Runs the guest's tests, test/vm/guest/*.test.ts, each file under each runtime in a process of its
 // own, and reads the kernel's log after each. Several guests at a time share the work: each takes the
-// next file when it has done one. A file of which a line says `// runtime: bun` runs there alone.
+// next file when it has done one. A file of which a line says `// runtime: bun` runs there alone, and
+// with `// runtime of bpf: bun` so by that gate alone; one that says `// gate: module, syscall` runs by
+// these alone.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { outcome, testArguments } from "../outcome.mjs";
@@ -30,16 +32,27 @@ export function guestTests(words) {
     .sort();
 }
 
+/** The files that are for a gate, of these. */
+export function filesBy(gate, files) {
+  return files.filter((file) => told(file, "gate")?.split(/, */).includes(gate) ?? true);
+}
+
 /** Each file under each runtime that it is for; one that is for another runs where it can. */
-export function plan(files, places) {
+export function plan(files, places, gate) {
   const placesOf = (file) => {
-    const text = readFileSync(new URL(`guest/${file}`, import.meta.url), "utf8");
-    const only = text.match(/^\/\/ runtime: (\w+)/m)?.[1];
-    return places.includes(only) ? [only] : places;
+    const only = told(file, `runtime of ${gate}`) ?? told(file, "runtime");
+    const place = places.find((place) => only?.startsWith(place));
+    return place ? [place] : places;
   };
   return places.flatMap((place) =>
     files.filter((file) => placesOf(file).includes(place)).map((file) => ({ place, file }))
   );
+}
+
+/** What a file says itself of where it runs. */
+function told(file, what) {
+  const text = readFileSync(new URL(`guest/${file}`, import.meta.url), "utf8");
+  return text.match(new RegExp(`^// ${what}: (.*)$`, "m"))?.[1];
 }
 
 /**

@@ -1,5 +1,6 @@
 // The scheduler in the kernel (kernel/linux), as modules of a stock kernel or built into one: its calls
 // as programs without privileges use them.
+// gate: module, syscall
 
 import assert from "node:assert/strict";
 import { asUser, sh } from "./guest.ts";

@@ -6,6 +6,7 @@
 //
 // runtime: bun, unless it is told otherwise: all of it is C (calls.c).
 // Skipped where the guest's clock does not count instructions: no time is compared here.
+// gate: module, syscall
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,6 @@
 // The life of the kernel modules' devices and streams (kernel/linux): who ends them, what is left of
 // them, and the modules' own end.
+// gate: module, syscall
 
 import assert from "node:assert/strict";
 import process from "node:process";

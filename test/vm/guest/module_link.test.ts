@@ -1,5 +1,6 @@
 // What a device's traffic gets of its link, with the kernel modules (kernel/linux): TCP with a contract
 // beside TCP without, and all of a device's transmit queues behind one scheduler.
+// gate: module, syscall
 
 import assert from "node:assert/strict";
 import {

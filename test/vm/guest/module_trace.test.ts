@@ -3,6 +3,7 @@
 // and decides, while its rate changes and its device goes down and up; then the others are told the
 // same at the same times. What is recorded is the kernel's own doing, times included: no slack.
 // runtime: bun, unless it is told otherwise: what decides is C.
+// gate: module, syscall
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
