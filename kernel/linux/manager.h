@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only
  *
  * The QSocket manager and what registers with it. A packet's walk: a socket is
- * made a stream (manager.c, streams.c), sends (message.c), its packets are known
+ * made a stream (streams.c, members.c), sends (message.c), its packets are known
  * again at the device (classifier.c) and queued by the device's scheduler
  * (qdisc.c), which is a module of its own.
  *
  * Locks, in this order: rtnl; a socket's, for its time and whether it is a stream;
- * qsocket_lock, for schedulers, roots and who is
- * registered; the lock of a root's queue, for all that its scheduler knows,
- * `stream` of members included; root->calls. Packets need the queue's alone: they
- * find members under RCU. A qdisc that is destroyed is reset without that lock,
- * as no packet can come any more, but calls still can: they and host_reset()
- * take root->calls as well. Who may hold a socket may wait for long: for that
- * nobody waits with a lock of these, rtnl apart.
+ * qsocket_lock, for schedulers, roots and who is registered; the lock of a root's
+ * queue, for all that its scheduler knows, `stream` of members included;
+ * root->calls. Packets need the queue's alone: they find members under RCU. A
+ * qdisc that is destroyed is reset without that lock, as no packet can come any
+ * more, but calls still can: they and host_reset() take root->calls as well. Who
+ * has a socket's lock may have it for long: whoever has rtnl or qsocket_lock only
+ * tries that.
  *
  * No module hooks into a socket: a socket that is gone is still held here, and is
- * found to be dead (streams.c).
+ * found to be dead (members.c).
  */
 #ifndef QS_LINUX_MANAGER_H
 #define QS_LINUX_MANAGER_H
@@ -199,12 +199,17 @@ long qsocket_create(struct qsocket_args *args);
 long qsocket_attach(struct qattach_args *args);
 long qsocket_change(struct qchange_args *args);
 long qsocket_close(const struct qclose_args *args);
-void qsocket_reap(struct work_struct *work);
-void qsocket_reap_root(struct qsocket_root *root); /* with qsocket_lock */
-bool qsocket_drains(const struct sock *sk);
-/* With qsocket_lock; the second one: the first whose cookie is higher, or NULL. */
+
+/* members.c: the first two with the socket's lock and qsocket_lock */
+int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
+		  struct qsocket_admission *admission);
+int qsocket_end(struct sock *sk, bool drains);
+/* With qsocket_lock; the last one: the first whose cookie is higher, or NULL. */
 void qsocket_leave(struct qsocket_member *member);
+void qsocket_reap_root(struct qsocket_root *root);
 struct qsocket_member *qsocket_member_after(const struct qsocket_root *root, u64 cookie);
+void qsocket_reap(struct work_struct *work);
+bool qsocket_drains(const struct sock *sk);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
