@@ -165,7 +165,10 @@ deviceTest(
       streams += done.streams;
     }
     const waiting = link.info().queued;
-    assert.equal(streams, STREAMS_MAX / 4);
+    // the place of one's that comes and goes may have become the other's
+    const most = STREAMS_MAX / 4 + members.length;
+    assert.ok(streams >= STREAMS_MAX / 4 && streams <= most, `${streams} streams`);
+    assert.ok(link.info().streams <= STREAMS_MAX / 4);
     assert.ok(waiting > ENDLESS_FRAMES, "no frame waits for its end");
     assert.ok(waiting < 0.9 * MESSAGES_MAX, `${waiting} of ${MESSAGES_MAX} messages are queued`);
 
