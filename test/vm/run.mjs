@@ -7,8 +7,9 @@
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
 //                                                trixie or bookworm, Debian's older ones; patched,
-//                                                built here with the system call, or debug: that,
-//                                                looking for faults in itself
+//                                                built here with the system call; debug: that,
+//                                                looking for faults in itself; leaks: for memory
+//                                                that nothing points to, which takes it longest
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 540
 //                                                (2700 with the kernel debug)
