@@ -56,7 +56,7 @@ for (
     "WARNING: suspicious RCU usage",
     "INFO: trying to register non-static key.",
     "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
-    "kmemleak: Kernel memory leak detector disabled",
+    "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
     "unreferenced object 0xffff888004c3f000 (size 192):",
     "Oops: Oops: 0000 [#1] SMP NOPTI",
     "Oops: general protection fault, probably for non-canonical address 0xdead000000000108: 0000",

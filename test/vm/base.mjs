@@ -106,6 +106,8 @@ export async function base(flavour, { anew = false, say }) {
     isOwn: false,
     modules: [],
     megabytes: MEGABYTES,
+    slowness: 1,
+    words: [],
   };
 }
 
@@ -119,8 +121,8 @@ async function ownBase(flavour, { anew, say }) {
     writeFileSync(join(folder, "initrd"), archive(readFileSync(busybox), OWN_INIT, []));
     rmSync(busybox);
   }, { anew });
-  const initrd = join(folder, "initrd"), { megabytes } = OWN_KERNELS[flavour];
-  return { kernel, initrd, disk, version, suite: undefined, isOwn: true, modules, megabytes };
+  const initrd = join(folder, "initrd"), { megabytes, slowness, words } = OWN_KERNELS[flavour];
+  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness, words };
 }
 
 function make(folder, flavour, say) {

@@ -54,9 +54,11 @@ class Machine {
   #server;
   #ended;
   #isGone = false;
+  #bootSeconds;
 
   constructor(options) {
-    const { port, interactive, onConsole = () => {} } = options;
+    const { base, port, interactive, onConsole = () => {} } = options;
+    this.#bootSeconds = BOOT_SECONDS_MAX * base.slowness;
     this.#server = createServer((socket) => this.#listen(socket)).listen(port);
     const args = qemuArguments(options, this.#marker);
     // setpriv lets the machine die with this process, however that ends.
@@ -100,7 +102,7 @@ class Machine {
 
   /** Resolves with status 0 when it takes commands, else with why it does not. */
   booted() {
-    return this.#result(BOOT_SECONDS_MAX);
+    return this.#result(this.#bootSeconds);
   }
 
   /**
@@ -182,7 +184,7 @@ class Machine {
 }
 
 function qemuArguments({ base, disks, port, interactive, countInstructions, gate }, marker) {
-  const kernel = [COMMAND_LINE, `marker=${marker}`];
+  const kernel = [COMMAND_LINE, ...base.words, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
   kernel.push(`QSOCKETS_GATE=${gate}`);

@@ -7,13 +7,14 @@
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
 //                                                trixie or bookworm, Debian's older ones; patched,
-//                                                built here with the system call, or debug: that,
-//                                                looking for faults in itself
+//                                                built here with the system call; debug: that,
+//                                                looking for faults in itself; leaks: for memory
+//                                                that nothing points to, which takes it longest
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 660
-//                                                (2700 with the kernel debug)
+//                                                (3300 with the kernel debug, 9900 with leaks)
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
 //   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
@@ -92,6 +93,7 @@ try {
 async function prepare() {
   // Imported late: it builds the library, and ends the process if it cannot.
   const { runtimes, runtimesDisk, workDisk } = await import("./project.mjs");
+  delete process.env.MAKE; // makeOrGoOn's, for that alone: a kernel has to be made
   options.places = options.places.filter((place) => runtimes[place]);
   const { added, countInstructions, gate, keep, refresh, verbose } = options;
   const objects = schedulers();
