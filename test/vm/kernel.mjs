@@ -77,6 +77,7 @@ export async function ownKernel(wanted, { anew = false, say }) {
     try {
       plant(tree, source, `${options}\nCONFIG_LOCALVERSION="-${flavour}"\n`, { say });
       run("make", ["-s", "-C", join(kernel, "linux"), "patch", `KSRC=${tree}`]);
+      configureOurs(tree, options);
       if (JSON.stringify(ours()) !== JSON.stringify(before)) {
         throw new Error("Cannot build a kernel of sources that change meanwhile: start again");
       }
@@ -138,6 +139,15 @@ function plant(tree, source, options, { say }) {
     throw new Error(`Cannot configure the kernel: it does not take ${refused.join(", ")}`);
   }
   writeFileSync(ready, "");
+}
+
+/** Our own options as they are wanted now: Kconfig is one of the sources that have changed since. */
+function configureOurs(tree, options) {
+  const file = join(tree, ".config"), isOurs = (line) => line.includes("CONFIG_QSOCKETS");
+  const others = readFileSync(file, "utf8").split("\n").filter((line) => !isOurs(line));
+  const text = [...others, ...options.split("\n").filter(isOurs), ""].join("\n");
+  writeFileSync(file, text);
+  run("make", ["-s", "-C", tree, "olddefconfig"]);
 }
 
 /** Of `CONFIG_X=n`: one that is not asked for at all is off, too. */
