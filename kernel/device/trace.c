@@ -89,6 +89,8 @@ int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *r
 	result = kernel_trace(&device, trace, records, records_max);
 	if (result >= 0 || result == -ENODATA || result == -EFAULT)
 		return result;
+	if (result == -EPERM)
+		return -EACCES;
 	/* its scheduler is another's, if it has any */
 	memory_lock();
 	result = memory_open(&device, &b, NULL);
@@ -97,7 +99,7 @@ int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *r
 		memory_close(b);
 	}
 	memory_unlock();
-	return result;
+	return result == -ENOSYS ? -ENOENT : result; /* the kernel has no BPF at all */
 }
 
 /* A device may be initialised already, as it was asked for, but for this. */

@@ -101,6 +101,10 @@ async function send(link: Link, { scenario, load, rest, discards }: Traffic): Pr
     if (index % rest === 0) unmanaged[index % 2].send(new Uint8Array(bytes % 1000), PORT, PEER);
     if (index === Math.floor(arrivals.length / 2)) change(sockets[index % sockets.length], stretch);
   }
+  // More than can be in time, of whatever scenario this is.
+  for (let i = 0; i < 5; i++) {
+    perhaps(() => sockets[0].send(new Uint8Array(1000), { deadline: 15 }));
+  }
   if (!discards) await drained(link);
   for (const socket of sockets) socket.close();
   await pause(1);
