@@ -249,7 +249,9 @@ test("every message that was accepted is in one counter, at every moment", async
   let seed = 7;
   const random = (below: number) => (seed = seed * 48271 % 0x7fffffff) % below;
   const accepted = sockets.map(() => 0);
-  for (let round = 0; round < 100; round++) {
+  // fewer in an emulated guest, where Deno's receiver spends most of its time collecting garbage
+  const rounds = areBelow() ? 25 : 100;
+  for (let round = 0; round < rounds; round++) {
     for (let number = 0; number < 8; number++) {
       const index = random(3);
       const whole = { frame: "whole", level: random(3) } as const;
@@ -277,7 +279,7 @@ test("every message that was accepted is in one counter, at every moment", async
     assert.equal(info.offered, accepted[index]);
   });
   const total = link.info();
-  assert.equal(total.offered, 800);
+  assert.equal(total.offered, 8 * rounds);
   assert.equal(total.streams, 0);
   assertCounted(total);
 });
