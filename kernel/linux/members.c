@@ -16,6 +16,7 @@
 #include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
+#include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 
 #include "compat.h"
@@ -170,9 +171,10 @@ static void leave(struct qsocket_member *member)
 	qsocket_members_remove(member);
 	qsocket_route_close(&member->route);
 	remove_stream(member);
-	drop_user(root, member->uid);
+	drop_user(root, member->payer);
 	rb_erase(&member->by_cookie, &root->members);
 	root->members_len--;
+	root->left++;
 	put_pid(member->pid);
 	sock_put(member->sk);
 	kfree_rcu(member, rcu);
@@ -184,28 +186,48 @@ void qsocket_leave(struct qsocket_member *member)
 	leave(member);
 }
 
-void qsocket_reap_root(struct qsocket_root *root)
+bool qsocket_reap_some(struct qsocket_root *root, u64 *after, u32 many)
 {
-	struct rb_node *node = rb_first(&root->members);
-	struct qsocket_member *member;
+	struct qsocket_member *member = qsocket_member_after(root, *after);
 
-	while (node) {
-		member = rb_entry(node, struct qsocket_member, by_cookie);
-		node = rb_next(node);
+	for (; member && many; many--) {
+		*after = member->cookie;
 		if (is_gone(member) && try_give_time_back(member))
 			leave(member);
+		member = qsocket_member_after(root, *after);
 	}
+	return member;
 }
 
+/* The root is there until this has ended. */
 void qsocket_reap(struct work_struct *work)
 {
 	struct qsocket_root *root = container_of(work, struct qsocket_root, reaper.work);
+	bool more;
+	u64 after = 0;
 
-	mutex_lock(&qsocket_lock);
-	qsocket_reap_root(root);
-	if (root->members_len)
-		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
-	mutex_unlock(&qsocket_lock);
+	do {
+		mutex_lock(&qsocket_lock);
+		more = qsocket_reap_some(root, &after, QSOCKET_AT_ONCE);
+		if (!more && root->members_len)
+			schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
+		mutex_unlock(&qsocket_lock);
+		cond_resched();
+	} while (more);
+}
+
+/* Whose room the caller's streams take: who makes a user namespace can be any of
+ * the users in it. Root has no limit to get round, and its namespaces' users one each. */
+static kuid_t payer(const struct qsocket_root *root)
+{
+	const struct user_namespace *of_device = dev_net(qdisc_dev(root->sch))->user_ns;
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_euid();
+
+	for (; ns != of_device && ns != &init_user_ns; ns = ns->parent)
+		if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
+			uid = ns->owner;
+	return uid;
 }
 
 /* Whether there is room for one more of the caller's. */
@@ -217,7 +239,9 @@ static int find_room(struct qsocket_root *root, kuid_t uid)
 	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
 		share = most;
 	if (root->members_len >= most || (user && user->streams >= share)) {
-		qsocket_reap_root(root);
+		u64 after = 0;
+
+		qsocket_reap_some(root, &after, UINT_MAX);
 		user = user_of(root, uid);
 	}
 	if (root->members_len >= most)
@@ -230,23 +254,23 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	struct qsocket_root *root = member->root;
 	int stream, error;
 
-	member->user = take_user(root, member->uid);
+	member->user = take_user(root, member->payer);
 	if (!member->user)
 		return -ENOMEM;
 	qsocket_root_lock(root);
 	stream = root->scheduler->add(root, attr, &member->admission);
 	qsocket_root_unlock(root);
 	if (stream < 0) {
-		drop_user(root, member->uid);
+		drop_user(root, member->payer);
 		return stream;
 	}
 	member->stream = stream;
-	if (uid_eq(member->uid, GLOBAL_ROOT_UID))
+	if (uid_eq(member->payer, GLOBAL_ROOT_UID))
 		member->user = NULL; /* whose messages nobody counts */
 	error = qsocket_members_add(member);
 	if (error) {
 		remove_stream(member);
-		drop_user(root, member->uid);
+		drop_user(root, member->payer);
 	}
 	return error;
 }
@@ -274,7 +298,7 @@ int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 	member = qsocket_member_of(sk);
 	if (member)
 		return member->root == root ? -EALREADY : -EEXIST;
-	error = find_room(root, current_euid());
+	error = find_room(root, payer(root));
 	if (error)
 		return error;
 	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
@@ -287,6 +311,7 @@ int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 	member->cookie = cookie_of(sk);
 	spin_lock_init(&member->route.lock);
 	member->uid = current_euid();
+	member->payer = payer(root);
 	get_task_comm(member->command, current);
 	if (udp)
 		take_time(sk, &member->before);
