@@ -40,6 +40,8 @@
 #define QSOCKET_USER_SHARE 4u	     /* 1/4 of them may be one user's, but the administrator's */
 #define QSOCKET_ROOM_SHARE 2u	     /* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100	     /* between two looks for sockets that are gone */
+#define QSOCKET_USER_PERIODS 500000u /* a second, of all of one user's streams */
+#define QSOCKET_DECISIONS 100000u    /* a second: the most periods that one counts as */
 #define QSOCKET_AT_ONCE 128u	     /* streams looked at, before others get qsocket_lock */
 #define QSOCKET_DEAD_MAX 64u	     /* of their packets, before one that may leave */
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
@@ -95,6 +97,7 @@ struct qsocket_root {
 struct qsocket_user {
 	u32 streams; /* qsocket_lock; at 0 it is freed, and nothing is queued of it */
 	u32 queued;  /* messages; the queue's lock */
+	u64 periods; /* a second, of its streams; qsocket_lock */
 };
 
 /* SO_TXTIME as a socket had it, and gets it back by QCLOSE. */
@@ -144,6 +147,7 @@ struct qsocket_member {
 	struct pid *pid;   /* of the process, held */
 	char command[QSOCKET_COMMAND_BYTES];
 	struct qsocket_user *user;
+	u32 periods; /* a second; of user->periods */
 	struct qsocket_admission admission;
 	struct qsocket_time before;
 	struct qsocket_route route;
@@ -207,6 +211,10 @@ long qsocket_close(const struct qclose_args *args);
 int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 		  struct qsocket_admission *admission);
 int qsocket_end(struct sock *sk, bool drains);
+/* With qsocket_lock: those a second that a stream with such attributes has, or
+ * -EDQUOT; and that it has them now. */
+int qsocket_periods(const struct qsocket_member *member, const struct qsocket_attr *attr);
+void qsocket_set_periods(struct qsocket_member *member, u32 periods);
 /* With qsocket_lock; the last one: the first whose cookie is higher, or NULL. */
 void qsocket_leave(struct qsocket_member *member);
 struct qsocket_member *qsocket_member_after(const struct qsocket_root *root, u64 cookie);

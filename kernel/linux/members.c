@@ -121,14 +121,24 @@ static struct qsocket_user *take_user(struct qsocket_root *root, kuid_t uid)
 	return user;
 }
 
-/* The stream's packets are gone. */
-static void drop_user(struct qsocket_root *root, kuid_t uid)
+void qsocket_set_periods(struct qsocket_member *member, u32 periods)
 {
-	struct qsocket_user *user = user_of(root, uid);
+	struct qsocket_user *user = user_of(member->root, member->payer);
 
+	user->periods += periods;
+	user->periods -= member->periods;
+	member->periods = periods;
+}
+
+/* The stream's packets are gone. */
+static void drop_user(struct qsocket_member *member)
+{
+	struct qsocket_user *user = user_of(member->root, member->payer);
+
+	qsocket_set_periods(member, 0);
 	if (--user->streams)
 		return;
-	xa_erase(&root->users, __kuid_val(uid));
+	xa_erase(&member->root->users, __kuid_val(member->payer));
 	kfree(user);
 }
 
@@ -171,7 +181,7 @@ static void leave(struct qsocket_member *member)
 	qsocket_members_remove(member);
 	qsocket_route_close(&member->route);
 	remove_stream(member);
-	drop_user(root, member->payer);
+	drop_user(member);
 	rb_erase(&member->by_cookie, &root->members);
 	root->members_len--;
 	root->left++;
@@ -230,13 +240,34 @@ static kuid_t payer(const struct qsocket_root *root)
 	return uid;
 }
 
+static bool has_no_limit(const struct qsocket_root *root)
+{
+	return ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN);
+}
+
+/* A message that waits for many periods has a scheduler that slides (../sched/sched.c)
+ * count them, once for each or each decision, with the queue locked: a thousand
+ * streams of a nanosecond each would leave a device time for nothing else. */
+int qsocket_periods(const struct qsocket_member *member, const struct qsocket_attr *attr)
+{
+	const struct qsocket_user *user = user_of(member->root, member->payer);
+	u64 periods = attr->ipg_ns ? NSEC_PER_SEC / attr->ipg_ns : 0;
+
+	periods = min_t(u64, periods, QSOCKET_DECISIONS);
+	if (periods > member->periods &&
+	    user->periods - member->periods + periods > QSOCKET_USER_PERIODS &&
+	    !has_no_limit(member->root))
+		return -EDQUOT;
+	return periods;
+}
+
 /* Whether there is room for one more of the caller's. */
 static int find_room(struct qsocket_root *root, kuid_t uid)
 {
 	u32 most = root->options.streams - QSOCKET_FLOWS, share = most / QSOCKET_USER_SHARE;
 	struct qsocket_user *user = user_of(root, uid);
 
-	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
+	if (has_no_limit(root))
 		share = most;
 	if (root->members_len >= most || (user && user->streams >= share)) {
 		u64 after = 0;
@@ -257,11 +288,17 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	member->user = take_user(root, member->payer);
 	if (!member->user)
 		return -ENOMEM;
+	error = qsocket_periods(member, attr);
+	if (error < 0) {
+		drop_user(member);
+		return error;
+	}
+	qsocket_set_periods(member, error);
 	qsocket_root_lock(root);
 	stream = root->scheduler->add(root, attr, &member->admission);
 	qsocket_root_unlock(root);
 	if (stream < 0) {
-		drop_user(root, member->payer);
+		drop_user(member);
 		return stream;
 	}
 	member->stream = stream;
@@ -270,7 +307,7 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	error = qsocket_members_add(member);
 	if (error) {
 		remove_stream(member);
-		drop_user(root, member->payer);
+		drop_user(member);
 	}
 	return error;
 }

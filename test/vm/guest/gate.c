@@ -25,9 +25,12 @@
  *	gate trace DEVICE FILE
  *		writes the records of the device's scheduler to a file, and says
  *		which they are of
- *	gate fill DEVICE MANY
+ *	gate fill DEVICE MANY [IPG_NS]
  *		opens as many streams, says how many there are and why there are no
  *		more, and waits for the end of its input
+ *	gate hasten DEVICE MANY
+ *		opens streams and gives each a period of a nanosecond: how many, and
+ *		why no more
  *	gate multicast DEVICE OTHER
  *		whether a message with a deadline may go to many over IPv6 by what
  *		is not the stream's device, and then by that
@@ -124,11 +127,24 @@ static int say_link(const char *device)
 	return 0;
 }
 
-static int open_stream(uint32_t link, uint16_t family)
+static int open_paced(uint32_t link, uint16_t family, uint64_t ipg_ns)
 {
-	struct qsocket_args args = {.link = link, .type = QSOCKET_UDP, .local.family = family};
+	struct qsocket_args args = {
+		.link = link, .type = QSOCKET_UDP, .local.family = family, .attr.ipg_ns = ipg_ns};
 
 	return entry_call(QSOCKET, &args, sizeof(args));
+}
+
+static int open_stream(uint32_t link, uint16_t family)
+{
+	return open_paced(link, family, 0);
+}
+
+static int change(int fd, uint64_t ipg_ns)
+{
+	struct qchange_args args = {.handle = (uint32_t)fd, .attr.ipg_ns = ipg_ns};
+
+	return entry_call(QCHANGE, &args, sizeof(args));
 }
 
 static void wait_for_end(void)
@@ -178,18 +194,32 @@ static int send_many(const char *device, char **words, int stay)
 	return 0;
 }
 
-static int fill(const char *device, int many)
+static int fill(const char *device, int many, uint64_t ipg_ns)
 {
 	int link = init(device, "", 0, 0), opened = 0, fd = 0;
 
 	if (link < 0)
 		return 0;
 	while (fd >= 0 && opened < many) {
-		fd = open_stream(link, AF_INET);
+		fd = open_paced(link, AF_INET, ipg_ns);
 		opened += fd >= 0;
 	}
 	printf("{\"opened\":%d,\"refused\":%d}\n", opened, fd < 0 ? fd : 0);
 	wait_for_end();
+	return 0;
+}
+
+static int hasten(const char *device, int many)
+{
+	int link = init(device, "", 0, 0), changed = 0, error = 0;
+
+	if (link < 0)
+		return 0;
+	for (int i = 0; i < many && !error; i++) {
+		error = change(open_stream(link, AF_INET), 1);
+		changed += !error;
+	}
+	printf("{\"changed\":%d,\"refused\":%d}\n", changed, error);
 	return 0;
 }
 
@@ -465,7 +495,9 @@ int main(int len, char **words)
 	else if (!strcmp(what, "trace") && len > 3)
 		return write_trace(words[2], words[3]);
 	else if (!strcmp(what, "fill") && len > 3)
-		return fill(words[2], atoi(words[3]));
+		return fill(words[2], atoi(words[3]), len > 4 ? strtoull(words[4], NULL, 10) : 0);
+	else if (!strcmp(what, "hasten") && len > 3)
+		return hasten(words[2], atoi(words[3]));
 	else if (!strcmp(what, "multicast") && len > 3)
 		return multicast(words[2], words[3]);
 	else if (!strcmp(what, "pass"))

@@ -163,3 +163,22 @@ moduleTest("many streams are told of, and looked for, as a whole", async () => {
   await alice.kill();
   await linkWhere(({ streams }) => streams === 0);
 });
+
+moduleTest(
+  "one user's streams have no more periods than a scheduler can count beside its work",
+  async () => {
+    gate("root", "init", "vmmod0", "dwcs", FAST);
+    const alice = stay("alice", "fill", "vmmod0", 100, 1);
+    assert.deepEqual(await alice.next(), { opened: 5, refused: EDQUOT });
+    await alice.kill();
+    await linkWhere(({ streams }) => streams === 0); // and has them again
+    assert.deepEqual(gate("alice", "hasten", "vmmod0", 100)[0], { changed: 5, refused: EDQUOT });
+    await linkWhere(({ streams }) => streams === 0);
+    const usual = stay("alice", "fill", "vmmod0", 200, 1_000_000);
+    assert.deepEqual(await usual.next(), { opened: 200, refused: 0 });
+    await usual.kill();
+    const root = stay("root", "fill", "vmmod0", 50, 1);
+    assert.deepEqual(await root.next(), { opened: 50, refused: 0 });
+    await root.kill();
+  },
+);
