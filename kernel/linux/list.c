@@ -45,8 +45,8 @@ static void describe(const struct qsocket_member *member, struct qlist_stream *s
 	qsocket_report_member(member, &stream->info);
 }
 
-/* Of these, those after `after` that there is room for: how many. */
-static int read(struct qlist_args *args, struct qlist_stream *streams, u32 room)
+/* Those after `after` that there is room for: how many. */
+static int read_some(struct qlist_args *args, struct qlist_stream *streams, u32 room)
 {
 	struct qsocket_member *member;
 	struct qsocket_root *root;
@@ -60,9 +60,21 @@ static int read(struct qlist_args *args, struct qlist_stream *streams, u32 room)
 		args->after = member->cookie;
 	}
 	mutex_unlock(&qsocket_lock);
+	return root ? len : -ENOLINK;
+}
+
+/* Some at a time: everybody's calls wait for that lock. */
+static int read(struct qlist_args *args, struct qlist_stream *streams, u32 room)
+{
+	int len = 0, more;
+
+	do {
+		more = read_some(args, streams + len, min(room - len, QSOCKET_AT_ONCE));
+		len += max(more, 0);
+	} while (more == QSOCKET_AT_ONCE && len < room);
 	args->streams_len = len;
 	args->scope = QLIST_ALL;
-	return root ? len : -ENOLINK;
+	return len ? len : more;
 }
 
 /* Cut off, or ending in zeros, as the caller knows it. */

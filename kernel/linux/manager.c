@@ -191,6 +191,15 @@ static bool is_registered(const char *name)
 	return found;
 }
 
+bool qsocket_knows(const struct Qdisc_ops *ops)
+{
+	const struct qsocket_scheduler *scheduler;
+	bool found = false;
+
+	list_for_each_entry(scheduler, &schedulers, list) found |= scheduler->qdisc == ops;
+	return found;
+}
+
 bool qsocket_has(const char *name)
 {
 	if (is_registered(name))

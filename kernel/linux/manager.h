@@ -40,6 +40,9 @@
 #define QSOCKET_USER_SHARE 4u	     /* 1/4 of them may be one user's, but the administrator's */
 #define QSOCKET_ROOM_SHARE 2u	     /* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100	     /* between two looks for sockets that are gone */
+#define QSOCKET_USER_PERIODS 500000u /* a second, of all of one user's streams */
+#define QSOCKET_DECISIONS 100000u    /* a second: the most periods that one counts as */
+#define QSOCKET_AT_ONCE 128u	     /* streams looked at, before others get qsocket_lock */
 #define QSOCKET_DEAD_MAX 64u	     /* of their packets, before one that may leave */
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
 #define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
@@ -74,9 +77,10 @@ struct qsocket_scheduler {
 /* A device with a scheduler as its root qdisc: what the manager knows of it.
  * It is the first part of the qdisc's own memory. */
 struct qsocket_root {
-	struct list_head list;	/* none: not entered */
+	bool entered;		/* qsocket_lock: its device and its streams may be used */
 	struct rb_root members; /* by their cookies; these under qsocket_lock */
 	u32 members_len;
+	u64 left;	     /* members that are no more */
 	struct xarray users; /* by uid */
 	struct Qdisc *sch;
 	spinlock_t calls; /* see above */
@@ -93,6 +97,7 @@ struct qsocket_root {
 struct qsocket_user {
 	u32 streams; /* qsocket_lock; at 0 it is freed, and nothing is queued of it */
 	u32 queued;  /* messages; the queue's lock */
+	u64 periods; /* a second, of its streams; qsocket_lock */
 };
 
 /* SO_TXTIME as a socket had it, and gets it back by QCLOSE. */
@@ -138,10 +143,11 @@ struct qsocket_member {
 	bool udp;
 	bool draining; /* written with qsocket_lock; it takes no more messages */
 	/* who registered it */
-	kuid_t uid;
-	struct pid *pid; /* of the process, held */
+	kuid_t uid, payer; /* whose room it takes */
+	struct pid *pid;   /* of the process, held */
 	char command[QSOCKET_COMMAND_BYTES];
 	struct qsocket_user *user;
+	u32 periods; /* a second; of user->periods */
 	struct qsocket_admission admission;
 	struct qsocket_time before;
 	struct qsocket_route route;
@@ -154,7 +160,8 @@ extern struct mutex qsocket_lock;
 long qsocket_call(u32 call, void __user *args, u32 args_len);
 int qsocket_register(struct qsocket_scheduler *scheduler);
 void qsocket_unregister(struct qsocket_scheduler *scheduler);
-bool qsocket_has(const char *name); /* loads its module, where there is one */
+bool qsocket_has(const char *name);		 /* loads its module, where there is one */
+bool qsocket_knows(const struct Qdisc_ops *ops); /* a scheduler's; with qsocket_lock */
 
 /* check.c: what callers hand in */
 int qsocket_check_init(const struct qsockinit_args *args);
@@ -169,7 +176,7 @@ int qsocket_root_enter(struct qsocket_root *root, struct Qdisc *sch,
 void qsocket_root_leave(struct qsocket_root *root);
 int qsocket_root_set(struct qsocket_root *root, const struct qsocket_options *options);
 /* With qsocket_lock: NULL, where the device has none. */
-struct qsocket_root *qsocket_root_of(const struct net *net, int ifindex);
+struct qsocket_root *qsocket_root_of(struct net *net, int ifindex);
 bool qsocket_may_register(const struct qsocket_root *root);
 long qsocket_init(struct qsockinit_args *args);
 long qsocket_change_rate(int ifindex, u64 rate);
@@ -204,10 +211,15 @@ long qsocket_close(const struct qclose_args *args);
 int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 		  struct qsocket_admission *admission);
 int qsocket_end(struct sock *sk, bool drains);
+/* With qsocket_lock: those a second that a stream with such attributes has, or
+ * -EDQUOT; and that it has them now. */
+int qsocket_periods(const struct qsocket_member *member, const struct qsocket_attr *attr);
+void qsocket_set_periods(struct qsocket_member *member, u32 periods);
 /* With qsocket_lock; the last one: the first whose cookie is higher, or NULL. */
 void qsocket_leave(struct qsocket_member *member);
-void qsocket_reap_root(struct qsocket_root *root);
 struct qsocket_member *qsocket_member_after(const struct qsocket_root *root, u64 cookie);
+/* Looks for gone ones among the next ones after a cookie: whether there are more. */
+bool qsocket_reap_some(struct qsocket_root *root, u64 *after, u32 many);
 void qsocket_reap(struct work_struct *work);
 bool qsocket_drains(const struct sock *sk);
 

@@ -16,6 +16,7 @@
 #include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/sock_diag.h>
+#include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 
 #include "compat.h"
@@ -120,14 +121,24 @@ static struct qsocket_user *take_user(struct qsocket_root *root, kuid_t uid)
 	return user;
 }
 
-/* The stream's packets are gone. */
-static void drop_user(struct qsocket_root *root, kuid_t uid)
+void qsocket_set_periods(struct qsocket_member *member, u32 periods)
 {
-	struct qsocket_user *user = user_of(root, uid);
+	struct qsocket_user *user = user_of(member->root, member->payer);
 
+	user->periods += periods;
+	user->periods -= member->periods;
+	member->periods = periods;
+}
+
+/* The stream's packets are gone. */
+static void drop_user(struct qsocket_member *member)
+{
+	struct qsocket_user *user = user_of(member->root, member->payer);
+
+	qsocket_set_periods(member, 0);
 	if (--user->streams)
 		return;
-	xa_erase(&root->users, __kuid_val(uid));
+	xa_erase(&member->root->users, __kuid_val(member->payer));
 	kfree(user);
 }
 
@@ -170,9 +181,10 @@ static void leave(struct qsocket_member *member)
 	qsocket_members_remove(member);
 	qsocket_route_close(&member->route);
 	remove_stream(member);
-	drop_user(root, member->uid);
+	drop_user(member);
 	rb_erase(&member->by_cookie, &root->members);
 	root->members_len--;
+	root->left++;
 	put_pid(member->pid);
 	sock_put(member->sk);
 	kfree_rcu(member, rcu);
@@ -184,28 +196,70 @@ void qsocket_leave(struct qsocket_member *member)
 	leave(member);
 }
 
-void qsocket_reap_root(struct qsocket_root *root)
+bool qsocket_reap_some(struct qsocket_root *root, u64 *after, u32 many)
 {
-	struct rb_node *node = rb_first(&root->members);
-	struct qsocket_member *member;
+	struct qsocket_member *member = qsocket_member_after(root, *after);
 
-	while (node) {
-		member = rb_entry(node, struct qsocket_member, by_cookie);
-		node = rb_next(node);
+	for (; member && many; many--) {
+		*after = member->cookie;
 		if (is_gone(member) && try_give_time_back(member))
 			leave(member);
+		member = qsocket_member_after(root, *after);
 	}
+	return member;
 }
 
+/* The root is there until this has ended. */
 void qsocket_reap(struct work_struct *work)
 {
 	struct qsocket_root *root = container_of(work, struct qsocket_root, reaper.work);
+	bool more;
+	u64 after = 0;
 
-	mutex_lock(&qsocket_lock);
-	qsocket_reap_root(root);
-	if (root->members_len)
-		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
-	mutex_unlock(&qsocket_lock);
+	do {
+		mutex_lock(&qsocket_lock);
+		more = qsocket_reap_some(root, &after, QSOCKET_AT_ONCE);
+		if (!more && root->members_len)
+			schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
+		mutex_unlock(&qsocket_lock);
+		cond_resched();
+	} while (more);
+}
+
+/* Whose room the caller's streams take: who makes a user namespace can be any of
+ * the users in it. Root has no limit to get round, and its namespaces' users one each. */
+static kuid_t payer(const struct qsocket_root *root)
+{
+	const struct user_namespace *of_device = dev_net(qdisc_dev(root->sch))->user_ns;
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_euid();
+
+	for (; ns != of_device && ns != &init_user_ns; ns = ns->parent)
+		if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
+			uid = ns->owner;
+	return uid;
+}
+
+static bool has_no_limit(const struct qsocket_root *root)
+{
+	/* most callers have it not, and none of them tries to do what takes it */
+	return ns_capable_noaudit(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN);
+}
+
+/* A message that waits for many periods has a scheduler that slides (../sched/sched.c)
+ * count them, once for each or each decision, with the queue locked: a thousand
+ * streams of a nanosecond each would leave a device time for nothing else. */
+int qsocket_periods(const struct qsocket_member *member, const struct qsocket_attr *attr)
+{
+	const struct qsocket_user *user = user_of(member->root, member->payer);
+	u64 periods = attr->ipg_ns ? NSEC_PER_SEC / attr->ipg_ns : 0;
+
+	periods = min_t(u64, periods, QSOCKET_DECISIONS);
+	if (periods > member->periods &&
+	    user->periods - member->periods + periods > QSOCKET_USER_PERIODS &&
+	    !has_no_limit(member->root))
+		return -EDQUOT;
+	return periods;
 }
 
 /* Whether there is room for one more of the caller's. */
@@ -214,10 +268,12 @@ static int find_room(struct qsocket_root *root, kuid_t uid)
 	u32 most = root->options.streams - QSOCKET_FLOWS, share = most / QSOCKET_USER_SHARE;
 	struct qsocket_user *user = user_of(root, uid);
 
-	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
+	if (has_no_limit(root))
 		share = most;
 	if (root->members_len >= most || (user && user->streams >= share)) {
-		qsocket_reap_root(root);
+		u64 after = 0;
+
+		qsocket_reap_some(root, &after, UINT_MAX);
 		user = user_of(root, uid);
 	}
 	if (root->members_len >= most)
@@ -230,23 +286,29 @@ static int add_stream(struct qsocket_member *member, const struct qsocket_attr *
 	struct qsocket_root *root = member->root;
 	int stream, error;
 
-	member->user = take_user(root, member->uid);
+	member->user = take_user(root, member->payer);
 	if (!member->user)
 		return -ENOMEM;
+	error = qsocket_periods(member, attr);
+	if (error < 0) {
+		drop_user(member);
+		return error;
+	}
+	qsocket_set_periods(member, error);
 	qsocket_root_lock(root);
 	stream = root->scheduler->add(root, attr, &member->admission);
 	qsocket_root_unlock(root);
 	if (stream < 0) {
-		drop_user(root, member->uid);
+		drop_user(member);
 		return stream;
 	}
 	member->stream = stream;
-	if (uid_eq(member->uid, GLOBAL_ROOT_UID))
+	if (uid_eq(member->payer, GLOBAL_ROOT_UID))
 		member->user = NULL; /* whose messages nobody counts */
 	error = qsocket_members_add(member);
 	if (error) {
 		remove_stream(member);
-		drop_user(root, member->uid);
+		drop_user(member);
 	}
 	return error;
 }
@@ -274,7 +336,7 @@ int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 	member = qsocket_member_of(sk);
 	if (member)
 		return member->root == root ? -EALREADY : -EEXIST;
-	error = find_room(root, current_euid());
+	error = find_room(root, payer(root));
 	if (error)
 		return error;
 	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
@@ -287,6 +349,7 @@ int qsocket_enter(struct sock *sk, u32 link, const struct qsocket_attr *attr,
 	member->cookie = cookie_of(sk);
 	spin_lock_init(&member->route.lock);
 	member->uid = current_euid();
+	member->payer = payer(root);
 	get_task_comm(member->command, current);
 	if (udp)
 		take_time(sk, &member->before);

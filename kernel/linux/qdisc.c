@@ -205,6 +205,9 @@ static int host_set(struct Qdisc *sch, struct nlattr *attr, struct netlink_ext_a
 		return error;
 	sch_tree_lock(sch);
 	qs_pace_rate(&h->link, &h->pace, options.rate, ktime_get_ns());
+	/* what waits for the link has been told when it would be free at the old rate */
+	if (h->link.messages_len)
+		qdisc_watchdog_schedule_ns(&h->watchdog, h->pace.free_ns);
 	sch_tree_unlock(sch);
 	return 0;
 }

@@ -16,6 +16,33 @@
 #include "compat.h"
 #include "manager.h"
 
+/* By which device a socket would have it leave, as udp_sendmsg() asks it. */
+static int device_v4(const struct sock *sk, __be32 to)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+	int bound = READ_ONCE(sk->sk_bound_dev_if);
+
+	if (bound)
+		return bound;
+	return ipv4_is_multicast(to) ? READ_ONCE(inet->mc_index) : READ_ONCE(inet->uc_index);
+}
+
+/* ... and udpv6_sendmsg() */
+static int device_v6(const struct sock *sk, const struct qsocket_way *way)
+{
+	const struct ipv6_pinfo *np = inet6_sk(sk);
+	int bound = READ_ONCE(sk->sk_bound_dev_if);
+
+	if (way->scope && __ipv6_addr_needs_scope_id(__ipv6_addr_type(&way->to)))
+		return way->scope;
+	if (!bound)
+		bound = np->sticky_pktinfo.ipi6_ifindex;
+	if (bound)
+		return bound;
+	return ipv6_addr_is_multicast(&way->to) ? READ_ONCE(np->mcast_oif)
+						: READ_ONCE(np->ucast_oif);
+}
+
 /* An unconnected message's, or the peer's. */
 static __always_inline void way_of(const struct sock *sk, const union qsocket_sockaddr *to,
 				   struct qsocket_way *way)
@@ -24,18 +51,20 @@ static __always_inline void way_of(const struct sock *sk, const union qsocket_so
 
 	memset(way, 0, sizeof(*way));
 	way->mark = READ_ONCE(sk->sk_mark);
-	way->bound = READ_ONCE(sk->sk_bound_dev_if);
 	way->sport = inet->inet_sport;
 	if (sk->sk_family == AF_INET) {
 		way->from.s6_addr32[3] = inet->inet_saddr;
 		ipv6_addr_set_v4mapped(to ? to->in.sin_addr.s_addr : inet->inet_daddr, &way->to);
 		way->dport = to ? to->in.sin_port : inet->inet_dport;
+		way->bound = device_v4(sk, way->to.s6_addr32[3]);
 		return;
 	}
 	way->from = inet6_sk(sk)->saddr;
 	way->to = to ? to->in6.sin6_addr : sk->sk_v6_daddr;
 	way->dport = to ? to->in6.sin6_port : inet->inet_dport;
 	way->scope = to ? to->in6.sin6_scope_id : 0;
+	way->bound = ipv6_addr_v4mapped(&way->to) ? device_v4(sk, way->to.s6_addr32[3])
+						  : device_v6(sk, way);
 }
 
 static struct dst_entry *route_v4(struct sock *sk, const struct qsocket_way *way)
@@ -60,8 +89,6 @@ static struct dst_entry *route_v6(struct sock *sk, const struct qsocket_way *way
 		.fl6_sport = way->sport,
 	};
 
-	if (!flow.flowi6_oif && ipv6_addr_type(&flow.daddr) & IPV6_ADDR_LINKLOCAL)
-		flow.flowi6_oif = way->scope;
 	return ip6_route_output(sock_net(sk), sk, &flow);
 }
 

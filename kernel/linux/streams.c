@@ -109,15 +109,20 @@ static int change(struct sock *sk, struct qchange_args *args)
 	struct qsocket_member *member = qsocket_member_of(sk);
 	struct qsocket_root *root;
 	struct qsocket_attr attr;
-	int error;
+	int error, periods;
 
 	if (!member)
 		return -ENOLINK;
 	root = member->root;
 	attr = with_type(&args->attr, member->udp);
+	periods = qsocket_periods(member, &attr);
+	if (periods < 0)
+		return periods;
 	qsocket_root_lock(root);
 	error = root->scheduler->change(root, member->stream, &attr, &args->admission);
 	qsocket_root_unlock(root);
+	if (!error)
+		qsocket_set_periods(member, periods);
 	member->admission = args->admission;
 	return error;
 }

@@ -5,7 +5,8 @@
  *
  *	gate init DEVICE SCHEDULER RATE [replace]
  *		for the group GATE_GROUP of the environment, or video; GATE_MESSAGES
- *		is how many may be queued; with GATE_TRACE its work is recorded
+ *		is how many may be queued, GATE_STREAMS how many streams there may be;
+ *		with GATE_TRACE its work is recorded
  *	gate off DEVICE
  *	gate info DEVICE
  *	gate send DEVICE ADDRESS MESSAGES BYTES DEADLINE_MS SEGMENT [stay]
@@ -24,6 +25,15 @@
  *	gate trace DEVICE FILE
  *		writes the records of the device's scheduler to a file, and says
  *		which they are of
+ *	gate fill DEVICE MANY [IPG_NS]
+ *		opens as many streams, says how many there are and why there are no
+ *		more, and waits for the end of its input
+ *	gate hasten DEVICE MANY
+ *		opens streams and gives each a period of a nanosecond: how many, and
+ *		why no more
+ *	gate multicast DEVICE OTHER
+ *		whether a message with a deadline may go to many over IPv6 by what
+ *		is not the stream's device, and then by that
  *	gate wrong DEVICE
  *		calls that must be refused: the result of each, by its name
  *	gate entry
@@ -31,6 +41,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +69,7 @@ static int init(const char *device, const char *scheduler, uint64_t rate, uint32
 {
 	struct qsockinit_args args = {.flags = flags, .rate = rate};
 	const char *group = getenv("GATE_GROUP"), *messages = getenv("GATE_MESSAGES");
+	const char *streams = getenv("GATE_STREAMS");
 	int result;
 
 	if (flags & QSOCKINIT_SYSTEM && getenv("GATE_TRACE"))
@@ -69,6 +81,8 @@ static int init(const char *device, const char *scheduler, uint64_t rate, uint32
 		args.gid = group ? (uint32_t)atoi(group) : VIDEO;
 	if (flags & QSOCKINIT_SYSTEM && messages)
 		args.queue_messages = (uint32_t)atoi(messages);
+	if (flags & QSOCKINIT_SYSTEM && streams)
+		args.streams = (uint32_t)atoi(streams);
 	result = entry_call(QSOCKINIT, &args, sizeof(args));
 	if (!flags && result >= 0)
 		return result;
@@ -113,11 +127,24 @@ static int say_link(const char *device)
 	return 0;
 }
 
-static int open_stream(uint32_t link, uint16_t family)
+static int open_paced(uint32_t link, uint16_t family, uint64_t ipg_ns)
 {
-	struct qsocket_args args = {.link = link, .type = QSOCKET_UDP, .local.family = family};
+	struct qsocket_args args = {
+		.link = link, .type = QSOCKET_UDP, .local.family = family, .attr.ipg_ns = ipg_ns};
 
 	return entry_call(QSOCKET, &args, sizeof(args));
+}
+
+static int open_stream(uint32_t link, uint16_t family)
+{
+	return open_paced(link, family, 0);
+}
+
+static int change(int fd, uint64_t ipg_ns)
+{
+	struct qchange_args args = {.handle = (uint32_t)fd, .attr.ipg_ns = ipg_ns};
+
+	return entry_call(QCHANGE, &args, sizeof(args));
 }
 
 static void wait_for_end(void)
@@ -164,6 +191,63 @@ static int send_many(const char *device, char **words, int stay)
 	say_info(fd, 0);
 	if (stay)
 		wait_for_end();
+	return 0;
+}
+
+static int fill(const char *device, int many, uint64_t ipg_ns)
+{
+	int link = init(device, "", 0, 0), opened = 0, fd = 0;
+
+	if (link < 0)
+		return 0;
+	while (fd >= 0 && opened < many) {
+		fd = open_paced(link, AF_INET, ipg_ns);
+		opened += fd >= 0;
+	}
+	printf("{\"opened\":%d,\"refused\":%d}\n", opened, fd < 0 ? fd : 0);
+	wait_for_end();
+	return 0;
+}
+
+static int hasten(const char *device, int many)
+{
+	int link = init(device, "", 0, 0), changed = 0, error = 0;
+
+	if (link < 0)
+		return 0;
+	for (int i = 0; i < many && !error; i++) {
+		error = change(open_stream(link, AF_INET), 1);
+		changed += !error;
+	}
+	printf("{\"changed\":%d,\"refused\":%d}\n", changed, error);
+	return 0;
+}
+
+static int send_by(int fd, const char *device)
+{
+	static char data[100];
+	struct qsend_args message = {.handle = (uint32_t)fd,
+				     .flags = QSOCKET_DEADLINE,
+				     .deadline_us = 1000000,
+				     .data = (uintptr_t)data,
+				     .data_len = sizeof(data),
+				     .to = address_of("ff05::1")};
+	int index = (int)if_nametoindex(device);
+
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index)))
+		return -errno;
+	return entry_call(QSENDTO, &message, sizeof(message));
+}
+
+static int multicast(const char *device, const char *other)
+{
+	int link = init(device, "", 0, 0), fd, by_other;
+
+	if (link < 0)
+		return 0;
+	fd = open_stream(link, AF_INET6);
+	by_other = send_by(fd, other);
+	printf("{\"other\":%d,\"own\":%d}\n", by_other, send_by(fd, device));
 	return 0;
 }
 
@@ -410,6 +494,12 @@ int main(int len, char **words)
 				len > 4 ? (uint32_t)atoi(words[4]) : sizeof(struct qlist_stream));
 	else if (!strcmp(what, "trace") && len > 3)
 		return write_trace(words[2], words[3]);
+	else if (!strcmp(what, "fill") && len > 3)
+		return fill(words[2], atoi(words[3]), len > 4 ? strtoull(words[4], NULL, 10) : 0);
+	else if (!strcmp(what, "hasten") && len > 3)
+		return hasten(words[2], atoi(words[3]));
+	else if (!strcmp(what, "multicast") && len > 3)
+		return multicast(words[2], words[3]);
 	else if (!strcmp(what, "pass"))
 		return pass_on(words[2]);
 	else if (!strcmp(what, "wrong"))

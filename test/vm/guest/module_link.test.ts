@@ -7,6 +7,7 @@ import {
   arrived,
   FAST,
   FOLDER,
+  GATE,
   gate,
   type Line,
   linkWhere,
@@ -21,7 +22,8 @@ import {
 import { asUser, attempt, sh } from "./guest.ts";
 
 const TCP = `${FOLDER}/tcp`;
-const EEXIST = -17;
+const EEXIST = -17, ENOLINK = -67, EDQUOT = -122;
+const FLOWS = 64; // of the streams, best effort's
 const CONNECTIONS = 4; // without a contract
 // of a link of 1250 bytes a millisecond, more than one of five has without one
 const IPG_US = 1600, BYTES = 1000;
@@ -96,3 +98,87 @@ moduleTest("a device that moves to another network leaves its streams behind", a
   }
   await alice.kill();
 });
+
+moduleTest("a rate that is raised holds at once for what waits already", async () => {
+  const BYTES_PER_SECOND = 10; // the second message waits for two minutes
+  sh(`sysctl -q net.ipv6.conf.vmmod0.disable_ipv6=1
+    ip neigh replace ${V4} dev vmmod0 nud permanent \
+      lladdr $(ip netns exec vmmod cat /sys/class/net/vmmod1/address)
+    ip link set vmmod0 arp off`); // another packet would have the queue looked at
+  gate("root", "init", "vmmod0", "dwcs", BYTES_PER_SECOND);
+  const alice = stay("alice", "send", "vmmod0", V4, 3, 1000, 0, 0, "stay");
+  assert.equal((await alice.next()).accepted, 3);
+  await linkWhere(({ queued }) => queued > 0);
+  assert.equal(gate("root", "init", "vmmod0", "dwcs", FAST, "replace")[0].rate, FAST);
+  await linkWhere(({ queued }) => queued === 0);
+  await alice.kill();
+});
+
+moduleTest("a message to many is refused that its socket sends by another device", () => {
+  sh(`ip link add vmmod2 type veth peer name vmmod3
+    ip link set vmmod2 up && ip link set vmmod3 up
+    ip addr add fd80::1/64 dev vmmod2 nodad`);
+  try {
+    gate("root", "init", "vmmod0", "dwcs", SLOW);
+    assert.deepEqual(gate("alice", "multicast", "vmmod0", "vmmod2")[0], {
+      other: ENOLINK,
+      own: 100,
+    });
+  } finally {
+    sh("ip link del vmmod2");
+  }
+});
+
+moduleTest("who makes a user namespace has no more streams by the users in it", async () => {
+  const streams = 40, share = streams / 4;
+  sh(`GATE_STREAMS=${FLOWS + streams} ${GATE} init vmmod0 dwcs ${SLOW}`);
+  const alice = stay("alice", "fill", "vmmod0", share - 2);
+  assert.deepEqual(await alice.next(), { opened: share - 2, refused: 0 });
+  // alice's namespace, of users that were given to her, as newuidmap(1) does it
+  const space = start(asUser("alice", ["unshare", "-U", "sh", "-c", "echo $$; exec sleep 1000"]));
+  const pid = await space.next();
+  const other = () =>
+    start(["nsenter", "-t", `${pid}`, "-U", "-S", "1", "-G", "44", GATE, "fill", "vmmod0", "100"]);
+  try {
+    sh(`printf '0 1000 1\n1 200000 9\n' > /proc/${pid}/uid_map
+      printf '0 1000 1\n44 44 1\n' > /proc/${pid}/gid_map`);
+    const inside = other();
+    assert.deepEqual(await inside.next(), { opened: 2, refused: EDQUOT });
+    await inside.kill();
+  } finally {
+    await space.kill();
+    await alice.kill();
+  }
+});
+
+moduleTest("many streams are told of, and looked for, as a whole", async () => {
+  const MANY = 700; // more than are looked at in one go
+  gate("root", "init", "vmmod0", "dwcs", FAST);
+  const alice = stay("alice", "fill", "vmmod0", MANY);
+  assert.deepEqual(await alice.next(), { opened: MANY, refused: 0 });
+  const [{ streams }] = gate("root", "list", "vmmod0", 1024, 8);
+  assert.equal(streams.length, MANY);
+  assert.equal(new Set(streams.map(({ cookie }: Line) => cookie)).size, MANY);
+  assert.equal(gate("root", "info", "vmmod0")[0].streams, MANY);
+  await alice.kill();
+  await linkWhere(({ streams }) => streams === 0);
+});
+
+moduleTest(
+  "one user's streams have no more periods than a scheduler can count beside its work",
+  async () => {
+    gate("root", "init", "vmmod0", "dwcs", FAST);
+    const alice = stay("alice", "fill", "vmmod0", 100, 1);
+    assert.deepEqual(await alice.next(), { opened: 5, refused: EDQUOT });
+    await alice.kill();
+    await linkWhere(({ streams }) => streams === 0); // and has them again
+    assert.deepEqual(gate("alice", "hasten", "vmmod0", 100)[0], { changed: 5, refused: EDQUOT });
+    await linkWhere(({ streams }) => streams === 0);
+    const usual = stay("alice", "fill", "vmmod0", 200, 1_000_000);
+    assert.deepEqual(await usual.next(), { opened: 200, refused: 0 });
+    await usual.kill();
+    const root = stay("root", "fill", "vmmod0", 50, 1);
+    assert.deepEqual(await root.next(), { opened: 50, refused: 0 });
+    await root.kill();
+  },
+);
