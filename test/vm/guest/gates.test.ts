@@ -1,6 +1,7 @@
 // Which scheduler below the stack a device gets where there are two: the kernel's own, as modules, and
 // those in BPF; and what becomes of streams when one takes the place of another.
 //
+// gate: module
 // runtime: bun, as nothing of a runtime is tested
 
 import assert from "node:assert/strict";
