@@ -29,7 +29,7 @@ const RECEIVER = `
     connection.on("end", () => say(Buffer.concat(parts).toString()));
   }).listen(${PORT}, "::", () => socket.bind(${PORT}, "::", async () => {
     say("ready");
-    for await (const _ of input) { await pause(100); say(got); got = []; }
+    for await (const _ of input) { await allRead(() => got.length); say(got); got = []; }
   }));
 `;
 

@@ -63,8 +63,7 @@ export const COUNTER = `
   }).listen(PORT, "::", () => socket.bind(PORT, "::", async () => {
     say("ready");
     for await (const line of input) {
-      await pause(100);
-      for (let last = -1; last !== count; await pause(30)) last = count; // slow to read what has come
+      await allRead(() => count);
       say({ messages, order, tcp });
       messages = {}; order = {}; tcp = 0;
     }

@@ -36,7 +36,6 @@ const USERS = 4200; // more than are remembered
 const REGISTER = `
   import { attr, GATE, RawSocket } from "/project/test/vm/guest/raw.ts";
   import { dlopen } from "/project/ffi/runtime.ts";
-  import { readFileSync } from "node:fs";
   const { setresuid, close } = dlopen("libc.so.6", {
     setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
     close: { parameters: ["i32"], result: "i32" },

@@ -21,7 +21,6 @@ const LINK = { scheduler: "dwcs", streams: STREAMS_MAX, queueMessages: MESSAGES_
 const RAW = `
   import { AF_UNIX, attachArgs, attr, call, CALLS, GATE, RawSocket }
     from "/project/test/vm/guest/raw.ts";
-  import { readFileSync } from "node:fs";
   const ifindex = Number(readFileSync("/sys/class/net/" + DEVICE + "/ifindex", "utf8"));
   const register = (socket, fields) => socket.register(ifindex, fields);
   const now = () => process.hrtime.bigint();

@@ -39,7 +39,6 @@ const CLEAN = `
 /** Has a child that keeps its socket. */
 const TESTATOR = `
   import { spawn } from "node:child_process";
-  import { readFileSync } from "node:fs";
   import { RawSocket } from "/project/test/vm/guest/raw.ts";
   say("ready");
   await input.next();

@@ -49,6 +49,7 @@ export const PRELUDE = `
   import process from "node:process";
   import { createSocket } from "node:dgram";
   import { createInterface } from "node:readline";
+  import { readFileSync } from "node:fs";
   const say = (value) => console.log(JSON.stringify(value));
   const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -57,5 +58,12 @@ export const PRELUDE = `
     let info = socket.info();
     while (info.queued > 0) { await pause(5); info = socket.info(); }
     return info;
+  }
+  // A receiver has read all that came, however slow it is: nothing waits at a socket of its network.
+  async function allRead(count) {
+    const waiting = / [0-9A-F]{8}:(?!0{8})[0-9A-F]{8} /; // what is to be sent, and what to be read
+    const isWaiting = () => waiting.test(readFileSync("/proc/self/net/udp6", "utf8"));
+    await pause(100);
+    for (let last = -1; isWaiting() || last !== count(); await pause(30)) last = count();
   }
 `;
