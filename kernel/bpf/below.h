@@ -86,7 +86,7 @@ struct qs_member {
 	uint32_t stream;  /* its number; QS_NONE before its first packet (qdisc) */
 	uint32_t left;	  /* enum qs_left */
 	uint32_t claimed; /* enum qs_claim */
-	uint32_t zero;
+	uint32_t periods; /* a second, counted to its user (members.bpf.h) */
 	uint32_t uid, pid;
 	char comm[16];
 	uint64_t arrived; /* packets (qdisc) */

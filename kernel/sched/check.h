@@ -9,6 +9,10 @@
 
 #include "sched.h"
 
+/* Limits, of one user's streams on a device below the stack. */
+#define QS_USER_PERIODS 500000u /* a second, of all of them */
+#define QS_PERIODS_MAX 100000u	/* a second: the most that one counts as */
+
 /* NUL-terminated, and nothing behind the NUL. */
 static inline int qs_name_ok(const char name[QSOCKET_NAME_BYTES])
 {
@@ -31,6 +35,17 @@ static inline int32_t qs_attr_check(const struct qsocket_attr *attr)
 	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
 		return -QS_ERANGE;
 	return attr->oln > attr->old ? -QS_EINVAL : 0;
+}
+
+/* The periods a second that a stream counts as. A scheduler that slides (sched.c)
+ * counts those that a message waits for, once for each or each decision, with the
+ * queue locked: a thousand streams of a nanosecond each would leave a device time
+ * for nothing else. */
+static inline uint32_t qs_periods(const struct qsocket_attr *attr)
+{
+	uint64_t periods = attr->ipg_ns ? 1000000000ull / attr->ipg_ns : 0;
+
+	return periods < QS_PERIODS_MAX ? (uint32_t)periods : QS_PERIODS_MAX;
 }
 
 /* Where it goes, and whether its data are there, is the host's to ask. */
