@@ -12,15 +12,11 @@
 
 static uint32_t records_max(const struct qsockinit_args *args)
 {
-	uint64_t most =
-		(uint64_t)QSOCKET_TRACE_PER_MESSAGE *
-		(args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT);
-
 	if (!(args->flags & QSOCKINIT_TRACE))
 		return 0;
-	return QS_BELOW_FLOWS + (uint32_t)(most < QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS
-						   ? most
-						   : QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS);
+	return qs_trace_max(args->queue_messages ? args->queue_messages
+						 : QSOCKET_QUEUE_MESSAGES_DEFAULT,
+			    QS_BELOW_FLOWS);
 }
 
 uint32_t trace_pages(const struct qsockinit_args *args)

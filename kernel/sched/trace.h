@@ -23,6 +23,16 @@ struct qs_trace {
 	uint64_t first_rate, rate; /* at its start, and as recorded last */
 };
 
+/* How many there is room for, where so many messages may be queued; best effort's
+ * flows are there from the start. */
+static inline uint32_t qs_trace_max(uint32_t messages_max, uint32_t flows)
+{
+	uint64_t most = (uint64_t)QSOCKET_TRACE_PER_MESSAGE * messages_max;
+
+	return most < QSOCKET_TRACE_RECORDS - flows ? (uint32_t)most + flows
+						    : QSOCKET_TRACE_RECORDS;
+}
+
 /* The next record, of zeros but for these; NULL where there is none. */
 static inline struct qsocket_record QS_MEM *qs_record_next(struct qs_trace QS_MEM *t, uint32_t kind,
 							   uint32_t stream)
