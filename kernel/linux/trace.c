@@ -30,8 +30,7 @@ static struct reel *reel_of(struct qs_trace *trace)
 
 struct qs_trace *qsocket_trace_make(const struct qs_link *link, const char *scheduler)
 {
-	u64 most = QSOCKET_TRACE_PER_MESSAGE * (u64)link->messages_max;
-	u32 max = QSOCKET_FLOWS + min_t(u64, most, QSOCKET_TRACE_RECORDS - QSOCKET_FLOWS);
+	u32 max = qs_trace_max(link->messages_max, QSOCKET_FLOWS);
 	struct reel *reel = kvzalloc(struct_size(reel, records, max), GFP_KERNEL_ACCOUNT);
 
 	if (!reel)
