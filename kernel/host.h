@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "sched/check.h"
 #include "sched/sched.h"
 
 /* Limits. */
@@ -106,11 +107,11 @@ void list_put(const struct qlist_args *args, void *streams, uint32_t place,
 
 /* check.c: 0 or -errno, of the arguments of a call */
 int zeroed(const void *memory, size_t bytes);
-int name_ok(const char name[QSOCKET_NAME_BYTES]);
 int32_t check_peer(const struct qsocket_addr *addr);
 int32_t check_ends(uint32_t type, const struct qsocket_addr *local,
 		   const struct qsocket_addr *peer);
-int32_t check_message(const struct qsend_args *args);
+/* Whether a real socket can send such a message; its address is the host's to ask. */
+int32_t check_send(const struct socket *socket, const struct qsend_args *args);
 
 /* message.c: a message from a caller, results as of qsocketcall() */
 int32_t message_send(const struct qsend_args *args);
@@ -155,6 +156,9 @@ int32_t policy_opened(struct link *link, uint32_t stream);
 void policy_remove(struct link *link, uint32_t stream);
 /* Whether all that is queued is a frame whose end will never come. */
 int policy_stuck(const struct link *link, uint32_t stream);
+
+/* thread.c: 0 or -errno */
+int32_t thread_start(void *(*run)(void *), struct link *link, size_t stack_bytes);
 
 /* socket.c: results as of qsocketcall() */
 union address {

@@ -35,7 +35,7 @@ static int32_t check_qsockinit(const struct qsockinit_args *a)
 	/* nobody else can record */
 	if (a->flags & QSOCKINIT_TRACE && (system != QSOCKINIT_SYSTEM || a->host != QSOCKET_BELOW))
 		return -EINVAL;
-	if (!name_ok(a->device) || !name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
+	if (!qs_name_ok(a->device) || !qs_name_ok(a->scheduler) || a->rate > QSOCKET_RATE_MAX)
 		return -EINVAL;
 	/* of a device: one of these, and nobody's clock */
 	if (system == (QSOCKINIT_SYSTEM | QSOCKINIT_OFF) || (system && !*a->device) ||

@@ -14,11 +14,6 @@
 #include "below.h"
 #include "kernel.h"
 
-static uint32_t handle_of(const struct below *b)
-{
-	return QSOCKET_LINK_HANDLE | b->ifindex;
-}
-
 int32_t calls_find(const char *device, uint32_t *streams_max)
 {
 	struct qsockinit_args args = {0};
@@ -35,7 +30,7 @@ int32_t calls_find(const char *device, uint32_t *streams_max)
 /* How many streams there can be is told once, by calls_find(). */
 static int32_t calls_link(struct below *b, struct qs_gate_link *found)
 {
-	struct qinfo_args args = {.handle = handle_of(b)};
+	struct qinfo_args args = {.handle = kernel_link(b->ifindex)};
 	const struct qsocket_info *info = &args.info;
 	uint32_t streams_max = b->found.streams_max;
 	int32_t error = kernel_call(QINFO, &args, sizeof(args));
@@ -69,7 +64,7 @@ static int32_t calls_enter(const struct below *b, const struct socket *socket,
 			   const struct qsocket_attr *attr, struct qsocket_admission *admission)
 {
 	struct qattach_args args = {
-		.link = handle_of(b),
+		.link = kernel_link(b->ifindex),
 		.type = socket->type,
 		.fd = socket->fd,
 		.attr = *attr,

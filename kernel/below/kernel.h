@@ -10,6 +10,12 @@
 
 #include "../linux/gate.h"
 
+/* The link of a device, as its calls name it. */
+static inline uint32_t kernel_link(uint32_t ifindex)
+{
+	return QSOCKET_LINK_HANDLE | ifindex;
+}
+
 /* Whether this kernel has them. */
 int kernel_has_calls(void);
 /* Results as of qsocketcall(); -ENOSYS where it has not. */

@@ -145,19 +145,16 @@ int32_t below_check(const struct link *link, uint32_t stream, const struct qsend
 {
 	const struct below *b = link->state;
 	const struct below_stream *s = &b->streams[stream];
+	int32_t error;
 
 	if (link->closing[stream] || s->broken)
 		return -EPIPE;
-	if (args->at_ns || args->message)
-		return -EINVAL;
-	if (!args->data && args->data_len)
-		return -EFAULT;
+	if ((error = check_send(&s->socket, args)))
+		return error;
 	if (s->socket.type == QSOCKET_UDP && !args->to.family)
 		return s->socket.connected ? 0 : -EDESTADDRREQ;
 	if (s->socket.type == QSOCKET_UDP)
 		return s->both || args->to.family == s->socket.family ? 0 : -EAFNOSUPPORT;
-	if (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT)
-		return -EINVAL;
 	return args->to.family ? -EISCONN : 0;
 }
 

@@ -8,7 +8,6 @@
  * link as soon as there is room.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -146,9 +145,6 @@ static int32_t start(struct link *link)
 {
 	struct below *b = link->state;
 	struct epoll_event waker = {.events = EPOLLIN, .data.u32 = QS_NONE};
-	sigset_t all, before;
-	pthread_attr_t attr;
-	pthread_t thread;
 	int error;
 
 	if (b->running)
@@ -161,17 +157,9 @@ static int32_t start(struct link *link)
 		return -errno;
 	if (epoll_ctl(b->epoll_fd, EPOLL_CTL_ADD, b->waker_fd, &waker) && errno != EEXIST)
 		return -errno;
-	pthread_attr_init(&attr);
-	/* nobody joins it: a process may end while it runs */
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, BELOW_STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attr, run, link);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
+	error = thread_start(run, link, BELOW_STACK_BYTES);
 	b->running = !error;
-	return -error;
+	return error;
 }
 
 static void wake(const struct below *b)

@@ -10,6 +10,7 @@
 
 #include <bpf/bpf_endian.h>
 
+#include "../sched/marks.h"
 #include "gate.bpf.h"
 #include "trace.bpf.h"
 
@@ -17,11 +18,7 @@
 #define IPPROTO_ICMPV6 58
 #define SOCK_RAW 3
 
-#define IP_MORE 0x2000 /* in struct iphdr's frag_off */
-#define IP_OFFSET 0x1fff
-#define IP6_CUT_AT 42 /* the same of a fragment header, which comes first */
-#define IP6_MORE 0x0001
-#define IP6_OFFSET 0xfff8
+#define IP6_CUT_AT 42 /* of an IPv6 header, that of a fragment coming first */
 
 #ifndef ETH_P_IP
 #define ETH_P_IP 0x0800
@@ -91,13 +88,6 @@ static __noinline void catch_up(struct qs_member *m, int udp)
 	m->applied = wanted;
 }
 
-/* Flags that a message may have. */
-static u32 sound(u32 flags)
-{
-	return flags & QSOCKET_FRAME ? flags
-				     : flags & ~(QSOCKET_START | QSOCKET_END | QSOCKET_LEADING);
-}
-
 /* What of a packet's IP header says that it is a fragment. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct sk_buff___ip {
@@ -115,17 +105,6 @@ struct ipv6hdr {
 };
 #pragma clang attribute pop
 
-/* A message that was cut (RFC 791, section 3.2; RFC 8200, section 4.5) is a
- * frame of its fragments, or they are that part of a frame that it was. */
-static u32 marks_of_fragment(u32 flags, int first, int last)
-{
-	if (!(flags & QSOCKET_FRAME))
-		flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
-	if (!first)
-		flags &= ~QSOCKET_START;
-	return last ? flags : flags & ~QSOCKET_END;
-}
-
 static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
 {
 	const struct sk_buff___ip *p = (const void *)skb;
@@ -136,8 +115,7 @@ static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
 		const struct iphdr *ip =
 			bpf_rdonly_cast((void *)header, bpf_core_type_id_kernel(struct iphdr));
 
-		cut = bpf_ntohs(ip->frag_off) & (IP_MORE | IP_OFFSET);
-		return cut ? marks_of_fragment(flags, !(cut & IP_OFFSET), !(cut & IP_MORE)) : flags;
+		return qs_marks_ipv4(flags, bpf_ntohs(ip->frag_off));
 	}
 	if (p->protocol == bpf_htons(ETH_P_IPV6)) {
 		const struct ipv6hdr *ip =
@@ -146,8 +124,7 @@ static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
 		if (ip->nexthdr != IPPROTO_FRAGMENT ||
 		    bpf_probe_read_kernel(&cut, sizeof(cut), (void *)(header + IP6_CUT_AT)))
 			return flags;
-		cut = bpf_ntohs(cut);
-		return marks_of_fragment(flags, !(cut & IP6_OFFSET), !(cut & IP6_MORE));
+		return qs_marks_ipv6(flags, bpf_ntohs(cut));
 	}
 	return flags;
 }
@@ -158,13 +135,13 @@ static void read_message(struct sk_buff *skb, u64 usual, u64 now_ns, struct qs_a
 	u64 time_ns = (u64)skb->tstamp;
 
 	if (!time_ns) {
-		a->flags = sound(usual & QS_GATE_FLAGS);
+		a->flags = qs_marks_sound(usual & QS_GATE_FLAGS);
 		if (usual & QSOCKET_DEADLINE)
 			a->deadline_ns = now_ns + (usual >> 32) * 1000;
 		return;
 	}
 	skb->tstamp = 0; /* it means something else to whoever comes next */
-	a->flags = sound(time_ns & QS_GATE_FLAGS);
+	a->flags = qs_marks_sound(time_ns & QS_GATE_FLAGS);
 	if (!(a->flags & QSOCKET_DEADLINE))
 		return;
 	time_ns &= ~(u64)QS_GATE_FLAGS;

@@ -9,8 +9,9 @@
 #define QS_BELOW_H
 
 #include "../sched/pace.h"
+#include "../sched/trace.h"
 
-#define QS_BELOW_ABI 2
+#define QS_BELOW_ABI 3
 #define QS_BELOW_ADDRESS 0x100000000000ull
 #define QS_BELOW_ZERO 8 /* where in it there is a zero */
 
@@ -30,14 +31,6 @@
 #define QS_BELOW_ROOM_SHARE 2u	 /* a user may have 1/2 of the room that is left, but root's */
 #define QS_BELOW_LEAVING_MAX 64u /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
-
-/* Records of all that is done (qsocket.h), where they were asked for. */
-struct qs_trace {
-	uint64_t address;  /* of `max` of them, behind the scheduler's memory */
-	uint32_t max, len; /* max 0: nothing is recorded */
-	uint64_t missed;
-	uint64_t first_rate, rate; /* as recorded last */
-};
 
 struct qs_below {
 	uint32_t abi;
@@ -64,8 +57,8 @@ struct qs_below {
 	uint64_t queued_bytes;
 	uint64_t astray;	 /* packets without a message, or the other way round: a defect */
 	struct qs_booked booked; /* what its members ask for */
-	struct qs_trace trace;
-	uint64_t members; /* registered sockets (gate) */
+	struct qs_trace trace;	 /* its records lie behind the scheduler's memory */
+	uint64_t members;	 /* registered sockets (gate) */
 	struct qs_link link;
 };
 
@@ -93,7 +86,7 @@ struct qs_member {
 	uint32_t stream;  /* its number; QS_NONE before its first packet (qdisc) */
 	uint32_t left;	  /* enum qs_left */
 	uint32_t claimed; /* enum qs_claim */
-	uint32_t zero;
+	uint32_t periods; /* a second, counted to its user (members.bpf.h) */
 	uint32_t uid, pid;
 	char comm[16];
 	uint64_t arrived; /* packets (qdisc) */

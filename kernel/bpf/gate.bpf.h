@@ -106,6 +106,7 @@ static int tell_stream(struct bpf_sockopt *ctx)
 		return -QS_EINVAL;
 	if (!m || !is_in(m))
 		return -GATE_ENOENT;
+	settle_periods(m);
 	stream = m->stream;
 	out->arrived = m->arrived;
 	if (m->left == QS_BACK) { /* these are of before */

@@ -10,10 +10,12 @@
  *		registers the socket as a stream of the device, or changes the
  *		stream it is. The socket's cookie must exist: ask for SO_COOKIE
  *		first (ENXIO). EAGAIN: it is just leaving; one that has left is a
- *		new stream. EAFNOSUPPORT: neither IPv4 nor IPv6; EACCES: not
- *		in the group that may; ENOSPC: no
- *		more streams; EDQUOT: no more of this user's; EBUSY: QSOCKET_ADMIT
- *		was asked for, and it does not fit; EINVAL, ERANGE: qs_attr_check().
+ *		new stream. EAFNOSUPPORT: neither IPv4 nor IPv6; EACCES: not in the
+ *		group that may; ENOSPC: no more streams; EDQUOT: no more of this
+ *		user's, or no more periods a second (fewer are counted as such from
+ *		the first call on after the packet that told the scheduler of them);
+ *		EBUSY: QSOCKET_ADMIT was asked for, and it does not fit; EINVAL,
+ *		ERANGE: qs_attr_check().
  *	setsockopt(fd, QS_GATE_LEAVE, ifindex, one byte or more)
  *		it is no stream any more: what is queued is dropped. ENOENT.
  *	setsockopt(fd, QS_GATE_USUAL, ifindex, uint64_t)

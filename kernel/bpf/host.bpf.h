@@ -67,10 +67,12 @@ struct {
 	__uint(max_entries, 1);
 } desks SEC(".maps");
 
-/* What a user has. The gate counts members, the qdisc messages. */
+/* What a user has. The gate counts members and their periods, the qdisc messages. */
 struct user {
 	u32 members;
 	u32 queued;
+	u32 periods; /* a second */
+	u32 zero;
 };
 
 struct {

@@ -123,6 +123,42 @@ static void leave_user(u32 uid)
 		__sync_fetch_and_sub(&user->members, 1);
 }
 
+/* Counts a member with more periods a second than before: whether its user may have
+ * them, of whoever asks for it. Fewer are not counted before the scheduler has them
+ * (settle_periods): it would go on with the many. */
+static int take_periods(struct qs_member *m, u32 periods, u32 caller)
+{
+	struct user *user = bpf_map_lookup_elem(&users, &m->uid);
+	u32 more = periods - m->periods;
+
+	if (periods <= m->periods)
+		return 1;
+	if (user && __sync_fetch_and_add(&user->periods, more) + more > QS_USER_PERIODS && caller) {
+		__sync_fetch_and_sub(&user->periods, more);
+		return 0;
+	}
+	m->periods = periods;
+	return 1;
+}
+
+static void give_periods(struct qs_member *m, u32 left)
+{
+	struct user *user = bpf_map_lookup_elem(&users, &m->uid);
+
+	if (user)
+		__sync_fetch_and_sub(&user->periods, m->periods - left);
+	m->periods = left;
+}
+
+/* What the scheduler has now is all that is counted. */
+static void settle_periods(struct qs_member *m)
+{
+	u32 periods = qs_periods(&m->attr);
+
+	if (*(volatile u32 *)&m->applied == m->wanted && periods < m->periods)
+		give_periods(m, periods);
+}
+
 /* Whether a member is a stream, or will be one as soon as it has another. */
 static int is_in(const struct qs_member *m)
 {
@@ -157,7 +193,7 @@ static int return_member(struct qs_member *m, u64 cookie, u32 uid)
 
 static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 {
-	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid();
+	u32 zero = 0, uid = (u32)bpf_get_current_uid_gid(), periods = qs_periods(attr), had = 0;
 	struct desk *desk = bpf_map_lookup_elem(&desks, &zero);
 	struct qs_member *m = bpf_map_lookup_elem(&members, &cookie);
 	struct qs_member fresh = {
@@ -182,9 +218,14 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 	} else if (!m) {
 		if (!enter_user(uid))
 			return -GATE_EDQUOT;
+		if (!take_periods(&fresh, periods, uid)) {
+			leave_user(uid);
+			return -GATE_EDQUOT;
+		}
 		fresh.pid = bpf_get_current_pid_tgid() >> 32;
 		bpf_get_current_comm(fresh.comm, sizeof(fresh.comm));
 		if (bpf_map_update_elem(&members, &cookie, &fresh, BPF_NOEXIST)) {
+			give_periods(&fresh, 0);
 			leave_user(uid);
 			return -QS_ENOSPC;
 		}
@@ -194,9 +235,16 @@ static __noinline int register_member(u64 cookie, struct qsocket_attr *attr)
 		__sync_fetch_and_add(&BELOW->members, 1);
 	} else {
 		ask_of(&QS_ONLY, &m->attr, &before);
+		settle_periods(m);
+		had = m->periods;
 	}
-	error = book(desk, &before, &after, strict, &admission);
-	m->admission = admission;
+	error = -GATE_EDQUOT;
+	if (take_periods(m, periods, uid)) {
+		error = book(desk, &before, &after, strict, &admission);
+		m->admission = admission;
+	}
+	if (error)
+		give_periods(m, had);
 	if (error && back) {
 		leave_user(uid);
 		__sync_fetch_and_sub(&BELOW->members, 1);
@@ -246,6 +294,7 @@ static __noinline int leave(u64 cookie)
 	}
 	ask_of(&QS_ONLY, &m->attr, &before);
 	book(desk, &before, &none, 0, &admission);
+	give_periods(m, 0);
 	leave_user(m->uid);
 	__sync_fetch_and_sub(&BELOW->members, 1);
 	if (__sync_val_compare_and_swap(&m->claimed, QS_UNSEEN, QS_GONE) == QS_UNSEEN) {

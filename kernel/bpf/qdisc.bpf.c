@@ -147,7 +147,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	int result;
 
 	USE_MEMORY();
-	b->turn++;
+	turn();
 	take_leave();
 	take_over(now_ns);
 	qs_pace_stand_still(&b->link, &b->pace, now_ns);
@@ -172,7 +172,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 		if (skb)
 			bpf_qdisc_skb_drop(skb, to_free);
 	}
-	b->turn++;
+	turn();
 	return result;
 }
 
@@ -231,7 +231,7 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 	u32 message;
 
 	USE_MEMORY();
-	b->turn++;
+	turn();
 	take_leave();
 	take_over(now_ns);
 	message = decide(sch, now_ns);
@@ -252,7 +252,7 @@ struct sk_buff *BPF_PROG(dequeue, struct Qdisc *sch)
 			b->astray++;
 		}
 	}
-	b->turn++;
+	turn();
 	return skb;
 }
 
@@ -288,7 +288,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	struct sk_buff *skb;
 
 	USE_MEMORY();
-	b->turn++;
+	turn();
 	for (u32 i = 0; may_go_on() && i < b->link.streams_used; i++)
 		if (b->link.streams[i].messages > 0) {
 			qs_flush(&b->link, i, QSOCKET_ERROR);
@@ -302,7 +302,7 @@ void BPF_PROG(reset, struct Qdisc *sch)
 	sch->q.qlen = 0;
 	sch->qstats.backlog = 0;
 	b->pace.free_ns = 0;
-	b->turn++;
+	turn();
 }
 
 /* Of one whose init was refused, too. */

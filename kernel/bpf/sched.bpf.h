@@ -41,6 +41,7 @@
 
 SCHED_BEGIN
 #include "below.h"
+#include "../sched/check.h"
 #include "../sched/parts.h"
 
 #include QS_POLICY_FILE

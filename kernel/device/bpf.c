@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Below the stack: loads the scheduler's object for one device (kernel/bpf/built,
- * or what `make bpf` just built), lays out its memory, and pins what must outlive this
- * process: the qdisc's registration, the gate's programs on the root cgroup,
- * and the maps that root reads.
+ * Below the stack: loads the scheduler's object (object.c) for one device, lays
+ * out its memory, and pins what must outlive this process: the qdisc's
+ * registration, the gate's programs on the root cgroup, and the maps that root
+ * reads.
  */
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,6 +25,7 @@
 
 #include "libbpf.h"
 #include "memory.h"
+#include "object.h"
 #include "trace.h"
 
 #define USERS_MAX 4096u
@@ -34,57 +34,6 @@ static const char *const cgroups[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"
 static const char *const gates[] = {"gate_set", "gate_get", "gate_release"};
 static const char *const pinned[] = {"scheduler",    "gate_set", "gate_get",
 				     "gate_release", "memory",	 "members"};
-
-/* Whether an object is of the very sources of this library: it says so itself. */
-static int is_ours(const char *path)
-{
-	static const char stamp[] = QS_STAMP_PREFIX QS_STAMP;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	void *object = MAP_FAILED;
-	struct stat stat;
-	int found;
-
-	if (fd < 0)
-		return 0;
-	if (!fstat(fd, &stat) && stat.st_size > 0)
-		object = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (object == MAP_FAILED)
-		return 0;
-	found = *QS_STAMP && memmem(object, (size_t)stat.st_size, stamp, sizeof(stamp)) != NULL;
-	munmap(object, (size_t)stat.st_size);
-	return found;
-}
-
-/* The object of a scheduler lies beside the library, where it was built, or
- * where the checkout and the package have it. */
-static int32_t object_path(char path[PATH_MAX], const char *scheduler, char why[QSOCKET_WHY_BYTES])
-{
-	static const char *const folders[] = {"bpf", "../bpf/built"};
-	int other = 0;
-	char library[PATH_MAX];
-	Dl_info info;
-
-	if (!dladdr((void *)(uintptr_t)object_path, &info) || !realpath(info.dli_fname, library))
-		return -ENOENT;
-	*strrchr(library, '/') = 0;
-	for (unsigned i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		if (snprintf(path, PATH_MAX, "%s/%s/%s.bpf.o", library, folders[i], scheduler) >=
-		    PATH_MAX)
-			return -ENAMETOOLONG;
-		if (access(path, R_OK))
-			continue;
-		if (is_ours(path))
-			return 0;
-		other = 1;
-	}
-	if (other)
-		device_why(why, "%s.bpf.o is of other sources than the library: npm run build:bpf",
-			   scheduler);
-	else
-		device_why(why, "%s is not built for below the stack", scheduler);
-	return -ENOENT;
-}
 
 static int root_cgroup(void)
 {
@@ -329,7 +278,7 @@ int32_t bpf_install(const struct device *d, const struct qsockinit_args *args,
 
 	if (!lib || !sizes.policy)
 		return -EOPNOTSUPP;
-	if (object_path(path, args->scheduler, why))
+	if (bpf_object(path, args->scheduler, why))
 		return -EOPNOTSUPP;
 	mkdir(PINS, 0755);
 	if (!memory_pins_are_roots()) {

@@ -10,6 +10,7 @@
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
  *	kernel.c	QSOCKET_BELOW: the kernel's own scheduler as the device's qdisc
  *	bpf.c		the same, in BPF
+ *	object.c	... of which file
  *	members.c	who is registered with that
  *	memory.c	what root may see and change of that while it runs
  *	trace.c		... and what it has recorded

@@ -93,11 +93,6 @@ int kernel_is(const char *kind)
 	return !strncmp(kind, QSOCKET_KIND, len) && qs_policy_find(kind + len);
 }
 
-static uint32_t handle_of(const struct device *d)
-{
-	return QSOCKET_LINK_HANDLE | d->ifindex;
-}
-
 /* One part of a list, as much as fits in an ioctl. */
 static int32_t list_part(const struct device *d, struct qlist_args *args, void *streams,
 			 uint32_t streams_max)
@@ -108,7 +103,7 @@ static int32_t list_part(const struct device *d, struct qlist_args *args, void *
 
 	if (!part)
 		return -ENOMEM;
-	part->link = handle_of(d);
+	part->link = kernel_link(d->ifindex);
 	part->streams_max = streams_max;
 	part->stream_bytes = args->stream_bytes;
 	part->after = args->after;
@@ -146,7 +141,7 @@ int32_t kernel_trace(const struct device *d, struct qsocket_trace *trace,
 		     struct qsocket_record *records, uint32_t records_max)
 {
 	struct qtrace_args args = {
-		.link = handle_of(d),
+		.link = kernel_link(d->ifindex),
 		.records_max = records_max,
 		.records = (uintptr_t)records,
 	};

@@ -123,8 +123,7 @@ static int32_t sound(const struct qs_below *b, const struct device *d, size_t by
 	return (uintptr_t)(b->link.streams + b->link.streams_max) <= end &&
 			       (uintptr_t)(b->link.ledgers + b->link.streams_max) <= end &&
 			       (uintptr_t)(b->link.delays + b->link.streams_max) <= end &&
-			       b->trace.address + b->trace.max * sizeof(struct qsocket_record) <=
-				       end
+			       (uintptr_t)(b->trace.records + b->trace.max) <= end
 		       ? 0
 		       : -EPROTO;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The records of a device's scheduler below the stack: what root reads of them, and
- * of one in BPF (bpf/trace.bpf.h) their place behind its memory.
+ * of one in BPF (bpf/qdisc.bpf.c) their place behind its memory.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -12,15 +12,11 @@
 
 static uint32_t records_max(const struct qsockinit_args *args)
 {
-	uint64_t most =
-		(uint64_t)QSOCKET_TRACE_PER_MESSAGE *
-		(args->queue_messages ? args->queue_messages : QSOCKET_QUEUE_MESSAGES_DEFAULT);
-
 	if (!(args->flags & QSOCKINIT_TRACE))
 		return 0;
-	return QS_BELOW_FLOWS + (uint32_t)(most < QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS
-						   ? most
-						   : QSOCKET_TRACE_RECORDS - QS_BELOW_FLOWS);
+	return qs_trace_max(args->queue_messages ? args->queue_messages
+						 : QSOCKET_QUEUE_MESSAGES_DEFAULT,
+			    QS_BELOW_FLOWS);
 }
 
 uint32_t trace_pages(const struct qsockinit_args *args)
@@ -34,25 +30,20 @@ uint32_t trace_pages(const struct qsockinit_args *args)
 void trace_lay_out(struct qs_below *b, const struct qsockinit_args *args, uint64_t address,
 		   const struct qsocket_attr *flow)
 {
-	struct qsocket_record *records = (void *)(uintptr_t)address;
 	struct qs_trace *t = &b->trace;
 
-	t->address = address;
+	t->records = (void *)(uintptr_t)address;
+	t->max = records_max(args);
 	t->rate = t->first_rate = b->link.rate;
 	for (uint32_t i = 0; i < b->link.streams_used; i++)
-		records[t->len++] = (struct qsocket_record){
-			.kind = QSOCKET_RECORD_ADD,
-			.stream = i,
-			.attr = *flow,
-		};
-	t->max = records_max(args);
+		qs_record_attr(t, &b->link, QSOCKET_RECORD_ADD, i, flow);
 }
 
 /* Records whose turn is not over may be half written: these are left out. */
 static uint32_t copy(const struct qs_below *b, struct qsocket_trace *trace,
 		     struct qsocket_record *records, uint32_t records_max)
 {
-	const struct qsocket_record *from = (const void *)(uintptr_t)b->trace.address;
+	const struct qsocket_record *from = b->trace.records;
 	uint32_t len = *(volatile const uint32_t *)&b->trace.len, turn;
 
 	atomic_thread_fence(memory_order_acquire);

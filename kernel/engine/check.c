@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What callers hand in: padding, names, addresses, ranges and flags.
+ * What callers hand in that is this library's alone: padding, addresses, and what a
+ * socket can send. The rest is ../sched/check.h.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,14 +16,6 @@ int zeroed(const void *memory, size_t bytes)
 		if (byte[i])
 			return 0;
 	return 1;
-}
-
-/* NUL-terminated, and nothing behind the NUL. */
-int name_ok(const char name[QSOCKET_NAME_BYTES])
-{
-	size_t len = strnlen(name, QSOCKET_NAME_BYTES);
-
-	return len < QSOCKET_NAME_BYTES && zeroed(name + len, QSOCKET_NAME_BYTES - len);
 }
 
 /* For each message of qsendto(): in words, not in bytes. */
@@ -65,17 +58,14 @@ int32_t check_ends(uint32_t type, const struct qsocket_addr *local, const struct
 	return local->family && peer->family && local->family != peer->family ? -EAFNOSUPPORT : 0;
 }
 
-int32_t check_message(const struct qsend_args *args)
+int32_t check_send(const struct socket *socket, const struct qsend_args *args)
 {
-	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
-
-	if (args->flags & QSOCKET_FLAGS_RESERVED || args->zero)
+	if (args->at_ns || args->message)
 		return -EINVAL;
-	if (args->flags & (QSOCKET_START | QSOCKET_END) && !(args->flags & QSOCKET_FRAME))
+	if (!args->data && args->data_len)
+		return -EFAULT;
+	if (socket->type == QSOCKET_TCP &&
+	    (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT))
 		return -EINVAL;
-	if (args->deadline_us && !(args->flags & QSOCKET_DEADLINE))
-		return -EINVAL;
-	if (args->data_len > QSOCKET_MESSAGE_BYTES_MAX || segment > QSOCKET_MESSAGE_BYTES_MAX)
-		return -EMSGSIZE;
-	return segment && args->data_len > segment * QSOCKET_SEGMENTS_MAX ? -EMSGSIZE : 0;
+	return 0;
 }

@@ -41,28 +41,24 @@ static void set_costs(const struct engine_stream *s, uint32_t bytes, uint32_t se
 
 /* Whether a stream can send what it is asked to; its socket may have to be
  * opened for that. */
-static int32_t check_send(struct link *link, uint32_t stream, const struct qsend_args *args)
+static int32_t may_send(struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	struct engine *e = link->state;
 	struct engine_stream *s = &e->streams[stream];
+	int32_t error;
 
 	if (link->closing[stream] || s->broken)
 		return -EPIPE;
-	if (args->at_ns || args->message)
-		return -EINVAL;
-	if (!args->data && args->data_len)
-		return -EFAULT;
-	if (s->socket.type == QSOCKET_TCP &&
-	    (!args->data_len || args->flags >> QSOCKET_SEGMENT_SHIFT))
-		return -EINVAL;
+	if ((error = check_send(&s->socket, args)))
+		return error;
 	if (!args->to.family)
 		return s->socket.connected ? 0 : -EDESTADDRREQ;
 	if (s->socket.type == QSOCKET_TCP)
 		return -EISCONN;
 	if (!s->socket.family) {
 		struct qsocket_addr any = {.family = args->to.family};
-		int32_t error = socket_open(&s->socket, &any, &(struct qsocket_addr){0});
 
+		error = socket_open(&s->socket, &any, &(struct qsocket_addr){0});
 		if (error)
 			return error;
 	}
@@ -92,7 +88,7 @@ static int32_t queue(struct link *link, uint32_t stream, const struct qsend_args
 	uint32_t segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
 	struct qs_queued queued;
 	uint64_t now_ns = qsocket_now();
-	int32_t error = check_send(link, stream, args);
+	int32_t error = may_send(link, stream, args);
 
 	if (error)
 		return error;

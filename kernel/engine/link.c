@@ -14,7 +14,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -301,22 +300,11 @@ static void *run(void *argument)
 int32_t engine_start(struct link *link)
 {
 	struct engine *e = link->state;
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, before;
-	int error;
+	int32_t error;
 
 	if (e->running)
 		return 0;
-	pthread_attr_init(&attr);
-	/* nobody joins it: a process may end while it runs */
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, ENGINE_STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attr, run, link);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
+	error = thread_start(run, link, ENGINE_STACK_BYTES);
 	e->running = !error;
-	return -error;
+	return error;
 }

@@ -22,7 +22,7 @@ static struct link *lock_stream(uint32_t handle, uint32_t *stream)
 
 int32_t message_send(const struct qsend_args *args)
 {
-	int32_t result = check_message(args);
+	int32_t result = qs_message_check(args);
 	struct link *link;
 	uint32_t stream;
 

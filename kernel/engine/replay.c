@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../host.h"
+#include "../sched/trace.h"
 
 #define AT_NS_MAX (1ull << 62) /* sums of two times stay in 64 bits */
 #define LAG_NS_MAX 1000000000ull
@@ -27,21 +28,9 @@ struct replay {
 	struct qs_arrival last;
 	uint32_t last_stream; /* of it */
 	uint32_t leaving;     /* the message that left in this turn, or QS_NONE */
-	uint32_t turn;
 	uint64_t now_ns;
-	struct qsocket_record *out;
-	uint32_t out_len, out_max;
+	struct qs_trace trace; /* what is written */
 };
-
-/* The next record, of which the caller sets the rest; past the end it is lost. */
-static struct qsocket_record *write_record(struct replay *r, uint8_t kind, uint32_t stream)
-{
-	static _Thread_local struct qsocket_record lost;
-	struct qsocket_record *record = r->out_len < r->out_max ? &r->out[r->out_len++] : &lost;
-
-	*record = (struct qsocket_record){.turn = r->turn, .kind = kind, .stream = stream};
-	return record;
-}
 
 static void end_turn(struct replay *r)
 {
@@ -49,10 +38,8 @@ static void end_turn(struct replay *r)
 
 	while ((i = qs_reap(&r->link)) != QS_NONE) {
 		const struct qs_message *m = &r->link.messages[i];
-		struct qsocket_record *record = write_record(r, QSOCKET_RECORD_LOST, m->stream);
 
-		record->message = i;
-		record->reason = m->reason;
+		qs_record_loss(&r->trace, &r->link, QSOCKET_RECORD_LOST, m->stream, i, m->reason);
 		qs_free(&r->link, i);
 	}
 	if (r->leaving != QS_NONE)
@@ -84,7 +71,7 @@ static int32_t add(struct replay *r, const struct qsocket_record *in)
 	if (stream < 0)
 		return -EINVAL;
 	r->open[stream] = 1;
-	write_record(r, in->kind, (uint32_t)stream)->attr = in->attr;
+	qs_record_attr(&r->trace, &r->link, in->kind, (uint32_t)stream, &in->attr);
 	return 0;
 }
 
@@ -93,14 +80,13 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 	if (!attr_ok(&in->attr))
 		return -EINVAL;
 	qs_change(&r->link, in->stream, &in->attr);
-	write_record(r, in->kind, in->stream)->attr = in->attr;
+	qs_record_attr(&r->trace, &r->link, in->kind, in->stream, &in->attr);
 	return 0;
 }
 
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
 	uint32_t messages_max = r->link.messages_max;
-	struct qsocket_record *record;
 	struct qs_queued queued;
 	int32_t error;
 
@@ -116,48 +102,32 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 	if (in->value)
 		r->link.messages_max = (uint32_t)in->value;
 	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
+	r->link.messages_max = (uint32_t)in->value; /* as it was said: 0 is all of it */
+	qs_record_arrival(&r->trace, &r->link, in->stream, in->at_ns, &r->last, &queued, error);
 	r->link.messages_max = messages_max;
-	record = write_record(r, in->kind, in->stream);
-	record->at_ns = in->at_ns;
-	record->time_ns = in->time_ns;
-	record->value = in->value;
-	record->bytes = in->bytes;
-	record->flags = in->flags;
-	record->result = error;
-	record->message = queued.message;
-	record->reason = (uint8_t)queued.reason;
 	return 0;
 }
 
 static int32_t refuse(struct replay *r, const struct qsocket_record *in)
 {
-	struct qsocket_record *record;
-
 	if (in->stream != r->last_stream || !in->reason || in->reason >= QSOCKET_REASONS)
 		return -EINVAL;
 	qs_refuse(&r->link, in->stream, &r->last, in->reason);
-	record = write_record(r, in->kind, in->stream);
-	record->message = QS_NONE;
-	record->reason = in->reason;
+	qs_record_loss(&r->trace, &r->link, in->kind, in->stream, QS_NONE, in->reason);
 	return 0;
 }
 
 static int32_t flush(struct replay *r, const struct qsocket_record *in)
 {
-	struct qsocket_record *record;
-
 	if (!in->reason || in->reason >= QSOCKET_REASONS)
 		return -EINVAL;
 	qs_flush(&r->link, in->stream, in->reason);
-	record = write_record(r, in->kind, in->stream);
-	record->message = QS_NONE;
-	record->reason = in->reason;
+	qs_record_loss(&r->trace, &r->link, in->kind, in->stream, QS_NONE, in->reason);
 	return 0;
 }
 
 static int32_t decide(struct replay *r, const struct qsocket_record *in)
 {
-	struct qsocket_record *record;
 	struct qs_packet packet;
 	int served;
 
@@ -165,18 +135,9 @@ static int32_t decide(struct replay *r, const struct qsocket_record *in)
 		return -EINVAL;
 	r->link.lag_ns = in->value;
 	served = qs_dequeue(&r->link, in->at_ns, 0, &packet);
-	record = write_record(r, in->kind, served ? packet.stream : QS_NONE);
-	record->at_ns = in->at_ns;
-	record->value = in->value;
-	record->message = QS_NONE;
-	if (!served) {
-		record->time_ns = qs_next_ns(&r->link);
+	qs_record_decision(&r->trace, &r->link, in->at_ns, served, &packet);
+	if (!served)
 		return 0;
-	}
-	record->message = packet.message;
-	record->time_ns = packet.done_ns;
-	record->bytes = packet.bytes;
-	record->outcome = packet.outcome;
 	qs_sent(&r->link, &packet);
 	r->leaving = packet.message;
 	return 0;
@@ -187,7 +148,7 @@ static int32_t set_rate(struct replay *r, const struct qsocket_record *in)
 	if (!in->value || in->value > QSOCKET_RATE_MAX)
 		return -EINVAL;
 	qs_rate(&r->link, in->value);
-	write_record(r, in->kind, QS_NONE)->value = in->value;
+	qs_record_rate(&r->trace, in->value);
 	return 0;
 }
 
@@ -222,14 +183,14 @@ static int32_t step(struct replay *r, const struct qsocket_record *in)
 	default:
 		return -EINVAL;
 	}
-	write_record(r, in->kind, in->stream);
+	qs_record(&r->trace, &r->link, in->kind, in->stream);
 	return 0;
 }
 
 static int32_t open_replay(struct replay *r, const struct qsocket_trace *trace)
 {
 	const struct qs_policy *policy =
-		name_ok(trace->scheduler) ? qs_policy_find(trace->scheduler) : NULL;
+		qs_name_ok(trace->scheduler) ? qs_policy_find(trace->scheduler) : NULL;
 
 	if (!policy)
 		return -EPROTONOSUPPORT;
@@ -244,6 +205,7 @@ static int32_t open_replay(struct replay *r, const struct qsocket_trace *trace)
 		return -ENOMEM;
 	qs_init(&r->link, policy, trace->rate, r->memory, trace->streams_max, trace->messages_max);
 	r->link.guard_ns = trace->guard_ns;
+	r->trace.rate = trace->rate;
 	return 0;
 }
 
@@ -257,21 +219,22 @@ int32_t qsocket_trace_replay(const struct qsocket_trace *trace,
 	if (!r)
 		return -ENOMEM;
 	*r = (struct replay){
-		.out = out,
-		.out_max = records_max,
+		.trace = {.records = out, .max = records_max},
 		.leaving = QS_NONE,
 		.last_stream = QS_NONE,
 	};
 	error = trace && records && out ? open_replay(r, trace) : -EFAULT;
+	if (!error)
+		memset(out, 0, records_max * sizeof(*out));
 	for (uint32_t i = 0; !error && i < trace->records_len; i++) {
-		if (records[i].turn != r->turn)
+		if (records[i].turn != r->trace.turn)
 			end_turn(r);
-		r->turn = records[i].turn;
+		r->trace.turn = records[i].turn;
 		error = step(r, &records[i]);
 	}
 	if (!error) {
 		end_turn(r);
-		error = (int32_t)r->out_len;
+		error = (int32_t)r->trace.len;
 	}
 	memory_unmap(r->memory, r->memory_bytes);
 	free(r->open);

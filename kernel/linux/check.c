@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What callers hand in: padding, names, ranges and flags, as ../engine/check.c
- * asks for them. A scheduler may ask for more.
+ * What callers hand in: padding, names, ranges and flags, beyond what every host
+ * asks (../sched/check.h). A scheduler may ask for more.
  */
 #include <linux/string.h>
 
+#include "../sched/check.h"
 #include "manager.h"
-
-/* NUL-terminated, and nothing behind the NUL. */
-static bool name_ok(const char name[QSOCKET_NAME_BYTES])
-{
-	size_t len = strnlen(name, QSOCKET_NAME_BYTES);
-
-	return len < QSOCKET_NAME_BYTES && !memchr_inv(name + len, 0, QSOCKET_NAME_BYTES - len);
-}
 
 int qsocket_check_init(const struct qsockinit_args *args)
 {
@@ -24,7 +17,8 @@ int qsocket_check_init(const struct qsockinit_args *args)
 	if (system == (QSOCKINIT_SYSTEM | QSOCKINIT_OFF) ||
 	    (args->flags & (QSOCKINIT_REPLACE | QSOCKINIT_TRACE) && system != QSOCKINIT_SYSTEM))
 		return -EINVAL;
-	if (!name_ok(args->device) || !*args->device || !name_ok(args->scheduler) || args->zero)
+	if (!qs_name_ok(args->device) || !*args->device || !qs_name_ok(args->scheduler) ||
+	    args->zero)
 		return -EINVAL;
 	if (args->rate > QSOCKET_RATE_MAX || (system == QSOCKINIT_SYSTEM && !args->rate))
 		return -EINVAL;
@@ -43,26 +37,10 @@ int qsocket_check_init(const struct qsockinit_args *args)
 
 int qsocket_check_attr(const struct qsocket_attr *attr)
 {
-	if (attr->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || attr->zero || attr->class_id)
-		return -EINVAL;
-	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
-	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
-		return -ERANGE;
-	return attr->oln > attr->old ? -EINVAL : 0;
+	return attr->class_id ? -EINVAL : qs_attr_check(attr);
 }
 
 int qsocket_check_message(const struct qsend_args *args)
 {
-	u32 segment = args->flags >> QSOCKET_SEGMENT_SHIFT;
-
-	if (args->flags & QSOCKET_FLAGS_RESERVED || args->zero || args->at_ns || args->message)
-		return -EINVAL;
-	if (args->flags & (QSOCKET_START | QSOCKET_END) && !(args->flags & QSOCKET_FRAME))
-		return -EINVAL;
-	if (args->deadline_us && !(args->flags & QSOCKET_DEADLINE))
-		return -EINVAL;
-	if (args->data_len > QSOCKET_MESSAGE_BYTES_MAX || segment > QSOCKET_MESSAGE_BYTES_MAX)
-		return -EMSGSIZE;
-	return segment && args->data_len > segment * QSOCKET_SEGMENTS_MAX ? -EMSGSIZE : 0;
+	return args->at_ns || args->message ? -EINVAL : qs_message_check(args);
 }

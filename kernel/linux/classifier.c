@@ -16,6 +16,7 @@
 #include <net/ipv6.h>
 #include <net/sock.h>
 
+#include "../sched/marks.h"
 #include "compat.h"
 #include "manager.h"
 
@@ -57,42 +58,18 @@ struct qsocket_member *qsocket_member_of(const struct sock *sk)
 	return rhashtable_lookup_fast(&members, &sk, params);
 }
 
-/* Flags that a message may have: another sender's than message.c may say any. */
-static u32 sound(u32 flags)
-{
-	return flags & QSOCKET_FRAME ? flags
-				     : flags & ~(QSOCKET_START | QSOCKET_END | QSOCKET_LEADING);
-}
-
-/* A message that was cut (RFC 791, section 3.2; RFC 8200, section 4.5) is a
- * frame of its fragments, or they are that part of a frame that it was. */
-static u32 marks_of_fragment(u32 flags, bool first, bool last)
-{
-	if (!(flags & QSOCKET_FRAME))
-		flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
-	if (!first)
-		flags &= ~QSOCKET_START;
-	return last ? flags : flags & ~QSOCKET_END;
-}
-
 static u32 mark_fragment(const struct sk_buff *skb, u32 flags)
 {
 	const struct frag_hdr *header;
 	struct frag_hdr copy;
-	u16 cut;
 
-	if (skb->protocol == htons(ETH_P_IP)) {
-		cut = ntohs(ip_hdr(skb)->frag_off) & (IP_MF | IP_OFFSET);
-		return cut ? marks_of_fragment(flags, !(cut & IP_OFFSET), !(cut & IP_MF)) : flags;
-	}
+	if (skb->protocol == htons(ETH_P_IP))
+		return qs_marks_ipv4(flags, ntohs(ip_hdr(skb)->frag_off));
 	if (skb->protocol != htons(ETH_P_IPV6) || ipv6_hdr(skb)->nexthdr != NEXTHDR_FRAGMENT)
 		return flags;
 	header = skb_header_pointer(skb, skb_network_offset(skb) + sizeof(struct ipv6hdr),
 				    sizeof(copy), &copy);
-	if (!header)
-		return flags;
-	cut = ntohs(header->frag_off);
-	return marks_of_fragment(flags, !(cut & IP6_OFFSET), !(cut & IP6_MF));
+	return header ? qs_marks_ipv6(flags, ntohs(header->frag_off)) : flags;
 }
 
 /* What a datagram says, or travels with it. */
@@ -105,7 +82,7 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 		return;
 	}
 	skb_set_delivery_time(skb, 0, 0); /* it means something else to whoever comes next */
-	arrival->flags = sound(time_ns & QSOCKET_TIME_FLAGS);
+	arrival->flags = qs_marks_sound(time_ns & QSOCKET_TIME_FLAGS);
 	if (arrival->flags & QSOCKET_DEADLINE)
 		arrival->deadline_ns =
 			min(time_ns & ~(u64)QSOCKET_TIME_FLAGS, now_ns + QSOCKET_LIFETIME_NS);

@@ -37,13 +37,11 @@
 #define QSOCKET_ARGS_BYTES_MAX 4096u		      /* of a call's struct, however new */
 #define QSOCKET_FLOW_MESSAGES 256u		      /* queued in one of them */
 #define QSOCKET_ROOT_STREAMS (16384u + QSOCKET_FLOWS) /* where nobody says how many */
-#define QSOCKET_USER_SHARE 4u	     /* 1/4 of them may be one user's, but the administrator's */
-#define QSOCKET_ROOM_SHARE 2u	     /* of the room left, as much as is queued of one user's */
-#define QSOCKET_REAP_MS 100	     /* between two looks for sockets that are gone */
-#define QSOCKET_USER_PERIODS 500000u /* a second, of all of one user's streams */
-#define QSOCKET_DECISIONS 100000u    /* a second: the most periods that one counts as */
-#define QSOCKET_AT_ONCE 128u	     /* streams looked at, before others get qsocket_lock */
-#define QSOCKET_DEAD_MAX 64u	     /* of their packets, before one that may leave */
+#define QSOCKET_USER_SHARE 4u /* 1/4 of them may be one user's, but the administrator's */
+#define QSOCKET_ROOM_SHARE 2u /* of the room left, as much as is queued of one user's */
+#define QSOCKET_REAP_MS 100   /* between two looks for sockets that are gone */
+#define QSOCKET_AT_ONCE 128u  /* streams looked at, before others get qsocket_lock */
+#define QSOCKET_DEAD_MAX 64u  /* of their packets, before one that may leave */
 #define QSOCKET_LIFETIME_NS 4294967295000ull /* the furthest deadline that QSEND can say */
 #define QSOCKET_TIME_FLAG_BITS 10	     /* of SCM_TXTIME: flags of ../qsocket.h */
 #define QSOCKET_TIME_FLAGS ((1u << QSOCKET_TIME_FLAG_BITS) - 1)

@@ -19,6 +19,7 @@
 #include <linux/user_namespace.h>
 #include <net/net_namespace.h>
 
+#include "../sched/check.h"
 #include "compat.h"
 #include "manager.h"
 
@@ -246,17 +247,13 @@ static bool has_no_limit(const struct qsocket_root *root)
 	return ns_capable_noaudit(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN);
 }
 
-/* A message that waits for many periods has a scheduler that slides (../sched/sched.c)
- * count them, once for each or each decision, with the queue locked: a thousand
- * streams of a nanosecond each would leave a device time for nothing else. */
 int qsocket_periods(const struct qsocket_member *member, const struct qsocket_attr *attr)
 {
 	const struct qsocket_user *user = user_of(member->root, member->payer);
-	u64 periods = attr->ipg_ns ? NSEC_PER_SEC / attr->ipg_ns : 0;
+	u32 periods = qs_periods(attr);
 
-	periods = min_t(u64, periods, QSOCKET_DECISIONS);
 	if (periods > member->periods &&
-	    user->periods - member->periods + periods > QSOCKET_USER_PERIODS &&
+	    user->periods - member->periods + periods > QS_USER_PERIODS &&
 	    !has_no_limit(member->root))
 		return -EDQUOT;
 	return periods;

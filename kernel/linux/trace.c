@@ -8,35 +8,49 @@
 #include <linux/mm.h>
 #include <linux/nsproxy.h>
 #include <linux/overflow.h>
+#include <linux/refcount.h>
 #include <linux/uaccess.h>
 #include <net/net_namespace.h>
 
 #include "compat.h"
 #include "trace.h"
 
+/* What readers hold. */
+struct reel {
+	refcount_t users;
+	struct qsocket_trace about; /* but for records_len and missed */
+	struct qs_trace trace;
+	struct qsocket_record records[];
+};
+
+static struct reel *reel_of(struct qs_trace *trace)
+{
+	return container_of(trace, struct reel, trace);
+}
+
 struct qs_trace *qsocket_trace_make(const struct qs_link *link, const char *scheduler)
 {
-	u64 most = QSOCKET_TRACE_PER_MESSAGE * (u64)link->messages_max;
-	u32 max = QSOCKET_FLOWS + min_t(u64, most, QSOCKET_TRACE_RECORDS - QSOCKET_FLOWS);
-	struct qs_trace *trace = kvzalloc(struct_size(trace, records, max), GFP_KERNEL_ACCOUNT);
+	u32 max = qs_trace_max(link->messages_max, QSOCKET_FLOWS);
+	struct reel *reel = kvzalloc(struct_size(reel, records, max), GFP_KERNEL_ACCOUNT);
 
-	if (!trace)
+	if (!reel)
 		return NULL;
-	refcount_set(&trace->users, 1);
-	trace->max = max;
-	trace->rate = trace->about.rate = link->rate;
-	trace->about.guard_ns = link->guard_ns;
-	trace->about.streams_max = link->streams_max;
-	trace->about.messages_max = link->messages_max;
-	strscpy_pad(trace->about.scheduler, scheduler, sizeof(trace->about.scheduler));
-	return trace;
+	refcount_set(&reel->users, 1);
+	reel->trace.records = reel->records;
+	reel->trace.max = max;
+	reel->trace.rate = reel->trace.first_rate = reel->about.rate = link->rate;
+	reel->about.guard_ns = link->guard_ns;
+	reel->about.streams_max = link->streams_max;
+	reel->about.messages_max = link->messages_max;
+	strscpy_pad(reel->about.scheduler, scheduler, sizeof(reel->about.scheduler));
+	return &reel->trace;
 }
 EXPORT_SYMBOL_GPL(qsocket_trace_make);
 
 void qsocket_trace_put(struct qs_trace *trace)
 {
-	if (trace && refcount_dec_and_test(&trace->users))
-		kvfree(trace);
+	if (trace && refcount_dec_and_test(&reel_of(trace)->users))
+		kvfree(reel_of(trace));
 }
 EXPORT_SYMBOL_GPL(qsocket_trace_put);
 
@@ -51,9 +65,11 @@ static struct qs_trace *find(u32 link, struct qsocket_trace *about)
 	if (root)
 		trace = root->trace ? root->trace : ERR_PTR(-ENODATA);
 	if (!IS_ERR(trace)) {
-		refcount_inc(&trace->users);
+		refcount_inc(&reel_of(trace)->users);
+		*about = reel_of(trace)->about;
 		qsocket_root_lock(root);
-		*about = trace->about;
+		about->records_len = trace->len;
+		about->missed = trace->missed;
 		qsocket_root_unlock(root);
 	}
 	mutex_unlock(&qsocket_lock);

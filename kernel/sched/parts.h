@@ -8,16 +8,6 @@
 
 #include "sched.h"
 
-/* Linux's numbers, without a C library's header. */
-#define QS_EBUSY 16
-#define QS_EINVAL 22
-#define QS_ENOSPC 28
-#define QS_ERANGE 34
-#define QS_ETIME 62
-#define QS_EPROTO 71
-#define QS_EMSGSIZE 90
-#define QS_ENOBUFS 105
-
 QS_LOCAL_EXTERN const struct qs_policy qs_dwcs, qs_dwcs99, qs_vds, qs_edf, qs_edf_lossless, qs_fifo;
 QS_LOCAL_EXTERN const struct qs_policy qs_sfq, qs_cbq;
 

@@ -17,6 +17,16 @@
 #include "../qsocket.h"
 #include "queue.h"
 
+/* Linux's numbers, without a C library's header. */
+#define QS_EBUSY 16
+#define QS_EINVAL 22
+#define QS_ENOSPC 28
+#define QS_ERANGE 34
+#define QS_ETIME 62
+#define QS_EPROTO 71
+#define QS_EMSGSIZE 90
+#define QS_ENOBUFS 105
+
 #define QS_LEVELS 4
 #define QS_WORTHS (QS_PRIORITIES * QS_LEVELS)
 
@@ -279,12 +289,8 @@ QS_LOCAL int qs_idle(const struct qs_link QS_MEM *link);
  * where nothing is. */
 QS_LOCAL uint64_t qs_open_ns(const struct qs_link QS_MEM *link);
 
-/* Whether a stream may have such attributes, on whatever link: 0, -EINVAL or
- * -ERANGE. Whoever lets them in from outside asks, before anything below. */
-QS_LOCAL int32_t qs_attr_check(const struct qsocket_attr *attr);
-
-/* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
- * queued (QSOCKET_CLOSED) and frees the index. */
+/* Streams, of attributes that were asked after (check.h). qs_add() returns an index or -ENOSPC.
+ * qs_remove() drops what is queued (QSOCKET_CLOSED) and frees the index. */
 QS_LOCAL int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr);
 QS_LOCAL void qs_change(struct qs_link QS_MEM *link, uint32_t stream,
 			const struct qsocket_attr *attr);

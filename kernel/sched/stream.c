@@ -15,17 +15,6 @@ static void clear(void QS_MEM *memory, uint32_t bytes)
 		words[i] = 0;
 }
 
-int32_t qs_attr_check(const struct qsocket_attr *attr)
-{
-	if (attr->flags & ~(QSOCKET_UNDROPPABLE | QSOCKET_ADMIT) || attr->zero)
-		return -QS_EINVAL;
-	if (attr->ipg_ns > QSOCKET_IPG_NS_MAX || attr->old > QSOCKET_WINDOW_MAX ||
-	    attr->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX ||
-	    attr->unit_bytes > QSOCKET_UNIT_BYTES_MAX || attr->weight > QSOCKET_WEIGHT_MAX)
-		return -QS_ERANGE;
-	return attr->oln > attr->old ? -QS_EINVAL : 0;
-}
-
 /* The stream's attributes; a window that did not change goes on. */
 void qs_change(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr)
 {

@@ -171,7 +171,7 @@ export function membersLeft(): { members: number; users: number } {
   // deno-lint-ignore no-explicit-any
   const users = entries("name users").filter((entry: any) => {
     const { value } = entry.formatted ?? entry;
-    return (typeof value === "object" ? value.members : value) !== 0;
+    return typeof value === "object" ? value.members || value.periods : value !== 0;
   });
   const [pins] = sh("ls -d /sys/fs/bpf/qsockets/*").trim().split("\n");
   return { members: entries(`pinned ${pins}/members`).length, users: users.length };

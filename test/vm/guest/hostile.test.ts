@@ -132,6 +132,27 @@ const MEMBER = `${RAW}
   }
 `;
 
+/** As many streams as may have such short periods; and that of two one has what the other gives up. */
+const HASTY = `${RAW}
+  const opened = (many, ipgNs) => {
+    const sockets = [];
+    const next = () => sockets[sockets.push(new RawSocket().known().timed()) - 1];
+    while (sockets.length < many && register(next(), { ipgNs }));
+    return sockets;
+  };
+  const end = (sockets) => sockets.filter((socket) => socket.leave(ifindex)).length;
+  const shortest = end(opened(60, 1n));
+  const usual = opened(60, 1_000_000n);
+  const hastened = usual.filter((socket) => register(socket, { ipgNs: 1n }));
+  const last = usual.find((socket) => !hastened.includes(socket)) ?? usual[0];
+  const kept = register(last, { ipgNs: 1n });
+  register(hastened[0], { ipgNs: 1_000_000n });
+  hastened[0].send(data, { hostname: V4, port: 9 }, 0n);
+  register(hastened[0], { ipgNs: 1_000_000n });
+  const passedOn = register(last, { ipgNs: 1n });
+  say({ shortest, usual: usual.length, hastened: hastened.length, kept, passedOn, ended: end(usual) });
+`;
+
 /** What a stream counted, and its frames that came whole, as part of those it sent. */
 async function served(alice: Program, { came }: Setting) {
   await came();
@@ -188,5 +209,24 @@ deviceTest(
     const lost = Object.values(info.dropped).reduce((sum, count) => sum + count, 0);
     assert.deepEqual([packets, drops, qlen], [info.sent + info.late, lost, 0]);
     assert.equal(info.queued, 0);
+  },
+);
+
+deviceTest(
+  "one user's streams have no more periods than a scheduler can count beside its work",
+  { ...LINK, rate: RATE },
+  async ({ link, program }) => {
+    const counts = { usual: 60, ended: 60 };
+    // 500,000 a second, of which one counts as 100,000 at most
+    const limited = { ...counts, shortest: 5, hastened: 4, kept: false, passedOn: true };
+    const unlimited = { ...counts, shortest: 60, hastened: 60, kept: true, passedOn: true };
+    for (const [user, expected] of [["mallory", limited], ["root", unlimited]] as const) {
+      const hasty = program(user, HASTY);
+      assert.equal(await hasty.next(), "ready");
+      hasty.write("go");
+      assert.deepEqual(await hasty.next(), expected, user);
+      await hasty.end();
+    }
+    assert.equal(link.info().streams, 0);
   },
 );
