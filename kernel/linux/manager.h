@@ -150,6 +150,8 @@ struct qsocket_member {
 	u32 periods; /* a second; of user->periods */
 	struct qsocket_admission admission;
 	struct qsocket_time before;
+	atomic64_t sends, errors; /* QSEND and QSENDTO that were asked for, and those that failed */
+	int last_error;		  /* of these */
 	struct qsocket_route route;
 	struct rcu_head rcu;
 };
@@ -225,6 +227,8 @@ bool qsocket_drains(const struct sock *sk);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
+/* Adds what a stream's program has asked for; `info` is the root's, too. */
+void qsocket_report_calls(const struct qsocket_member *member, struct qsocket_info *info);
 /* With qsocket_lock; into zeros. */
 void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info);
 

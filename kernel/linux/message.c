@@ -136,6 +136,8 @@ static int send(struct socket *sock, const struct qsend_args *args)
 	}
 	rcu_read_lock();
 	member = qsocket_member_of(sock->sk);
+	if (member)
+		atomic64_inc(&member->sends);
 	error = check_member(member, to);
 	if (!error) {
 		udp = member->udp;
@@ -154,6 +156,22 @@ static int send(struct socket *sock, const struct qsend_args *args)
 		       : sock_sendmsg(sock, &message);
 }
 
+/* The stream may have ended meanwhile. That there is no room just now is no fault. */
+static void count_error(const struct sock *sk, int error)
+{
+	struct qsocket_member *member;
+
+	if (error == -EAGAIN)
+		return;
+	rcu_read_lock();
+	member = qsocket_member_of(sk);
+	if (member) {
+		atomic64_inc(&member->errors);
+		WRITE_ONCE(member->last_error, -error);
+	}
+	rcu_read_unlock();
+}
+
 long qsocket_send(const struct qsend_args *args)
 {
 	int error = qsocket_check_message(args);
@@ -165,6 +183,8 @@ long qsocket_send(const struct qsend_args *args)
 	if (!sock)
 		return error;
 	error = send(sock, args);
+	if (error < 0)
+		count_error(sock->sk, error);
 	sockfd_put(sock);
 	return error;
 }
