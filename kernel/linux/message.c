@@ -41,8 +41,8 @@ static void put(union control *control, struct msghdr *message, int level, int t
 
 /* Where to: an IPv6 socket knows IPv4 addresses as RFC 4291, section 2.5.5.2,
  * writes them. */
-static int address_of(const struct sock *sk, const struct qsocket_addr *to,
-		      union qsocket_sockaddr *address)
+int qsocket_address(const struct sock *sk, const struct qsocket_addr *to,
+		    union qsocket_sockaddr *address)
 {
 	memset(address, 0, sizeof(*address));
 	if (to->family == AF_INET && sk->sk_family == AF_INET) {
@@ -128,7 +128,7 @@ static int send(struct socket *sock, const struct qsend_args *args)
 	bool udp = false;
 
 	if (args->to.family) {
-		error = address_of(sock->sk, &args->to, &address);
+		error = qsocket_address(sock->sk, &args->to, &address);
 		if (error < 0)
 			return error;
 		message.msg_name = to = &address;
