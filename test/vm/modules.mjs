@@ -34,7 +34,7 @@ const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
 const BUILD_MS_MAX = 10 * 60_000;
 const LOAD_SECONDS_MAX = 60;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
-const clients = ["gate", "fuzz", "calls", "tcp"];
+const clients = ["gate", "wrong", "guarded", "fuzz", "calls", "tcp"];
 const clientFile = (name) => fileURLToPath(new URL(`guest/${name}`, import.meta.url));
 
 /** The files to add to a guest of this base: `{ file, path }` of each. */
