@@ -21,11 +21,18 @@
  *	QSOCKINIT	QSOCKINIT_SYSTEM, _REPLACE, _OFF as there; without flags it
  *			finds what is on a device (-ENOENT: nothing). A configured
  *			qdisc that _REPLACE removed is not brought back by _OFF.
- *	QSOCKET		`local.family` says of which family (0: AF_INET); all else of
- *			both addresses is zeros: bind(2) and connect(2) the socket.
+ *	QSOCKET		`local.family` says of which family, or else `peer.family`
+ *			(neither: AF_INET). Where all else of `local` is zeros the socket is
+ *			not bound. The system call binds and connects it as bind(2) and
+ *			connect(2) do, and never waits: until a TCP connection is there
+ *			QSEND says -EAGAIN. A module refuses addresses (-EOPNOTSUPP), as it
+ *			could not ask the security module: use bind(2) and connect(2).
  *	QATTACH		`fd`, not -1; the addresses are zeros. Returns `fd`.
- *	QINFO		what the scheduler knows: nothing of calls or of the socket's
- *			buffer.
+ *	QINFO		`syscalls` are the stream's QSEND and QSENDTO, whoever made them,
+ *			and `socket_errors` those that failed, but for -EAGAIN; of a link,
+ *			those of all its streams since its start. The stack's numbers are
+ *			read without the socket's lock, one after the other. Only a library
+ *			knows of QSOCKET_STATE_BLOCKED and _BROKEN.
  *	QSEND(TO)	never waits (-EAGAIN). -ENOLINK: the socket is no stream (any
  *			more), or what it sends there leaves by another device.
  *	QCLOSE		the stream ends and what is queued is dropped; the socket is

@@ -4,6 +4,7 @@
  * socket's, and the table of the schedulers that have registered. A caller's
  * struct is copied once, and may be of another version (copy_struct_from_user).
  */
+#include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -25,59 +26,67 @@ union args {
 	struct qtrace_args qtrace;
 };
 
-static long call_qsockinit(union args *args)
-{
-	return qsocket_init(&args->qsockinit);
-}
-
-static long call_qsocket(union args *args)
-{
-	return qsocket_create(&args->qsocket);
-}
-
-static long call_qattach(union args *args)
-{
-	return qsocket_attach(&args->qattach);
-}
-
-static long call_qchange(union args *args)
-{
-	return qsocket_change(&args->qchange);
-}
-
-static long call_qinfo(union args *args)
-{
-	return qsocket_report(&args->qinfo);
-}
-
-static long call_qclose(union args *args)
-{
-	return qsocket_close(&args->qclose);
-}
-
-static long call_qtrace(union args *args)
-{
-	return qsocket_trace_tell(&args->qtrace);
-}
-
-/* Of each call: its struct as it is now, and the least that a caller must have
- * of it. */
-static const struct {
-	long (*call)(union args *args);
-	u16 bytes, bytes_min;
-} calls[] = {
-	[QSOCKINIT] = {call_qsockinit, sizeof(struct qsockinit_args), 216},
-	[QSOCKET] = {call_qsocket, sizeof(struct qsocket_args), 120},
-	[QATTACH] = {call_qattach, sizeof(struct qattach_args), 128},
-	[QCHANGE] = {call_qchange, sizeof(struct qchange_args), 80},
-	[QINFO] = {call_qinfo, sizeof(struct qinfo_args), 8},
-	[QCLOSE] = {call_qclose, sizeof(struct qclose_args), 8},
-	[QTRACE] = {call_qtrace, sizeof(struct qtrace_args), 88},
+struct request {
+	union args args;
+	struct file *opened; /* by QSOCKET, of the descriptor that it answers */
 };
 
-#define QSEND_BYTES_MIN 64
+static long call_qsockinit(struct request *request)
+{
+	return qsocket_init(&request->args.qsockinit);
+}
 
-static_assert(offsetof(struct qsockinit_args, classes) == 216);
+static long call_qsocket(struct request *request)
+{
+	return qsocket_create(&request->args.qsocket, &request->opened);
+}
+
+static long call_qattach(struct request *request)
+{
+	return qsocket_attach(&request->args.qattach);
+}
+
+static long call_qchange(struct request *request)
+{
+	return qsocket_change(&request->args.qchange);
+}
+
+static long call_qinfo(struct request *request)
+{
+	return qsocket_report(&request->args.qinfo);
+}
+
+static long call_qclose(struct request *request)
+{
+	return qsocket_close(&request->args.qclose);
+}
+
+static long call_qtrace(struct request *request)
+{
+	return qsocket_trace_tell(&request->args.qtrace);
+}
+
+/* Of each call: its struct as it is now, and the last that a caller must have of it. */
+#define CALL(function, type, last)                                                                 \
+	{                                                                                          \
+		function, sizeof(struct type), offsetofend(struct type, last)                      \
+	}
+
+static const struct {
+	long (*call)(struct request *request);
+	u16 bytes, bytes_min;
+} calls[] = {
+	[QSOCKINIT] = CALL(call_qsockinit, qsockinit_args, why),
+	[QSOCKET] = CALL(call_qsocket, qsocket_args, admission.zero),
+	[QATTACH] = CALL(call_qattach, qattach_args, admission.zero),
+	[QCHANGE] = CALL(call_qchange, qchange_args, admission.zero),
+	[QINFO] = CALL(call_qinfo, qinfo_args, zero),
+	[QCLOSE] = CALL(call_qclose, qclose_args, flags),
+	[QTRACE] = CALL(call_qtrace, qtrace_args, trace.missed),
+};
+
+#define QSEND_BYTES_MIN offsetofend(struct qsend_args, to.bytes)
+
 static_assert(sizeof(union args) <= QSOCKET_ARGS_BYTES_MAX);
 
 /* Whether a call has anything to say beside its result. */
@@ -98,17 +107,31 @@ static bool answers(u32 call, long result)
 	}
 }
 
-static long call_with(u32 call, void __user *args, u32 args_len, union args *copy)
+/* A descriptor is there once its caller is told of it: nobody could close another. */
+static long answer(u32 call, void __user *args, u32 args_len, const struct request *request,
+		   long result)
 {
 	u32 bytes = calls[call].bytes;
-	long result = copy_struct_from_user(copy, bytes, args, args_len);
+	bool is_told =
+		!answers(call, result) || !copy_to_user(args, &request->args, min(bytes, args_len));
+
+	if (request->opened && is_told) {
+		fd_install(result, request->opened);
+	} else if (request->opened) {
+		put_unused_fd(result);
+		fput(request->opened);
+	}
+	return is_told ? result : -EFAULT;
+}
+
+static long call_with(u32 call, void __user *args, u32 args_len, struct request *request)
+{
+	long result = copy_struct_from_user(&request->args, calls[call].bytes, args, args_len);
 
 	if (result)
 		return result;
-	result = calls[call].call(copy);
-	if (answers(call, result) && copy_to_user(args, copy, min(bytes, args_len)))
-		return -EFAULT;
-	return result;
+	result = calls[call].call(request);
+	return answer(call, args, args_len, request, result);
 }
 
 static long call_qsend(u32 call, void __user *args, u32 args_len)
@@ -128,7 +151,7 @@ static long call_qsend(u32 call, void __user *args, u32 args_len)
 long qsocket_call(u32 call, void __user *args, u32 args_len)
 {
 	bool sends = call == QSEND || call == QSENDTO;
-	union args *copy;
+	struct request *request;
 	long result;
 
 	if (call == QLIST)
@@ -143,11 +166,11 @@ long qsocket_call(u32 call, void __user *args, u32 args_len)
 	if (sends)
 		return call_qsend(call, args, args_len);
 	/* too large for a kernel's stack */
-	copy = kzalloc(sizeof(*copy), GFP_KERNEL_ACCOUNT);
-	if (!copy)
+	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
+	if (!request)
 		return -ENOMEM;
-	result = call_with(call, args, args_len, copy);
-	kfree(copy);
+	result = call_with(call, args, args_len, request);
+	kfree(request);
 	return result;
 }
 

@@ -148,6 +148,8 @@ struct qsocket_member {
 	u32 periods; /* a second; of user->periods */
 	struct qsocket_admission admission;
 	struct qsocket_time before;
+	atomic64_t sends, errors; /* QSEND and QSENDTO that were asked for, and those that failed */
+	int last_error;		  /* of these */
 	struct qsocket_route route;
 	struct rcu_head rcu;
 };
@@ -200,7 +202,8 @@ int qsocket_tc_change(struct net *net, int ifindex, const char *scheduler,
 int qsocket_tc_delete(struct net *net, int ifindex);
 
 /* streams.c */
-long qsocket_create(struct qsocket_args *args);
+/* The descriptor is reserved, and becomes the file's where the caller is told of it. */
+long qsocket_create(struct qsocket_args *args, struct file **opened);
 long qsocket_attach(struct qattach_args *args);
 long qsocket_change(struct qchange_args *args);
 long qsocket_close(const struct qclose_args *args);
@@ -223,6 +226,8 @@ bool qsocket_drains(const struct sock *sk);
 
 /* report.c */
 long qsocket_report(struct qinfo_args *args);
+/* Adds what a stream's program has asked for; `info` is the root's, too. */
+void qsocket_report_calls(const struct qsocket_member *member, struct qsocket_info *info);
 /* With qsocket_lock; into zeros. */
 void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info);
 
@@ -237,8 +242,10 @@ long qsocket_trace_tell(struct qtrace_args *args);
 int qsocket_route_check(struct qsocket_member *member, const union qsocket_sockaddr *to);
 void qsocket_route_close(struct qsocket_route *route);
 
-/* message.c */
+/* message.c; the last one: its length, or -EAFNOSUPPORT */
 long qsocket_send(const struct qsend_args *args);
+int qsocket_address(const struct sock *sk, const struct qsocket_addr *to,
+		    union qsocket_sockaddr *address);
 
 /* classifier.c: sockets that are streams. The first two with qsocket_lock. */
 int qsocket_members_add(struct qsocket_member *member);
@@ -251,6 +258,22 @@ u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,
 		     struct qs_arrival *arrival, struct qsocket_user **user);
 int __init qsocket_members_init(void);
 void qsocket_members_exit(void);
+
+/* addresses.c: as bind(2) and connect(2) do it, whose security hooks no module can call */
+#ifdef CONFIG_QSOCKETS
+int qsocket_bind(struct socket *sock, const struct qsocket_addr *local);
+int qsocket_connect(struct socket *sock, const struct qsocket_addr *peer);
+#else
+static inline int qsocket_bind(struct socket *sock, const struct qsocket_addr *local)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int qsocket_connect(struct socket *sock, const struct qsocket_addr *peer)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* The gate: syscall.c, of which there is nothing to set up, or device.c */
 #ifdef CONFIG_QSOCKETS

@@ -186,6 +186,7 @@ static void leave(struct qsocket_member *member)
 	rb_erase(&member->by_cookie, &root->members);
 	root->members_len--;
 	root->left++;
+	qsocket_report_calls(member, &root->past);
 	put_pid(member->pid);
 	sock_put(member->sk);
 	kfree_rcu(member, rcu);

@@ -41,8 +41,8 @@ static void put(union control *control, struct msghdr *message, int level, int t
 
 /* Where to: an IPv6 socket knows IPv4 addresses as RFC 4291, section 2.5.5.2,
  * writes them. */
-static int address_of(const struct sock *sk, const struct qsocket_addr *to,
-		      union qsocket_sockaddr *address)
+int qsocket_address(const struct sock *sk, const struct qsocket_addr *to,
+		    union qsocket_sockaddr *address)
 {
 	memset(address, 0, sizeof(*address));
 	if (to->family == AF_INET && sk->sk_family == AF_INET) {
@@ -128,7 +128,7 @@ static int send(struct socket *sock, const struct qsend_args *args)
 	bool udp = false;
 
 	if (args->to.family) {
-		error = address_of(sock->sk, &args->to, &address);
+		error = qsocket_address(sock->sk, &args->to, &address);
 		if (error < 0)
 			return error;
 		message.msg_name = to = &address;
@@ -136,6 +136,8 @@ static int send(struct socket *sock, const struct qsend_args *args)
 	}
 	rcu_read_lock();
 	member = qsocket_member_of(sock->sk);
+	if (member)
+		atomic64_inc(&member->sends);
 	error = check_member(member, to);
 	if (!error) {
 		udp = member->udp;
@@ -154,6 +156,22 @@ static int send(struct socket *sock, const struct qsend_args *args)
 		       : sock_sendmsg(sock, &message);
 }
 
+/* The stream may have ended meanwhile. That there is no room just now is no fault. */
+static void count_error(const struct sock *sk, int error)
+{
+	struct qsocket_member *member;
+
+	if (error == -EAGAIN)
+		return;
+	rcu_read_lock();
+	member = qsocket_member_of(sk);
+	if (member) {
+		atomic64_inc(&member->errors);
+		WRITE_ONCE(member->last_error, -error);
+	}
+	rcu_read_unlock();
+}
+
 long qsocket_send(const struct qsend_args *args)
 {
 	int error = qsocket_check_message(args);
@@ -165,6 +183,8 @@ long qsocket_send(const struct qsend_args *args)
 	if (!sock)
 		return error;
 	error = send(sock, args);
+	if (error < 0)
+		count_error(sock->sk, error);
 	sockfd_put(sock);
 	return error;
 }

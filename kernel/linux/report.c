@@ -8,6 +8,7 @@
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <net/tcp.h>
 
 #include "manager.h"
 
@@ -54,6 +55,7 @@ static bool add_some(struct qsocket_root *root, struct sum *sum)
 	member = qsocket_member_after(root, sum->after);
 	for (u32 i = 0; member && i < QSOCKET_AT_ONCE; i++) {
 		report(root, member->stream, &sum->of);
+		qsocket_report_calls(member, &sum->of);
 		sum->after = member->cookie;
 		member = qsocket_member_after(root, sum->after);
 	}
@@ -70,6 +72,9 @@ static void tell_link(struct qsocket_root *root, const struct qsocket_info *sum,
 	memcpy(info->frames_dropped, sum->frames_dropped, sizeof(sum->frames_dropped));
 	info->frames_partial = sum->frames_partial;
 	info->violations = sum->violations;
+	info->syscalls = sum->syscalls;
+	info->socket_errors = sum->socket_errors;
+	info->last_error = sum->last_error;
 	info->streams = root->members_len;
 	describe(root, QSOCKET_LINK, info);
 }
@@ -116,9 +121,47 @@ static int report_link(u32 link, struct qsocket_info *info)
 	return more;
 }
 
+void qsocket_report_calls(const struct qsocket_member *member, struct qsocket_info *info)
+{
+	int error = READ_ONCE(member->last_error);
+
+	info->syscalls += atomic64_read(&member->sends);
+	info->socket_errors += atomic64_read(&member->errors);
+	if (error)
+		info->last_error = error;
+}
+
+/* As SIOCOUTQ counts them. */
+static u64 unsent_of(const struct sock *sk)
+{
+	const struct tcp_sock *tcp = tcp_sk(sk);
+
+	if ((1 << inet_sk_state_load(sk)) & (TCPF_LISTEN | TCPF_SYN_SENT | TCPF_SYN_RECV))
+		return 0;
+	return READ_ONCE(tcp->write_seq) - READ_ONCE(tcp->snd_una);
+}
+
+/* What getsockopt(2) says of a socket, without its lock, which others may have for
+ * long: numbers that are not of quite the same moment. */
+static void report_socket(const struct sock *sk, bool udp, struct qsocket_info *info)
+{
+	const struct tcp_sock *tcp = tcp_sk(sk);
+
+	info->sndbuf_bytes = READ_ONCE(sk->sk_sndbuf);
+	info->unsent_bytes = udp ? sk_wmem_alloc_get(sk) : unsent_of(sk);
+	if (udp)
+		return;
+	info->cwnd = READ_ONCE(tcp->snd_cwnd);
+	info->rtt_us = READ_ONCE(tcp->srtt_us) >> 3;
+	info->retransmits = READ_ONCE(tcp->total_retrans);
+	info->peer_window_bytes = READ_ONCE(tcp->snd_wnd);
+}
+
 void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info)
 {
 	report(member->root, member->stream, info);
+	qsocket_report_calls(member, info);
+	report_socket(member->sk, member->udp, info);
 	describe(member->root, QSOCKET_STREAM, info);
 	if (member->draining)
 		info->state |= QSOCKET_STATE_CLOSING;

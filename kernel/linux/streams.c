@@ -67,18 +67,56 @@ long qsocket_attach(struct qattach_args *args)
 	return error ? error : args->fd;
 }
 
-long qsocket_create(struct qsocket_args *args)
+static int end(struct socket *sock, bool drains)
 {
-	int family = args->local.family ? args->local.family : AF_INET, fd, error;
+	int error;
+
+	lock_sock(sock->sk);
+	mutex_lock(&qsocket_lock);
+	error = qsocket_end(sock->sk, drains);
+	mutex_unlock(&qsocket_lock);
+	release_sock(sock->sk);
+	return error;
+}
+
+/* That has more than a family, which says nothing but that. */
+static bool is_address(const struct qsocket_addr *addr)
+{
+	return addr->port || addr->scope || memchr_inv(addr->bytes, 0, sizeof(addr->bytes));
+}
+
+/* Nothing is sent before all that is asked for is found to be in order. */
+static int set_up(struct socket *sock, struct qsocket_args *args)
+{
+	int error = is_address(&args->local) ? qsocket_bind(sock, &args->local) : 0;
+
+	if (!error)
+		error = attach(sock, args->type, args->link, &args->attr, &args->admission);
+	if (error || !args->peer.family)
+		return error;
+	error = qsocket_connect(sock, &args->peer);
+	if (error)
+		end(sock, false);
+	return error;
+}
+
+static int family_of(const struct qsocket_args *args)
+{
+	if (args->local.family)
+		return args->local.family;
+	return args->peer.family ? args->peer.family : AF_INET;
+}
+
+long qsocket_create(struct qsocket_args *args, struct file **opened)
+{
+	int family = family_of(args), fd, error;
 	struct socket *sock;
 	struct file *file;
 
 	memset(&args->admission, 0, sizeof(args->admission));
-	args->local.family = 0;
-	if (memchr_inv(&args->local, 0, sizeof(args->local)) ||
-	    memchr_inv(&args->peer, 0, sizeof(args->peer)))
-		return -EOPNOTSUPP; /* bind(2) and connect(2) are for that, and looked after */
-	args->local.family = family;
+	if ((!args->local.family && is_address(&args->local)) ||
+	    (!args->peer.family && is_address(&args->peer)))
+		return -EINVAL;
 	if (family != AF_INET && family != AF_INET6)
 		return -EAFNOSUPPORT;
 	if (args->type != QSOCKET_UDP && args->type != QSOCKET_TCP)
@@ -94,13 +132,13 @@ long qsocket_create(struct qsocket_args *args)
 		fput(file);
 		return fd;
 	}
-	error = attach(sock, args->type, args->link, &args->attr, &args->admission);
+	error = set_up(sock, args);
 	if (error) {
 		put_unused_fd(fd);
 		fput(file);
 		return error;
 	}
-	fd_install(fd, file);
+	*opened = file;
 	return fd;
 }
 
@@ -165,11 +203,7 @@ long qsocket_close(const struct qclose_args *args)
 	sock = sockfd_lookup(args->handle, &error);
 	if (!sock)
 		return error;
-	lock_sock(sock->sk);
-	mutex_lock(&qsocket_lock);
-	error = qsocket_end(sock->sk, args->flags & QCLOSE_DRAIN);
-	mutex_unlock(&qsocket_lock);
-	release_sock(sock->sk);
+	error = end(sock, args->flags & QCLOSE_DRAIN);
 	sockfd_put(sock);
 	return error;
 }

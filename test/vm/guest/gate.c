@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program that uses the calls of kernel/linux as they are (entry.h), and says what they answer as
- *one JSON value a line.
+ * A program that uses the calls of kernel/linux as they are (entry.h), and says
+ * what they answer as one JSON value a line.
  *
  *	gate init DEVICE SCHEDULER RATE [replace]
  *		for the group GATE_GROUP of the environment, or video; GATE_MESSAGES
@@ -31,11 +31,6 @@
  *	gate hasten DEVICE MANY
  *		opens streams and gives each a period of a nanosecond: how many, and
  *		why no more
- *	gate multicast DEVICE OTHER
- *		whether a message with a deadline may go to many over IPv6 by what
- *		is not the stream's device, and then by that
- *	gate wrong DEVICE
- *		calls that must be refused: the result of each, by its name
  *	gate entry
  *		"system call" or "device": by which it comes to them
  */
@@ -52,18 +47,8 @@
 
 #include "entry.h"
 
-#define PORT 5004
 #define NAP_US 5000
 #define VIDEO 44
-
-static struct qsocket_addr address_of(const char *text)
-{
-	struct qsocket_addr address = {.port = PORT};
-
-	address.family = strchr(text, ':') ? AF_INET6 : AF_INET;
-	inet_pton(address.family, text, address.bytes);
-	return address;
-}
 
 static int init(const char *device, const char *scheduler, uint64_t rate, uint32_t flags)
 {
@@ -114,7 +99,10 @@ static uint64_t say_info(uint32_t handle, int quiet)
 	printf("],\"delays\":[");
 	for (int i = 0; i < QSOCKET_DELAYS; i++)
 		printf("%s%llu", i ? "," : "", (unsigned long long)info->delays[i]);
-	printf("]}\n");
+	printf("],\"calls\":%llu,\"errors\":%llu,\"lastError\":%d,\"room\":%llu,\"unsent\":%llu}\n",
+	       (unsigned long long)info->syscalls, (unsigned long long)info->socket_errors,
+	       info->last_error, (unsigned long long)info->sndbuf_bytes,
+	       (unsigned long long)info->unsent_bytes);
 	return info->queued;
 }
 
@@ -125,19 +113,6 @@ static int say_link(const char *device)
 	if (link >= 0)
 		say_info(link, 0);
 	return 0;
-}
-
-static int open_paced(uint32_t link, uint16_t family, uint64_t ipg_ns)
-{
-	struct qsocket_args args = {
-		.link = link, .type = QSOCKET_UDP, .local.family = family, .attr.ipg_ns = ipg_ns};
-
-	return entry_call(QSOCKET, &args, sizeof(args));
-}
-
-static int open_stream(uint32_t link, uint16_t family)
-{
-	return open_paced(link, family, 0);
 }
 
 static int change(int fd, uint64_t ipg_ns)
@@ -158,13 +133,13 @@ static void wait_for_end(void)
 static int send_many(const char *device, char **words, int stay)
 {
 	static char data[65536];
-	struct qsend_args message = {.data = (uintptr_t)data, .to = address_of(words[0])};
+	struct qsend_args message = {.data = (uintptr_t)data, .to = entry_address(words[0])};
 	int many = atoi(words[1]), bytes = atoi(words[2]), deadline_ms = atoi(words[3]);
 	int room = 8 << 20, link = init(device, "", 0, 0), fd, accepted = 0, refused = 0;
 
 	if (link < 0)
 		return 0;
-	fd = open_stream(link, message.to.family);
+	fd = entry_stream(link, message.to.family, 0);
 	message.handle = fd;
 	message.data_len = bytes;
 	message.deadline_us = deadline_ms * 1000;
@@ -201,7 +176,7 @@ static int fill(const char *device, int many, uint64_t ipg_ns)
 	if (link < 0)
 		return 0;
 	while (fd >= 0 && opened < many) {
-		fd = open_paced(link, AF_INET, ipg_ns);
+		fd = entry_stream(link, AF_INET, ipg_ns);
 		opened += fd >= 0;
 	}
 	printf("{\"opened\":%d,\"refused\":%d}\n", opened, fd < 0 ? fd : 0);
@@ -216,38 +191,10 @@ static int hasten(const char *device, int many)
 	if (link < 0)
 		return 0;
 	for (int i = 0; i < many && !error; i++) {
-		error = change(open_stream(link, AF_INET), 1);
+		error = change(entry_stream(link, AF_INET, 0), 1);
 		changed += !error;
 	}
 	printf("{\"changed\":%d,\"refused\":%d}\n", changed, error);
-	return 0;
-}
-
-static int send_by(int fd, const char *device)
-{
-	static char data[100];
-	struct qsend_args message = {.handle = (uint32_t)fd,
-				     .flags = QSOCKET_DEADLINE,
-				     .deadline_us = 1000000,
-				     .data = (uintptr_t)data,
-				     .data_len = sizeof(data),
-				     .to = address_of("ff05::1")};
-	int index = (int)if_nametoindex(device);
-
-	if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index)))
-		return -errno;
-	return entry_call(QSENDTO, &message, sizeof(message));
-}
-
-static int multicast(const char *device, const char *other)
-{
-	int link = init(device, "", 0, 0), fd, by_other;
-
-	if (link < 0)
-		return 0;
-	fd = open_stream(link, AF_INET6);
-	by_other = send_by(fd, other);
-	printf("{\"other\":%d,\"own\":%d}\n", by_other, send_by(fd, device));
 	return 0;
 }
 
@@ -266,12 +213,12 @@ static int has_time(int fd)
 static int drain(const char *device, char **words, int again)
 {
 	static char data[65536];
-	int link = init(device, "", 0, 0), fd = open_stream(link, AF_INET), accepted = 0;
+	int link = init(device, "", 0, 0), fd = entry_stream(link, AF_INET, 0), accepted = 0;
 	int room = 8 << 20, closing, sent, state, more, ended, hadtime = has_time(fd);
 	struct qsend_args message = {.handle = (uint32_t)fd,
 				     .data = (uintptr_t)data,
 				     .data_len = (uint32_t)atoi(words[2]),
-				     .to = address_of(words[0])};
+				     .to = entry_address(words[0])};
 	struct qclose_args closes = {.handle = (uint32_t)fd, .flags = QCLOSE_DRAIN};
 	struct qinfo_args info = {.handle = (uint32_t)fd};
 
@@ -327,7 +274,7 @@ static int pass_on(const char *device)
 	if (link < 0 || socketpair(AF_UNIX, SOCK_DGRAM, 0, channel))
 		return 1;
 	if (fork() == 0) {
-		pass(channel[0], open_stream(link, AF_INET));
+		pass(channel[0], entry_stream(link, AF_INET, 0));
 		_exit(0);
 	}
 	wait(NULL);
@@ -399,72 +346,6 @@ static int write_trace(const char *device, const char *path)
 	return fclose(file);
 }
 
-static void wrong(const char *name, int result)
-{
-	printf("\"%s\":%d,", name, result);
-}
-
-static int wrong_calls(const char *device)
-{
-	int link = init(device, "", 0, 0), stream = open_stream(link, AF_INET);
-	int plain = socket(AF_INET, SOCK_DGRAM, 0), local = socket(AF_UNIX, SOCK_DGRAM, 0);
-	struct qattach_args attach = {.link = link, .type = QSOCKET_UDP, .fd = stream};
-	struct qsend_args message = {.handle = plain, .to = address_of("10.79.0.2")};
-	struct {
-		struct qclose_args known;
-		uint64_t unknown;
-	} longer = {.known.handle = plain, .unknown = 1};
-	struct qsockinit_args other = {.flags = QSOCKINIT_SYSTEM, .rate = 1000};
-	struct qchange_args change = {.handle = link, .rate = 1000000};
-	struct qclose_args flags = {.handle = stream, .flags = 2};
-
-	printf("{");
-	wrong("unknown", entry_call(200, &attach, sizeof(attach)));
-	wrong("short", entry_call(QATTACH, &attach, sizeof(attach) - 8));
-	wrong("long", entry_call(QCLOSE, &longer, sizeof(longer)));
-	wrong("pointer", entry_call(QATTACH, NULL, sizeof(attach)));
-	if (device_fd >= 0)
-		wrong("type",
-		      ioctl(device_fd, _IOC(_IOC_READ, 'x', 1, 8), &attach) < 0 ? -errno : 0);
-	wrong("again", entry_call(QATTACH, &attach, sizeof(attach)));
-	attach.fd = local;
-	wrong("family", entry_call(QATTACH, &attach, sizeof(attach)));
-	attach.fd = plain;
-	attach.type = QSOCKET_TCP;
-	wrong("protocol", entry_call(QATTACH, &attach, sizeof(attach)));
-	attach.type = QSOCKET_UDP;
-	attach.link = plain;
-	wrong("link", entry_call(QATTACH, &attach, sizeof(attach)));
-	attach.link = link;
-	attach.attr.oln = 2;
-	attach.attr.old = 1;
-	wrong("window", entry_call(QATTACH, &attach, sizeof(attach)));
-	attach.attr = (struct qsocket_attr){
-		.ipg_ns = 1000000, .unit_bytes = 60000000, .flags = QSOCKET_ADMIT};
-	wrong("admission", entry_call(QATTACH, &attach, sizeof(attach)));
-	wrong("overbooked", attach.admission.flags & QSOCKET_OVERBOOKED);
-	wrong("stranger", entry_call(QSENDTO, &message, sizeof(message)));
-	message.handle = stream;
-	message.data = 0xdead0000;
-	message.data_len = 100;
-	wrong("data", entry_call(QSENDTO, &message, sizeof(message)));
-	message.to = address_of("127.0.0.1");
-	wrong("route", entry_call(QSENDTO, &message, sizeof(message)));
-	message.data_len = QSOCKET_MESSAGE_BYTES_MAX + 1;
-	wrong("size", entry_call(QSENDTO, &message, sizeof(message)));
-	wrong("unconnected",
-	      entry_call(QSEND, &(struct qsend_args){.handle = stream}, sizeof(message)));
-	wrong("flags", entry_call(QCLOSE, &flags, sizeof(flags)));
-	wrong("rate", entry_call(QCHANGE, &change, sizeof(change)));
-	snprintf(other.device, sizeof(other.device), "%s", device);
-	wrong("initialise", entry_call(QSOCKINIT, &other, sizeof(other)));
-	memset(other.device, 0, sizeof(other.device));
-	snprintf(other.device, sizeof(other.device), "none");
-	wrong("device", entry_call(QSOCKINIT, &other, sizeof(other)));
-	printf("\"closed\":%d}\n", entry_call(QCLOSE, &(struct qclose_args){.handle = stream}, 8));
-	return 0;
-}
-
 int main(int len, char **words)
 {
 	const char *what = len > 1 ? words[1] : "";
@@ -498,12 +379,8 @@ int main(int len, char **words)
 		return fill(words[2], atoi(words[3]), len > 4 ? strtoull(words[4], NULL, 10) : 0);
 	else if (!strcmp(what, "hasten") && len > 3)
 		return hasten(words[2], atoi(words[3]));
-	else if (!strcmp(what, "multicast") && len > 3)
-		return multicast(words[2], words[3]);
 	else if (!strcmp(what, "pass"))
 		return pass_on(words[2]);
-	else if (!strcmp(what, "wrong"))
-		return wrong_calls(words[2]);
 	else
 		return 2;
 	return 0;

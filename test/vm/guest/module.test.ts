@@ -13,6 +13,7 @@ import {
   type Line,
   linkWhere,
   moduleTest,
+  run,
   SLOW,
   stay,
   V4,
@@ -139,7 +140,7 @@ moduleTest("who rules a network of their own may initialise a device there", () 
 
 moduleTest("calls that make no sense are refused, each for its reason", () => {
   gate("root", "init", "vmmod0", "dwcs", SLOW);
-  const [wrong] = gate("alice", "wrong", "vmmod0");
+  const [wrong] = run("wrong", "alice", "calls", "vmmod0");
   assert.deepEqual(wrong, {
     unknown: ENOSYS,
     short: EINVAL,
@@ -158,6 +159,9 @@ moduleTest("calls that make no sense are refused, each for its reason", () => {
     route: ENOLINK,
     size: EMSGSIZE,
     unconnected: EDESTADDRREQ,
+    address: EINVAL,
+    untold: EFAULT,
+    left: 0, // no descriptor that nobody knows of
     flags: EINVAL,
     rate: EPERM,
     initialise: EPERM,
@@ -212,6 +216,24 @@ moduleTest("another rate is kept to at once, and what is queued stays", async ()
   assert.ok(link.sent >= 50 && link.dropped[CLOSED] === 0, JSON.stringify(link));
   await alice.kill();
 });
+
+moduleTest(
+  "QINFO counts a stream's calls, and tells how much of its socket's buffer is in use",
+  async () => {
+    const room = 2 * Math.min(8 << 20, Number(sh("cat /proc/sys/net/core/wmem_max"))); // gate.c's
+    gate("root", "init", "vmmod0", "fifo", 10_000);
+    const [, sent] = gate("alice", "send", "vmmod0", V4, 3, 1000, 0, 0);
+    assert.deepEqual([sent.calls, sent.errors, sent.lastError, sent.room], [3, 0, 0, room]);
+    const alice = stay("alice", "send", "vmmod0", V4, 50, 1000, 0, 0, "stay");
+    await alice.next();
+    const info = await alice.next();
+    assert.deepEqual([info.calls, info.errors, info.room], [50, 0, room]);
+    assert.ok(info.queued > 30 && info.unsent > info.queued * 1000, JSON.stringify(info));
+    await alice.kill();
+    const link = await linkWhere(({ streams }) => streams === 0);
+    assert.deepEqual([link.calls, link.errors], [53, 0]); // of streams that are no more
+  },
+);
 
 moduleTest("tc shows what the scheduler has counted", () => {
   gate("root", "init", "vmmod0", "dwcs", SLOW);

@@ -1,6 +1,6 @@
 // What the tests of kernel/linux share: its modules loaded, unless it is built into the kernel, a device to
-// use it on, and the program gate.c, which makes the calls. What arrives at the other end of the device is counted by that
-// network's own kernel.
+// use it on, and the programs that make the calls: gate.c, wrong.c, guarded.c. What arrives at the other end of
+// the device is counted by that network's own kernel.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -27,14 +27,22 @@ export type User = "alice" | "bob" | "root";
 // deno-lint-ignore no-explicit-any
 export type Line = any;
 
-function command(user: User, words: readonly (string | number)[]): string[] {
-  const all = [GATE, ...words.map(String)];
+type Words = readonly (string | number)[];
+
+function command(program: string, user: User, words: Words): string[] {
+  const all = [`${FOLDER}/${program}`, ...words.map(String)];
   return user === "root" ? all : asUser(user, all);
 }
 
-/** Runs the gate's program to its end: the lines that it said. */
-export function gate(user: User, ...words: (string | number)[]): Line[] {
-  return sh(command(user, words).join(" ")).trim().split("\n").map((line) => JSON.parse(line));
+/** Runs a program that makes the calls to its end: the lines that it said. */
+export function run(program: string, user: User, ...words: Words): Line[] {
+  const text = sh(command(program, user, words).join(" "));
+  return text.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Runs the gate's program. */
+export function gate(user: User, ...words: Words): Line[] {
+  return run("gate", user, ...words);
 }
 
 export interface Running {
@@ -44,8 +52,8 @@ export interface Running {
 }
 
 /** Starts one that stays. */
-export function stay(user: User, ...words: (string | number)[]): Running {
-  return start(command(user, words));
+export function stay(user: User, ...words: Words): Running {
+  return start(command("gate", user, words));
 }
 
 /** Starts another program that says lines of JSON. */
@@ -119,7 +127,7 @@ after(() => {
  */
 export function moduleTest(
   name: string,
-  run: () => void | Promise<void>,
+  body: () => void | Promise<void>,
   { form }: { form?: "modules" | "built-in" } = {},
 ): void {
   const isOther = form !== undefined && (form === "built-in") !== isBuiltIn;
@@ -139,7 +147,7 @@ export function moduleTest(
         ip -n vmmod link set lo up
         ip -n vmmod link set vmmod1 up
         ping -c 1 -W 5 ${V4} && ping -6 -c 1 -W 5 ${V6}`);
-      await run();
+      await body();
     } finally {
       attempt("ip link del vmmod0; ip netns del vmmod");
     }

@@ -5,14 +5,15 @@
 import assert from "node:assert/strict";
 import {
   arrived,
+  assertUnused,
   FAST,
   FOLDER,
   GATE,
   gate,
   type Line,
   linkWhere,
-  loaded,
   moduleTest,
+  run,
   type Running,
   SLOW,
   start,
@@ -61,6 +62,21 @@ moduleTest(
   },
 );
 
+moduleTest("QINFO tells of a TCP stream what the protocol stack says of it", async () => {
+  gate("root", "init", "vmmod0", "dwcs", FAST);
+  const sink = start(["ip", "netns", "exec", "vmmod", TCP, "sink"]);
+  try {
+    assert.equal(await sink.next(), "ready");
+    const { stack, told, calls, errors } = run("tcp", "alice", "stack", "vmmod0", V4)[0];
+    assert.deepEqual(told, stack);
+    const [room, unsent, cwnd, rtt, , window] = told;
+    assert.ok(room > 0 && unsent === 0 && cwnd > 0 && rtt > 0 && window > 0, `${told}`);
+    assert.deepEqual([calls, errors], [20, 0]);
+  } finally {
+    await sink.kill();
+  }
+});
+
 moduleTest("all transmit queues of a device are behind one scheduler", () => {
   sh("ip link del vmmod0");
   sh(`set -e
@@ -92,7 +108,7 @@ moduleTest("a device that moves to another network leaves its streams behind", a
   await linkWhere(({ streams }) => streams === 1);
   try {
     sh("ip netns add vmother; ip link set vmmod0 netns vmother");
-    assert.equal(loaded().get("qsocket_dwcs"), 0); // it went without its scheduler
+    assertUnused("qsocket_dwcs"); // it went without its scheduler
   } finally {
     attempt("ip netns del vmother");
   }
@@ -120,7 +136,7 @@ moduleTest("a message to many is refused that its socket sends by another device
     ip addr add fd80::1/64 dev vmmod2 nodad`);
   try {
     gate("root", "init", "vmmod0", "dwcs", SLOW);
-    assert.deepEqual(gate("alice", "multicast", "vmmod0", "vmmod2")[0], {
+    assert.deepEqual(run("wrong", "alice", "multicast", "vmmod0", "vmmod2")[0], {
       other: ENOLINK,
       own: 100,
     });

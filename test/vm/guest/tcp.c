@@ -10,12 +10,16 @@
  *		writes BYTES every IPG_US, or what has been missed of that; then says how
  *		many times, and how much of it the peer has. WAY: `qsend` and `send` are
  *		a stream with that contract; `stranger` is none.
+ *	tcp stack DEVICE ADDRESS
+ *		opens a stream, as the system call can or by QATTACH, writes to it,
+ *		and when all has arrived says the stack's numbers of it, as
+ *		getsockopt(2) and as QINFO has them
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -28,7 +32,6 @@
 
 #include "entry.h"
 
-#define PORT 5004
 #define BEHIND_MAX 64 /* writes that are made good at once: a slow machine's are not asked for */
 
 static struct sockaddr_in address_of(const char *text)
@@ -96,12 +99,9 @@ static int bulk(const char *text, int len)
 
 static int attach(const char *device, int fd, uint64_t ipg_ns)
 {
-	struct qsockinit_args init = {.flags = 0};
 	struct qattach_args args = {.type = QSOCKET_TCP, .fd = fd, .attr.ipg_ns = ipg_ns};
-	int link;
+	int link = entry_link(device);
 
-	snprintf(init.device, sizeof(init.device), "%s", device);
-	link = entry_call(QSOCKINIT, &init, sizeof(init));
 	args.link = (uint32_t)link;
 	return link < 0 || entry_call(QATTACH, &args, sizeof(args)) != fd;
 }
@@ -155,6 +155,75 @@ static int paced(const char *device, const char *text, const char *way, char **w
 	return 0;
 }
 
+/* By the system call at once, by a module's device step by step. */
+static int open_stream(const char *device, const char *text)
+{
+	struct qsocket_args args = {.link = (uint32_t)entry_link(device),
+				    .type = QSOCKET_TCP,
+				    .peer = entry_address(text)};
+	int fd = entry_call(QSOCKET, &args, sizeof(args));
+
+	if (fd != -EOPNOTSUPP)
+		return fd;
+	fd = connected(text);
+	return attach(device, fd, 0) ? -1 : fd;
+}
+
+static void read_stack(int fd, uint64_t numbers[6])
+{
+	struct tcp_info tcp = {0};
+	socklen_t len = sizeof(tcp), room_len = sizeof(int);
+	int room = 0, unsent = 0;
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &len);
+	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &room_len);
+	ioctl(fd, TIOCOUTQ, &unsent);
+	numbers[0] = (uint64_t)room;
+	numbers[1] = (uint64_t)unsent;
+	numbers[2] = tcp.tcpi_snd_cwnd;
+	numbers[3] = tcp.tcpi_rtt;
+	numbers[4] = tcp.tcpi_total_retrans;
+	numbers[5] = tcp.tcpi_snd_wnd;
+}
+
+static int stack(const char *device, const char *text)
+{
+	static char data[5000];
+	int fd = entry_open() ? -1 : open_stream(device, text), refused = 0;
+	struct qsend_args args = {
+		.handle = (uint32_t)fd, .data = (uintptr_t)data, .data_len = sizeof(data)};
+	struct qinfo_args told = {.handle = (uint32_t)fd};
+	const struct qsocket_info *info = &told.info;
+	uint64_t numbers[6], after[6];
+
+	if (fd < 0)
+		return 1;
+	for (int sent = 0; sent < 20; usleep(1000)) {
+		int result = entry_call(QSEND, &args, sizeof(args));
+
+		if (result < 0 && result != -EAGAIN)
+			return 1;
+		sent += result > 0;
+		refused += result < 0;
+	}
+	do { /* until nothing of it changes any more */
+		usleep(10000);
+		read_stack(fd, numbers);
+		entry_call(QINFO, &told, sizeof(told));
+		read_stack(fd, after);
+	} while (numbers[1] || memcmp(numbers, after, sizeof(numbers)));
+	printf("{\"stack\":[");
+	for (int i = 0; i < 6; i++)
+		printf("%s%llu", i ? "," : "", (unsigned long long)numbers[i]);
+	printf("],\"told\":[%llu,%llu,%u,%u,%llu,%llu],\"calls\":%llu,\"errors\":%llu}\n",
+	       (unsigned long long)info->sndbuf_bytes, (unsigned long long)info->unsent_bytes,
+	       info->cwnd, info->rtt_us, (unsigned long long)info->retransmits,
+	       (unsigned long long)info->peer_window_bytes,
+	       (unsigned long long)info->syscalls - (unsigned)refused,
+	       (unsigned long long)info->socket_errors);
+	return 0;
+}
+
 int main(int len, char **words)
 {
 	const char *what = len > 1 ? words[1] : "";
@@ -164,6 +233,8 @@ int main(int len, char **words)
 		return sink();
 	if (!strcmp(what, "bulk") && len > 3)
 		return bulk(words[2], atoi(words[3]));
+	if (!strcmp(what, "stack") && len > 3)
+		return stack(words[2], words[3]);
 	if (!strcmp(what, "paced") && len > 7)
 		return paced(words[2], words[3], words[4], words + 5);
 	return 2;
