@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { complaints, EXCUSED, isEmulators } from "./vm/kernellog.mjs";
+import { complaints, EXCUSED, isEmulators, startOf } from "./vm/kernellog.mjs";
 
 const BOOT = `[    0.000000] Linux version 7.2.13+deb14-cloud-amd64 (debian-kernel@lists.debian.org)
 [    0.000000] tsc: Unable to calibrate against PIT
@@ -57,6 +57,7 @@ for (
     "INFO: trying to register non-static key.",
     "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
     "kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
+    "kmemleak: Cannot look any more",
     "unreferenced object 0xffff888004c3f000 (size 192):",
     "Oops: Oops: 0000 [#1] SMP NOPTI",
     "Oops: general protection fault, probably for non-canonical address 0xdead000000000108: 0000",
@@ -114,4 +115,12 @@ test("isEmulators tells a breakpoint that nobody knows from a fault of the kerne
   for (const log of [BOOT, WARNING, "Oops: Oops: 0002 [#1] SMP NOPTI\n", "bun[9]: int3 at 4\n"]) {
     assert.equal(isEmulators(log), false);
   }
+});
+
+test("startOf tells what a kernel complained of before any part of it was started", () => {
+  const early = "[    0.004000] BUG: KASAN: out-of-bounds in identify_cpu+0x1/0x2\n";
+  const started = "[    0.696000] smp: Bringing up secondary CPUs ...\n";
+  assert.equal(complaints(startOf(early + started + WARNING)).length, 1);
+  assert.equal(complaints(startOf(early + started + WARNING))[0].line.slice(0, 10), "BUG: KASAN");
+  assert.equal(startOf(WARNING), "", "a log that does not have its start");
 });

@@ -27,15 +27,22 @@ import { cached, cacheFolder } from "./cache.mjs";
 import { Suite } from "./packages.mjs";
 
 /**
- * The flavours, with the files of their options, what their guest takes of memory, how many times the time
- * of others tests may take there, and what the kernel is told at its start. kmemleak makes every allocation
- * many times dearer: so it has a guest of its own, of the same kernel.
+ * The flavours, with the files of their options, what their guest takes of memory, and how many times the time
+ * of others tests may take there. What looks for leaks is a kernel of its own: beside KASAN and lockdep each look
+ * takes most of a minute under emulation.
  */
-const DEBUG = { options: ["kernel.config", "kernel.debug.config"], megabytes: 4096 };
 export const OWN_KERNELS = {
-  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1, words: [] },
-  debug: { ...DEBUG, slowness: 5, words: ["kmemleak=off"] },
-  leaks: { ...DEBUG, slowness: 15, words: ["kmemleak=on", "pci=noacpi"], like: "debug" },
+  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1 },
+  debug: {
+    options: ["kernel.config", "kernel.debug.config"],
+    megabytes: 4096,
+    slowness: 5,
+  },
+  leaks: {
+    options: ["kernel.config", "kernel.leaks.config"],
+    megabytes: 3072,
+    slowness: 3,
+  },
 };
 
 const RECIPE = 1; // counts the changes of this file after which what is cached is of no use
@@ -62,8 +69,7 @@ export const BUILD_TOOLS = {
 export const BUILD_HEADERS = { "/usr/include/gelf.h": "libelf-dev" };
 
 /** The kernel of a flavour: its image, its version, and `{ file, path }` of each of its modules. */
-export async function ownKernel(wanted, { anew = false, say }) {
-  const flavour = OWN_KERNELS[wanted].like ?? wanted;
+export async function ownKernel(flavour, { anew = false, say }) {
   const { folder: source, version } = await sources({ anew, say });
   const options = OWN_KERNELS[flavour].options.map((name) =>
     readFileSync(fileURLToPath(new URL(name, import.meta.url)), "utf8")

@@ -13,7 +13,7 @@ const FAULTS = [
   /^(Unable to handle|general protection fault, probably)/i,
   /\bINFO: .*(stall|lock|RCU|blocked for more than)/, // RCU stalls, hung tasks, lockdep turned off
   /\bINFO: trying to register non-static key\b/, // lockdep: a lock that nobody initialised
-  /\bkmemleak: .*(new suspected memory leaks|pool empty)\b|^unreferenced object 0x/,
+  /\bkmemleak: .*(new suspected memory leaks|pool empty|Cannot)\b|^unreferenced object 0x/,
   /\bpossible (recursive|circular|irq lock inversion|deadlock)/,
   /\bUBSAN:|\bKASAN:|\bKCSAN:|\bKFENCE:/,
   /\brefcount_t:/,
@@ -70,6 +70,11 @@ function isFault(line) {
 export function isEmulators(log) {
   const [first] = complaints(log);
   return first !== undefined && /\bOops: int3: /.test(first.line);
+}
+
+/** Of a whole log, what was written before any part of the kernel was started: nothing of ours had run. */
+export function startOf(log) {
+  return log.slice(0, Math.max(0, log.search(/\bsmp: Bringing up secondary CPUs\b/)));
 }
 
 /** Without `<4>[   12.345678][  T123] ` or parts of it. */

@@ -17,6 +17,12 @@ const TICKS_PER_SECOND = 100; // USER_HZ
 const COMMAND_LINE = "console=ttyS0 loglevel=5 oops=panic panic=-1 random.trust_cpu=on " +
   "log_buf_len=4M mitigations=off net.ifnames=0";
 
+/**
+ * Its ACPI tables are lists of what interrupts its devices have. Those of QEMU's usual machine are a program that
+ * computes it, and a kernel that looks for its own faults takes half a minute to run it, for each device.
+ */
+const MACHINE = "q35";
+
 /** The guest's processors, each with a thread of its own; its time is the host's. */
 const PARALLEL = ["-accel", "tcg,thread=multi", "-smp", "2"];
 
@@ -186,17 +192,17 @@ class Machine {
 }
 
 function qemuArguments({ base, disks, port, interactive, countInstructions, gate }, marker) {
-  const kernel = [COMMAND_LINE, ...base.words, `marker=${marker}`];
+  const kernel = [COMMAND_LINE, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
-  kernel.push(`QSOCKETS_GATE=${gate}`);
+  kernel.push(`QSOCKETS_GATE=${gate}`, `QSOCKETS_SLOWNESS=${base.slowness}`);
   const { QSOCKETS_FUZZ_SECONDS: fuzz } = process.env;
   if (fuzz) kernel.push(`QSOCKETS_FUZZ_SECONDS=${Number(fuzz)}`);
   if (countInstructions) kernel.push(...COUNTING_WORDS);
   const quoted = (name) => name.replaceAll(",", ",,");
   return [
     ...(countInstructions ? COUNTING : PARALLEL),
-    ...["-cpu", "max", "-m", `${base.megabytes}`],
+    ...["-machine", MACHINE, "-cpu", "max", "-m", `${base.megabytes}`],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-serial", interactive ? "mon:stdio" : "stdio"],
     ...["-kernel", base.kernel, "-initrd", base.initrd, "-append", kernel.join(" ")],

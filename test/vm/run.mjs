@@ -8,13 +8,13 @@
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
 //                                                trixie or bookworm, Debian's older ones; patched,
 //                                                built here with the system call; debug: that,
-//                                                looking for faults in itself; leaks: for memory
-//                                                that nothing points to, which takes it longest
+//                                                with KASAN, lockdep and PROVE_RCU; leaks: that, with
+//                                                kmemleak. Each is built once, in ten minutes
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 660
-//                                                (3300 with the kernel debug, 9900 with leaks)
+//                                                (3300 with the kernel debug, 1980 with leaks)
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
 //   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
@@ -34,7 +34,9 @@
 // (by default in ~/.cache), and with it the kernel's version, until --refresh. Other places to
 // download from: QSOCKETS_VM_MIRROR=http://HOST/debian and QSOCKETS_VM_SUITE=sid.
 //
-// After each file the kernel's log is read: a warning in it is a failure of its own. A machine that
+// After each file the kernel's log is read: a warning in it is a failure of its own, and so is memory that
+// the kernel leaks finds lost. A guest that complains before any part of its kernel was started is booted
+// anew, twice at most. QSOCKETS_FUZZ_SECONDS=60 has module_life.test call at random for so long. A machine that
 // lacks QEMU or another tool is told what to install, and the tests count as skipped. The last line
 // is `N passed, N failed`, with `, N skipped` if any were.
 

@@ -7,7 +7,17 @@ import process from "node:process";
 import { test } from "node:test";
 import { Link } from "../../../ffi/link.ts";
 import type { LinkOptions } from "../../../ffi/options.ts";
-import { asUser, attempt, type Done, evaluate, gate, hasCalls, isGuest, sh } from "./guest.ts";
+import {
+  asUser,
+  attempt,
+  type Done,
+  evaluate,
+  gate,
+  hasCalls,
+  isGuest,
+  sh,
+  slowness,
+} from "./guest.ts";
 import { LIBRARY, PRELUDE, type Program, start } from "./program.ts";
 
 /** The device, */
@@ -15,7 +25,7 @@ export const DEVICE = "vmdevice0";
 /** and who is at its other end. */
 export const OTHER = "10.79.0.2";
 const REMOVE = `ip link del ${DEVICE}; ip netns del vmdevice`;
-const TEST_MS_MAX = 150_000; // on a machine that runs several guests
+const TEST_MS_MAX = 150_000 * slowness; // on a machine that runs several guests
 const QSOCK = ("Bun" in globalThis ? "" : "run -A --no-check ") + "/project/examples/qsock.ts";
 
 type User = "alice" | "bob";
