@@ -1,8 +1,10 @@
-// What the runner of the guest's tests sees in a kernel's log, on lines that kernels have written.
+// What the runner of the guest's tests sees in a kernel's log, on lines that kernels have written, and what it
+// does then.
 
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { complaints, EXCUSED, isEmulators, startOf } from "./vm/kernellog.mjs";
+import { runTests } from "./vm/tests.mjs";
 
 const BOOT = `[    0.000000] Linux version 7.2.13+deb14-cloud-amd64 (debian-kernel@lists.debian.org)
 [    0.000000] tsc: Unable to calibrate against PIT
@@ -117,10 +119,67 @@ test("isEmulators tells a breakpoint that nobody knows from a fault of the kerne
   }
 });
 
+const EARLY = "[    0.004000] BUG: KASAN: out-of-bounds in identify_cpu+0x1/0x2\n";
+const STARTED = "[    0.696000] smp: Bringing up secondary CPUs ...\n";
+
 test("startOf tells what a kernel complained of before any part of it was started", () => {
-  const early = "[    0.004000] BUG: KASAN: out-of-bounds in identify_cpu+0x1/0x2\n";
-  const started = "[    0.696000] smp: Bringing up secondary CPUs ...\n";
-  assert.equal(complaints(startOf(early + started + WARNING)).length, 1);
-  assert.equal(complaints(startOf(early + started + WARNING))[0].line.slice(0, 10), "BUG: KASAN");
+  const [found, ...others] = complaints(startOf(EARLY + STARTED + WARNING));
+  assert.match(found.line, /^BUG: KASAN/);
+  assert.deepEqual(others, []);
   assert.equal(startOf(WARNING), "", "a log that does not have its start");
+});
+
+/** Runs one file of one test in guests that have such logs, and say such a thing when asked for their faults. */
+async function runIn(logs: string[], { asked = "" } = {}) {
+  const notes: string[] = [];
+  let boots = 0;
+  const boot = () => {
+    let log = logs[boots++];
+    return Promise.resolve({
+      isGone: false,
+      console: "",
+      stop: () => Promise.resolve(),
+      run(command: string) {
+        let output = " 1 pass\n";
+        if (command.startsWith("dmesg")) [output, log] = [log, ""];
+        else if (command.includes("kmemleak")) output = asked;
+        return Promise.resolve({ status: 0, output, seconds: 1, processorSeconds: 1 });
+      },
+    });
+  };
+  const { total } = await runTests({
+    boot,
+    guests: 1,
+    runs: [{ place: "bun", file: "some.test.ts" }],
+    seconds: 60,
+    slowness: 1,
+    report: (...[, what, , note]: string[]) => notes.push(`${what}: ${note}`),
+    onOutput: undefined,
+  });
+  return { boots, total, log: notes.at(-1) };
+}
+
+test("a guest that complains of its own start is booted anew, twice at most", async () => {
+  const sound = BOOT + STARTED, unsound = BOOT + EARLY + STARTED;
+  const passed = { passed: 2, failed: 0, skipped: 0 },
+    failed = { passed: 1, failed: 1, skipped: 0 };
+  assert.deepEqual((await runIn([sound])).total, passed);
+  const third = await runIn([unsound, unsound, sound]);
+  assert.deepEqual([third.boots, third.total], [3, passed]);
+  const never = await runIn([unsound, unsound, unsound]);
+  assert.deepEqual([never.boots, never.total], [3, failed]);
+});
+
+test("a guest that complains of anything later is kept, and has failed", async () => {
+  for (const log of [STARTED + WARNING, EARLY + STARTED + WARNING]) {
+    const { boots, total } = await runIn([log]);
+    assert.deepEqual([boots, total.failed], [1, 1]);
+  }
+});
+
+test("memory that a guest has lost is a failure", async () => {
+  const asked = 'unreferenced object 0xffff888004c3f000 (size 192):\n  comm "gate", pid 301\n';
+  const { total, log } = await runIn([BOOT + STARTED], { asked });
+  assert.deepEqual(total, { passed: 1, failed: 1, skipped: 0 });
+  assert.equal(log, "the kernel's log: complaints: 2"); // at its start, and after the file
 });

@@ -120,9 +120,11 @@ async function workOff(waiting, { boot, end, seconds, slowness, told, onOutput }
 async function bootSoundly(boot) {
   for (let restarts = 0;; restarts++) {
     const machine = await boot(), log = await ask(machine, READ_LOG, LOG_SECONDS_MAX) ?? "";
-    const all = complaints(log), early = complaints(startOf(log));
-    if (early.length === 0 || early.length < all.length || restarts === RESTARTS_MAX) {
-      return { machine, found: [...all, ...await newFaults(machine)] };
+    const start = startOf(log),
+      early = complaints(start),
+      later = complaints(log.slice(start.length));
+    if (early.length === 0 || later.length > 0 || restarts === RESTARTS_MAX) {
+      return { machine, found: [...early, ...later, ...await newFaults(machine)] };
     }
     console.log(`the kernel complains of its own start, and is booted anew: ${early[0].line}`);
     await machine.stop();
