@@ -159,6 +159,19 @@ static void tell(struct thread *t)
 		call(QTRACE, &trace, sizeof(trace));
 }
 
+/* Of either kind and family, some bound, some connected to where nobody listens. */
+static void place(struct thread *t, struct qsocket_args *args)
+{
+	static const uint16_t families[] = {0, AF_INET, AF_INET, AF_INET6};
+
+	args->type = below(t, 4) ? QSOCKET_UDP : QSOCKET_TCP;
+	args->local.family = families[below(t, 4)];
+	if (below(t, 2))
+		args->local.port = 6000 + below(t, 100);
+	if (below(t, 2))
+		args->peer = entry_address(address);
+}
+
 static void sense(struct thread *t)
 {
 	uint32_t slot = below(t, SOCKETS), link = QSOCKET_LINK_HANDLE | ifindex;
@@ -172,6 +185,8 @@ static void sense(struct thread *t)
 	switch (below(t, 16)) {
 	case 0:
 		opening.attr = some_attr(t);
+		if (!is_steady && !below(t, 4))
+			place(t, &opening);
 		fd = call(QSOCKET, &opening, sizeof(opening));
 		if (fd >= 0 && (fd = atomic_exchange(&sockets[slot], fd)) >= 0)
 			close(fd);
