@@ -15,12 +15,15 @@ import { join } from "node:path";
 import process from "node:process";
 import { root, runtimes } from "../kernel/setup.mjs";
 import { outcome, testArguments } from "./outcome.mjs";
+import { wordsOf } from "./usage.mjs";
 
 const FILE_MS_MAX = 10 * 60_000; // a test file that runs longer is ended, and counts as failed
 
-const args = process.argv.slice(2);
-const verbose = args.includes("--verbose");
-const words = args.filter((arg) => !arg.startsWith("-"));
+const { values: { verbose }, positionals: words } = wordsOf(
+  import.meta.url,
+  { verbose: { type: "boolean", default: false } },
+  { words: true },
+);
 const places = ["bun", "deno", "c"].filter((place) => words.includes(place));
 const names = words.filter((word) => !places.includes(word));
 const scratch = mkdtempSync(join(tmpdir(), "qsockets-test-"));

@@ -30,7 +30,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { usageError, wordsOf } from "../usage.mjs";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const build = process.env.FUZZ_BUILD ?? join(root, "kernel", "build", "fuzz");
@@ -44,7 +44,7 @@ const FILES_MAX = 150; // of a target's kept corpus ...
 const BYTES_MAX = 150_000; // ... and their bytes
 const REGRESSION = "regression-";
 
-const options = parse(process.argv.slice(2));
+const options = parse();
 const clang = findClang();
 const children = new Set();
 let interrupted = false;
@@ -279,39 +279,25 @@ function llvm(tool) {
   return spawnSync(named, ["--version"]).status === 0 ? named : tool;
 }
 
-function parse(args) {
-  let values;
-  try {
-    values = parseArgs({
-      args,
-      options: {
-        seconds: { type: "string", default: `${SECONDS}` },
-        target: { type: "string", multiple: true },
-        seed: { type: "string", default: `${1 + Math.floor(Math.random() * 2 ** 31)}` },
-        jobs: { type: "string", default: "1" },
-        replay: { type: "string" },
-        merge: { type: "boolean", default: false },
-        coverage: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    fail(`${error.message.split("\n")[0]} (--help names the options)`);
-  }
-  if (values.help) {
-    const text = readFileSync(fileURLToPath(import.meta.url), "utf8");
-    console.log(text.slice(0, text.indexOf("\n\n")).replace(/^\/\/ ?/gm, ""));
-    process.exit(0);
-  }
+function parse() {
+  const { values } = wordsOf(import.meta.url, {
+    seconds: { type: "string", default: `${SECONDS}` },
+    target: { type: "string", multiple: true },
+    seed: { type: "string", default: `${1 + Math.floor(Math.random() * 2 ** 31)}` },
+    jobs: { type: "string", default: "1" },
+    replay: { type: "string" },
+    merge: { type: "boolean", default: false },
+    coverage: { type: "boolean", default: false },
+  });
   const number = (name, min, max) => {
     const value = Number(values[name]);
     if (Number.isInteger(value) && value >= min && value <= max) return value;
-    fail(`Cannot fuzz: --${name} must be from ${min} to ${max}, got ${values[name]}`);
+    usageError(`Cannot fuzz: --${name} must be from ${min} to ${max}, got ${values[name]}`);
   };
   const unknown = values.target?.find((target) => !targets.includes(target));
-  if (unknown) fail(`Cannot fuzz ${unknown}: the targets are ${targets.join(" and ")}`);
+  if (unknown) usageError(`Cannot fuzz ${unknown}: the targets are ${targets.join(" and ")}`);
   if (values.replay && !existsSync(values.replay)) {
-    fail(`Cannot replay ${values.replay}: no such file`);
+    usageError(`Cannot replay ${values.replay}: no such file`);
   }
   return {
     seconds: number("seconds", 0, 86_400),

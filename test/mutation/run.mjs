@@ -15,11 +15,9 @@
 // found exactly once, or that does not compile. What is called equivalent, with a reason, must
 // survive. The last line is `N passed, N failed`.
 
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { usageError, wordsOf } from "../usage.mjs";
 import { admission } from "./admission.mjs";
 import { counters } from "./counters.mjs";
 import { frames } from "./frames.mjs";
@@ -32,12 +30,14 @@ const JOBS_MAX = 2;
 const SAID_LINES_MAX = 40;
 
 const all = [...order, ...admission, ...frames, ...sharing, ...counters, ...structure];
-const options = parse(process.argv.slice(2));
+const options = parse();
 const word = options.only.toLowerCase();
 const chosen = all.filter(({ group, rule, file }) =>
   `${group}: ${rule} ${file}`.toLowerCase().includes(word)
 );
-if (chosen.length === 0) fail(`Cannot mutate: no group, rule or file has "${options.only}" in it`);
+if (chosen.length === 0) {
+  usageError(`Cannot mutate: no group, rule or file has "${options.only}" in it`);
+}
 const stale = chosen.map((it) => ({ ...it, why: whyStale(it) })).filter(({ why }) => why);
 if (options.list) list();
 
@@ -144,30 +144,16 @@ function seconds(from) {
   return ((performance.now() - from) / 1000).toFixed(1);
 }
 
-function parse(args) {
-  let values;
-  try {
-    values = parseArgs({
-      args,
-      options: {
-        only: { type: "string", default: "" },
-        jobs: { type: "string", default: `${Math.min(JOBS_MAX, availableParallelism())}` },
-        list: { type: "boolean", default: false },
-        verbose: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    fail(`${error.message.split("\n")[0]} (--help names the options)`);
-  }
-  if (values.help) {
-    const text = readFileSync(fileURLToPath(import.meta.url), "utf8");
-    console.log(text.slice(0, text.indexOf("\n\n")).replace(/^\/\/ ?/gm, ""));
-    process.exit(0);
-  }
+function parse() {
+  const { values } = wordsOf(import.meta.url, {
+    only: { type: "string", default: "" },
+    jobs: { type: "string", default: `${Math.min(JOBS_MAX, availableParallelism())}` },
+    list: { type: "boolean", default: false },
+    verbose: { type: "boolean", default: false },
+  });
   const jobs = Number(values.jobs);
   if (!Number.isInteger(jobs) || jobs < 1 || jobs > JOBS_MAX) {
-    fail(`Cannot mutate: --jobs must be from 1 to ${JOBS_MAX}, got ${values.jobs}`);
+    usageError(`Cannot mutate: --jobs must be from 1 to ${JOBS_MAX}, got ${values.jobs}`);
   }
   return { ...values, jobs };
 }

@@ -13,10 +13,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { root, runtimes } from "../../kernel/setup.mjs";
 import { outcome, testArguments } from "../outcome.mjs";
+import { wordsOf } from "../usage.mjs";
 
 const FILE_MS_MAX = 5 * 60_000;
 
-const words = process.argv.slice(2).filter((arg) => !arg.startsWith("-"));
+const { positionals: words } = wordsOf(import.meta.url, {}, { words: true });
 const places = ["bun", "deno"].filter((place) => words.includes(place));
 const names = words.filter((word) => !places.includes(word));
 const scratch = mkdtempSync(join(tmpdir(), "qsockets-net-"));

@@ -1,12 +1,11 @@
 // The command line of run.mjs, and what must be on this machine for it.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { availableParallelism, freemem } from "node:os";
 import { isAbsolute, normalize } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { usageError as fail, wordsOf } from "../usage.mjs";
 import { BUILD_HEADERS, BUILD_TOOLS, OWN_KERNELS } from "./kernel.mjs";
 import { KERNELS, KEYRING } from "./packages.mjs";
 
@@ -30,35 +29,21 @@ const TOOLS = {
 };
 
 /** The options, checked; ends the process for `--help` and for what cannot be done. */
-export function parse(args) {
-  let values;
-  try {
-    values = parseArgs({
-      args,
-      options: {
-        shell: { type: "string" },
-        add: { type: "string", multiple: true, default: [] },
-        kernel: { type: "string", default: "cloud" },
-        gate: { type: "string" },
-        runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
-        only: { type: "string", multiple: true, default: [] },
-        guests: { type: "string" },
-        "time-limit": { type: "string" },
-        "count-instructions": { type: "boolean", default: false },
-        keep: { type: "boolean", default: false },
-        refresh: { type: "boolean", default: false },
-        verbose: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    fail(`${error.message.split("\n")[0]} (--help names the options)`);
-  }
-  if (values.help) {
-    const text = readFileSync(fileURLToPath(new URL("run.mjs", import.meta.url)), "utf8");
-    console.log(text.slice(0, text.indexOf("\n\n")).replace(/^\/\/ ?/gm, ""));
-    process.exit(0);
-  }
+export function parse() {
+  const { values } = wordsOf(new URL("run.mjs", import.meta.url), {
+    shell: { type: "string" },
+    add: { type: "string", multiple: true, default: [] },
+    kernel: { type: "string", default: "cloud" },
+    gate: { type: "string" },
+    runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
+    only: { type: "string", multiple: true, default: [] },
+    guests: { type: "string" },
+    "time-limit": { type: "string" },
+    "count-instructions": { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    refresh: { type: "boolean", default: false },
+    verbose: { type: "boolean", default: false },
+  });
   const { shell, keep, refresh, verbose } = values;
   // One alone where two would be mixed up or count each other's instructions.
   const isAlone = shell !== undefined || keep || verbose || values["count-instructions"];
@@ -142,9 +127,4 @@ export function whatIsMissing(kernel) {
   if (missing.length === 0) return null;
   return `no ${missing.map(([tool]) => tool).join(", ")} here. Debian, Ubuntu: apt install ` +
     missing.map(([, name]) => name).join(" ");
-}
-
-function fail(text) {
-  process.stderr.write(`${text}\n`);
-  process.exit(2);
 }

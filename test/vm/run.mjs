@@ -58,7 +58,7 @@ const SHELL_SECONDS_MAX = 24 * 3600;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
 
 process.umask(0o022); // what is made here is for all users of the guest
-const options = parse(process.argv.slice(2));
+const options = parse();
 const isTest = options.shell === undefined;
 const chosen = isTest ? guestTests(options.only) : [];
 const files = filesBy(options.gate, chosen);
