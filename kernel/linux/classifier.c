@@ -20,8 +20,6 @@
 #include "compat.h"
 #include "manager.h"
 
-#define NEIGHBOURS 0 /* the flow of what finds them */
-
 static inline u32 hash_of(const void *key, u32 len, u32 seed)
 {
 	return hash_64((unsigned long)*(const void *const *)key ^ seed, 32);
@@ -94,10 +92,10 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 static u32 flow_of(struct sk_buff *skb, const struct sock *sk)
 {
 	if (skb->protocol != htons(ETH_P_IP) && skb->protocol != htons(ETH_P_IPV6))
-		return NEIGHBOURS;
+		return QSOCKET_NEIGHBOURS;
 	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
-		return NEIGHBOURS;
-	return NEIGHBOURS + 1 + skb_get_hash(skb) % (QSOCKET_FLOWS - 1);
+		return QSOCKET_NEIGHBOURS;
+	return QSOCKET_NEIGHBOURS + 1 + skb_get_hash(skb) % (QSOCKET_FLOWS - 1);
 }
 
 u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,

@@ -35,6 +35,7 @@
 
 /* Limits. */
 #define QSOCKET_ARGS_BYTES_MAX 4096u		      /* of a call's struct, however new */
+#define QSOCKET_NEIGHBOURS 0u			      /* best effort's flow of what finds them */
 #define QSOCKET_FLOW_MESSAGES 256u		      /* queued in one of them */
 #define QSOCKET_ROOT_STREAMS (16384u + QSOCKET_FLOWS) /* where nobody says how many */
 #define QSOCKET_USER_SHARE 4u /* 1/4 of them may be one user's, but the administrator's */
