@@ -367,8 +367,9 @@ enum qsocket_record_kind {
 	QSOCKET_RECORD_RATE = 4,    /* the link's rate is `value` bytes per second          */
 	QSOCKET_RECORD_ARRIVE = 5,  /* a message at at_ns, due at time_ns: bytes, flags, and
 				     * the `value` messages that may be queued (0: as many
-				     * as the link has room for); the answer: result, and
-				     * message or else the reason                         */
+				     * as the link has room for; of best effort half of
+				     * them); the answer: result, and message or else the
+				     * reason                                             */
 	QSOCKET_RECORD_ABANDON = 6, /* the frame that is open will not go on                */
 	QSOCKET_RECORD_REFUSE = 7,  /* the message that just arrived is counted as lost     */
 	QSOCKET_RECORD_FLUSH = 8,   /* all that is queued is lost: reason                   */

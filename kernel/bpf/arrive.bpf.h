@@ -11,6 +11,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "../sched/marks.h"
+#include "../sched/room.h"
 #include "gate.bpf.h"
 #include "trace.bpf.h"
 
@@ -24,8 +25,6 @@
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #endif
-
-#define NEIGHBOURS 0 /* the flow of what finds them */
 
 static u32 wire_bytes(const struct sk_buff *skb)
 {
@@ -56,10 +55,10 @@ static u32 flow_of(struct sk_buff *skb)
 	const struct sock *sk = skb->sk;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
-		return NEIGHBOURS;
+		return QS_NEIGHBOURS;
 	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
-		return NEIGHBOURS;
-	return NEIGHBOURS + 1 + bpf_skb_get_hash(skb) % (QS_BELOW_FLOWS - 1);
+		return QS_NEIGHBOURS;
+	return QS_NEIGHBOURS + 1 + bpf_skb_get_hash(skb) % (QS_BELOW_FLOWS - 1);
 }
 
 /* Opens a member's stream, or changes it to what was asked for meanwhile. An

@@ -24,12 +24,11 @@
 #define QS_STAMP_PREFIX "qsockets sources "
 
 /* Limits. */
-#define QS_BELOW_FLOWS 64u		/* of best effort, by hash: the first streams */
-#define QS_BELOW_FLOW_MESSAGES 256u	/* queued in one of them */
-#define QS_BELOW_STREAMS_DEFAULT 16384u /* registered at once */
-#define QS_BELOW_USER_SHARE 4u		/* 1/4 of all streams may be one user's, but root's */
-#define QS_BELOW_ROOM_SHARE 2u	 /* a user may have 1/2 of the room that is left, but root's */
-#define QS_BELOW_LEAVING_MAX 64u /* members taken leave of at one packet */
+#define QS_BELOW_FLOWS 64u		      /* of best effort, by hash: the first streams */
+#define QS_BELOW_FLOW_MESSAGES 256u	      /* queued in one of them */
+#define QS_BELOW_STREAMS_DEFAULT 16384u	      /* registered at once */
+#define QS_BELOW_USER_SHARE 4u		      /* 1/4 of all streams may be one user's, but root's */
+#define QS_BELOW_LEAVING_MAX 64u	      /* members taken leave of at one packet */
 #define QS_BELOW_LIFETIME_NS 4294967295000ull /* the furthest deadline that qsend() can say */
 
 struct qs_below {

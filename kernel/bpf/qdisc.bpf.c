@@ -87,9 +87,6 @@ static void take_over(u64 now_ns)
 		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
 }
 
-/* For a user who has as much of the room as anybody may the link is full: a
- * message can still take the place of one of its own stream. However many
- * users do their worst, some room is left to whoever comes then. */
 static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
 					  struct qs_queued *queued, const struct user *user)
 {
@@ -97,8 +94,10 @@ static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct q
 	u32 most = link->messages_max, len = link->messages_len;
 	int error;
 
-	if (user && len && len < most && user->queued >= (most - len) / QS_BELOW_ROOM_SHARE)
-		link->messages_max = len;
+	if (user)
+		link->messages_max = qs_room_of_user(most, len, user->queued);
+	else if (stream == QS_NEIGHBOURS)
+		link->messages_max = qs_room_of_question(most, len);
 	error = enqueue_recorded(stream, now_ns, a, queued);
 	link->messages_max = most;
 	return error;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "../host.h"
+#include "../sched/room.h"
 #include "../sched/trace.h"
 
 #define AT_NS_MAX (1ull << 62) /* sums of two times stay in 64 bits */
@@ -84,13 +85,20 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 	return 0;
 }
 
+/* More than the link has is said only of what it has room for. */
+static int room_ok(const struct qs_link *link, uint64_t room)
+{
+	return room <= link->messages_max ||
+	       room <= qs_room_of_question(link->messages_max, link->messages_len);
+}
+
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
 	uint32_t messages_max = r->link.messages_max;
 	struct qs_queued queued;
 	int32_t error;
 
-	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || in->value > messages_max ||
+	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || !room_ok(&r->link, in->value) ||
 	    advance(r, in->at_ns) || (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
 		return -EINVAL;
 	r->last_stream = in->stream;

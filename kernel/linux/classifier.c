@@ -17,6 +17,7 @@
 #include <net/sock.h>
 
 #include "../sched/marks.h"
+#include "../sched/room.h"
 #include "compat.h"
 #include "manager.h"
 
@@ -92,10 +93,10 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 static u32 flow_of(struct sk_buff *skb, const struct sock *sk)
 {
 	if (skb->protocol != htons(ETH_P_IP) && skb->protocol != htons(ETH_P_IPV6))
-		return QSOCKET_NEIGHBOURS;
+		return QS_NEIGHBOURS;
 	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
-		return QSOCKET_NEIGHBOURS;
-	return QSOCKET_NEIGHBOURS + 1 + skb_get_hash(skb) % (QSOCKET_FLOWS - 1);
+		return QS_NEIGHBOURS;
+	return QS_NEIGHBOURS + 1 + skb_get_hash(skb) % (QSOCKET_FLOWS - 1);
 }
 
 u32 qsocket_classify(struct qsocket_root *root, struct sk_buff *skb, u64 now_ns,

@@ -35,11 +35,9 @@
 
 /* Limits. */
 #define QSOCKET_ARGS_BYTES_MAX 4096u		      /* of a call's struct, however new */
-#define QSOCKET_NEIGHBOURS 0u			      /* best effort's flow of what finds them */
 #define QSOCKET_FLOW_MESSAGES 256u		      /* queued in one of them */
 #define QSOCKET_ROOT_STREAMS (16384u + QSOCKET_FLOWS) /* where nobody says how many */
 #define QSOCKET_USER_SHARE 4u /* 1/4 of them may be one user's, but the administrator's */
-#define QSOCKET_ROOM_SHARE 2u /* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100   /* between two looks for sockets that are gone */
 #define QSOCKET_AT_ONCE 128u  /* streams looked at, before others get qsocket_lock */
 #define QSOCKET_DEAD_MAX 64u  /* of their packets, before one that may leave */

@@ -11,6 +11,7 @@
 #include <net/pkt_sched.h>
 
 #include "../sched/pace.h"
+#include "../sched/room.h"
 #include "compat.h"
 #include "manager.h"
 #include "trace.h"
@@ -93,21 +94,16 @@ static struct sk_buff *host_lost(struct Qdisc *sch)
 	return list;
 }
 
-/* For a user who has as much of the room as anybody may the link is full: a
- * message can still take the place of one of its own stream. However many
- * users do their worst, some room is left to whoever comes then. Half of the link
- * is out of best effort's reach: not of questions for a neighbour, which all that
- * goes there waits for, unless there are records, which could not say that. */
 static int host_enqueue_within(struct host *h, u32 stream, u64 now_ns, const struct qs_arrival *a,
 			       struct qs_queued *queued, const struct qsocket_user *user)
 {
 	u32 most = h->link.messages_max, len = h->link.messages_len;
 	int error;
 
-	if (user && len && len < most && user->queued >= (most - len) / QSOCKET_ROOM_SHARE)
-		h->link.messages_max = len;
-	else if (stream == QSOCKET_NEIGHBOURS && len < most && !h->root.trace)
-		h->link.messages_max = 2 * most;
+	if (user)
+		h->link.messages_max = qs_room_of_user(most, len, user->queued);
+	else if (stream == QS_NEIGHBOURS)
+		h->link.messages_max = qs_room_of_question(most, len);
 	error = qs_enqueue_recorded(h->root.trace, &h->link, stream, now_ns, a, queued);
 	h->link.messages_max = most;
 	return error;

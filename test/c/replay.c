@@ -180,7 +180,38 @@ static void too_many_bytes(struct qsocket_trace *trace)
 
 static void more_room_than_there_is(struct qsocket_trace *trace)
 {
-	records[1].value = trace->messages_max + 1;
+	records[1].value = trace->messages_max + trace->messages_max / 4 + 1;
+}
+
+/* Of 8 messages best effort may have 4, and a question for a neighbour may be the fifth. */
+static const char *questions_have_more(void)
+{
+	struct qsocket_trace trace = about("dwcs");
+
+	memset(records, 0, sizeof(records));
+	trace.messages_max = 8;
+	trace.records_len = 8;
+	records[0] = (struct qsocket_record){.kind = QSOCKET_RECORD_ADD};
+	for (int i = 1; i < 8; i++)
+		records[i] = (struct qsocket_record){.kind = QSOCKET_RECORD_ARRIVE,
+						     .bytes = 100,
+						     .at_ns = 1000,
+						     .time_ns = UINT64_MAX,
+						     .value = i < 6 ? 0 : 10};
+	HOLDS(qsocket_trace_replay(&trace, records, first, RECORDS) == 8);
+	HOLDS(!first[4].result && first[5].result == -ENOBUFS);
+	HOLDS(!first[6].result && first[7].result == -ENOBUFS);
+	return NULL;
+}
+
+static void more_room_though_full(struct qsocket_trace *trace)
+{
+	trace->messages_max = 4;
+	trace->records_len = 6;
+	records[0].attr.ipg_ns = 1000000;
+	for (int i = 2; i < 6; i++)
+		records[i] = records[1];
+	records[5].value = 5;
 }
 
 static void of_a_class(struct qsocket_trace *trace)
@@ -210,6 +241,8 @@ int main(void)
 	check("a stream that is not open is refused", refused_with(stream_not_open));
 	check("a message that is too large is refused", refused_with(too_many_bytes));
 	check("more room than the link has is refused", refused_with(more_room_than_there_is));
+	check("more room is refused where the link is full", refused_with(more_room_though_full));
+	check("questions for a neighbour have more room than best effort", questions_have_more());
 	check("a class is refused: a trace has none", refused_with(of_a_class));
 	check("time that goes back is refused", refused_with(time_goes_back));
 	check("more streams than the link has are refused", refused_with(too_many_streams));
