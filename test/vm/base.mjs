@@ -107,6 +107,7 @@ export async function base(flavour, { anew = false, say }) {
     modules: [],
     megabytes: MEGABYTES,
     slowness: 1,
+    words: [],
   };
 }
 
@@ -120,8 +121,8 @@ async function ownBase(flavour, { anew, say }) {
     writeFileSync(join(folder, "initrd"), archive(readFileSync(busybox), OWN_INIT, []));
     rmSync(busybox);
   }, { anew });
-  const initrd = join(folder, "initrd"), { megabytes, slowness } = OWN_KERNELS[flavour];
-  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness };
+  const initrd = join(folder, "initrd"), { megabytes, slowness, words } = OWN_KERNELS[flavour];
+  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness, words };
 }
 
 function make(folder, flavour, say) {
