@@ -46,6 +46,7 @@ struct qs_below {
 	uint64_t access;
 	uint64_t rate_wanted; /* by the owner: the link has it from the next packet on */
 	uint32_t uid;
+	uint32_t messages_max; /* the link's; there it is another while a message is taken */
 	struct qs_pace pace;
 	/* all of the device's traffic, in packets; and best effort's part */
 	uint64_t sent, late, sent_bytes;

@@ -150,7 +150,7 @@ static int tell_link(struct bpf_sockopt *ctx)
 	out->uid = b->uid;
 	out->gid = b->access >> 32;
 	out->mode = (u32)b->access;
-	out->messages_max = b->link.messages_max;
+	out->messages_max = b->messages_max;
 	out->admission = admission;
 	out->sent = b->sent;
 	out->late = b->late;

@@ -87,19 +87,27 @@ static void take_over(u64 now_ns)
 		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
 }
 
+/* Not inlined: there is no stack left beside what it is called from. */
+static __noinline void limit_room(u32 stream, const struct user *user)
+{
+	struct qs_below QS_MEM *b = BELOW;
+	u32 most = b->messages_max, len = b->link.messages_len;
+
+	if (user)
+		b->link.messages_max = qs_room_of_user(most, len, user->queued);
+	else if (stream == QS_NEIGHBOURS)
+		b->link.messages_max = qs_room_of_question(most, len);
+}
+
 static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
 					  struct qs_queued *queued, const struct user *user)
 {
-	struct qs_link QS_MEM *link = &BELOW->link;
-	u32 most = link->messages_max, len = link->messages_len;
+	struct qs_below QS_MEM *b = BELOW;
 	int error;
 
-	if (user)
-		link->messages_max = qs_room_of_user(most, len, user->queued);
-	else if (stream == QS_NEIGHBOURS)
-		link->messages_max = qs_room_of_question(most, len);
+	limit_room(stream, user);
 	error = enqueue_recorded(stream, now_ns, a, queued);
-	link->messages_max = most;
+	b->link.messages_max = b->messages_max;
 	return error;
 }
 

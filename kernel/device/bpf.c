@@ -171,6 +171,7 @@ static int32_t lay_out(const struct device *d, const struct qsockinit_args *args
 	b->netns_cookie = d->netns_cookie;
 	memcpy(b->scheduler, args->scheduler, sizeof(b->scheduler));
 	b->uid = geteuid();
+	b->messages_max = sizes->messages;
 	strncpy(b->stamp, QS_STAMP, sizeof(b->stamp) - 1);
 	b->access = (uint64_t)args->gid << 32 | args->mode;
 	b->rate_wanted = args->rate;

@@ -54,7 +54,7 @@ static uint32_t copy(const struct qs_below *b, struct qsocket_trace *trace,
 	trace->rate = b->trace.first_rate;
 	trace->guard_ns = b->link.guard_ns;
 	trace->streams_max = b->link.streams_max;
-	trace->messages_max = b->link.messages_max;
+	trace->messages_max = b->messages_max;
 	trace->records_len = len;
 	trace->missed = b->trace.missed;
 	if (len > records_max)
