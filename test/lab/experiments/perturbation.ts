@@ -1,0 +1,273 @@
+// Figures 4 and 5: a video of 20 frames/s, and twice bulk transfer of other processes that fills the
+// same link. What comes of the video when it is plain, managed in its own program, and managed on
+// a device that was prepared for all programs.
+
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { monotonic } from "../../../mod.ts";
+import { type Fate, judge as judgeFrames } from "../../../examples/demo/measure.ts";
+import { readArrivals, reassemble } from "../arrivals.ts";
+import { Child, startProgram, startReceiver } from "../children.ts";
+import { type Experiment, type Figure, judge, type Panel, type Setting } from "../experiment.ts";
+import { inTime, interFrameJitter, perSecond, quantile, spare } from "../measures.ts";
+import { DEVICE, layIsolated, layPlain, RATE, TO } from "../path.ts";
+import type { Plan, Sending } from "../sender.ts";
+import { findVideo, type LabFrame, type Video } from "../video.ts";
+
+const FPS = 20;
+const LATENCY_MS = 200;
+const PORT = 5004;
+/** Of the link, for a program that knows of no other: its own headers are counted less exactly. */
+const OWN_RATE = 0.98 * RATE;
+const PROCESSES = 2;
+const CONNECTIONS = 32; // of each
+const LEAD_MS = 200;
+const SETTLE_MS = 1200; // a queue of 1000 packets is empty after that
+
+/** The ways in which the same video is sent. */
+const WAYS = ["plain", "above", "isolated"] as const;
+type Way = typeof WAYS[number];
+const NAMES: Record<Way, string> = {
+  plain: "unmanaged (node:dgram)",
+  above: "managed, in its own program (above)",
+  isolated: "managed, on a prepared device (isolated)",
+};
+
+interface Run {
+  way: Way;
+  fates: Fate[];
+  frames: LabFrame[];
+  fps: number[];
+  jitter: (number | null)[];
+  rawJitter: (number | null)[];
+  behindMs: number;
+  bulkBytes: number;
+}
+
+export const perturbation: Experiment = {
+  name: "perturbation",
+  title: "Video beside bulk transfer of other processes",
+  reproduces: "Figures 4 and 5 of the paper: frame rate and inter-frame jitter over time, with two " +
+    "perturbations.",
+  seconds: (setting) => WAYS.length * (lengthOf(setting) + 3) + 3,
+  async run(setting) {
+    const video = await findVideo();
+    const runs: Run[] = [];
+    for (const way of WAYS) {
+      const left = (WAYS.length - runs.length) * (lengthOf(setting) + 3);
+      setting.progress(NAMES[way], left);
+      runs.push(await runOnce(way, video, setting));
+    }
+    return [frameRates(runs, video, setting), jitters(runs, setting)];
+  },
+};
+
+function lengthOf({ quick }: Setting): number {
+  return quick ? 9 : 60;
+}
+
+/** The perturbations: each a sixth of the run, from a third and from two thirds of it on. */
+function burstsOf(seconds: number): [from: number, to: number][] {
+  return [1, 2].map((third) => [third * seconds / 3, third * seconds / 3 + seconds / 6]);
+}
+
+async function runOnce(way: Way, video: Video, setting: Setting): Promise<Run> {
+  const seconds = lengthOf(setting);
+  if (way === "isolated") layIsolated("dwcs");
+  else layPlain();
+  const file = join(setting.scratch, `perturbation-${way}`);
+  const plan: Plan = {
+    host: TO,
+    seconds,
+    link: way === "plain"
+      ? null
+      : way === "above"
+      ? { scheduler: "dwcs", rate: OWN_RATE }
+      : { device: DEVICE },
+    streams: [{ video, managed: way !== "plain", fps: FPS, port: PORT, latency: LATENCY_MS }],
+  };
+  await using receiver = await startReceiver(setting.receiver, file, [PORT]);
+  await using sink = await startProgram("../net/sink.mjs", [], { far: true });
+  await using bulk = await startBulk();
+  await using sender = await startProgram("./sender.ts", [JSON.stringify(plan)]);
+  const start = monotonic() + LEAD_MS;
+  sender.say(String(start));
+  await bulk.disturb(start, burstsOf(seconds));
+  const { streams: [stream], behindMs }: Sending = JSON.parse(
+    await sender.line((seconds + 30) * 1000),
+  );
+  await sleep(SETTLE_MS);
+  await receiver.finish();
+  const bulkBytes = Number(await sink.finish());
+  const datagrams = readArrivals(file).get(PORT) ?? [];
+  const received = { ...reassemble(datagrams, video.format, start), bulk: [], stall: 0 };
+  const fates = judgeFrames({ sent: stream.sent, received });
+  const delays = fates.map(({ delay }) => delay);
+  const spares = delays.map((delay, i) => spare(delay, stream.sent[i].bytes, RATE));
+  return {
+    way,
+    fates,
+    frames: stream.sent,
+    fps: perSecond(fates, seconds, inTime),
+    jitter: interFrameJitter(spares),
+    rawJitter: interFrameJitter(delays),
+    behindMs,
+    bulkBytes,
+  };
+}
+
+/** The processes that disturb. */
+async function startBulk() {
+  const children: Child[] = [];
+  for (let i = 0; i < PROCESSES; i++) {
+    children.push(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)]));
+  }
+  const say = (word: string) => children.forEach((child) => child.say(word));
+  return {
+    async disturb(start: number, bursts: readonly [number, number][]) {
+      for (const [from, to] of bursts) {
+        await sleep(Math.max(0, start + from * 1000 - monotonic()));
+        say("on");
+        await sleep(Math.max(0, start + to * 1000 - monotonic()));
+        say("off");
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const child of children) await child[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function frameRates(runs: readonly Run[], video: Video, setting: Setting): Figure {
+  const seconds = lengthOf(setting);
+  const disturbed = (run: Run) =>
+    run.fps.filter((_, second) =>
+      burstsOf(seconds).some(([from, to]) => second >= Math.floor(from) && second < to)
+    );
+  const share = (counts: number[]) => 100 * Math.min(...counts) / FPS;
+  const by = (way: Way) => runs.find((run) => run.way === way)!;
+  const mbit = (RATE * 8 / 1e6).toFixed(0);
+  const videoMbit = (video.bytes.mean * FPS * 8 / 1e6).toFixed(2);
+  return {
+    figure: "Figure 4",
+    title: "Frame rate of a video beside bulk transfer of other processes",
+    facts: [
+      `Frames that arrived whole and within ${LATENCY_MS} ms of when they were due, in each ` +
+      `second in which they were due.`,
+      `Video: ${video.about}; ${FPS} frames/s, ${videoMbit} Mbit/s with all headers.`,
+      `Link: ${mbit} Mbit/s, a cable between two network namespaces behind an HTB (burst 3k), ` +
+      `the queue of a device as Linux makes it (1000 packets, first come, first served).`,
+      `Perturbation: ${PROCESSES} other processes with ${CONNECTIONS} TCP connections each, ` +
+      `started at a third and at two thirds of the run, for a sixth of it.`,
+      "The program is the same three times. Above: it has a link of its own of 0.98 times the rate, " +
+      "and nothing keeps others out of the device's queue. Isolated: the device was prepared by " +
+      "root for all programs, and the video has a class of its own.",
+    ],
+    panels: runs.map((run): Panel => ({
+      title: NAMES[run.way],
+      x: "time, s",
+      y: "frames/s",
+      yMin: 0,
+      yMax: 24,
+      xMax: seconds,
+      height: 130,
+      level: { at: FPS, what: `${FPS} frames/s` },
+      shaded: shades(seconds),
+      series: [{ name: NAMES[run.way], as: "step", points: steps(run.fps, seconds) }],
+    })),
+    tables: [{
+      title: "Frames",
+      head: ["", "sent", "in time", "late", "partial", "lost", "worst second, frames", "bulk, Mbit/s"],
+      rows: runs.map((run) => {
+        const count = (fate: Fate["fate"]) => run.fates.filter((it) => it.fate === fate).length;
+        return [
+          NAMES[run.way],
+          `${run.fates.length}`,
+          `${count("in time")}`,
+          `${count("late")}`,
+          `${count("partial")}`,
+          `${count("lost")}`,
+          `${Math.min(...run.fps)}`,
+          (run.bulkBytes * 8 / 1e6 / (seconds / 3)).toFixed(2),
+        ];
+      }),
+    }],
+    aims: [
+      judge("frame rate in every second, isolated", share(by("isolated").fps), { atLeast: 99 }, "%"),
+      judge("frame rate in every second, above", share(by("above").fps), { atLeast: 99 }, "%"),
+      judge(
+        "unmanaged, worst second of the perturbations (visibly broken)",
+        share(disturbed(by("plain"))),
+        { atMost: 50 },
+        "%",
+      ),
+    ],
+  };
+}
+
+function jitters(runs: readonly Run[], setting: Setting): Figure {
+  const seconds = lengthOf(setting);
+  const values = (list: (number | null)[]) => list.filter((it) => it !== null);
+  const p = (list: (number | null)[], q: number) => quantile(values(list), q);
+  const ms = (value: number) => Number.isFinite(value) ? value.toFixed(2) : "-";
+  return {
+    figure: "Figure 5",
+    title: "Inter-frame jitter of the same runs",
+    facts: [
+      "D of RFC 3550, 6.4.1, of each two frames that arrived whole one after the other, in time or " +
+      "not: by how much the spacing of their last bytes' arrivals differs from the spacing at which " +
+      "they were due.",
+      "Frames differ in size, so their last bytes differ in time on any link. That part is taken " +
+      `out: a frame's delay counts beyond what its bytes take at ${(RATE * 8 / 1e6).toFixed(0)} ` +
+      "Mbit/s. The table has it with that part as well (raw).",
+      "Arrival is when the far end's kernel took the packet from the device.",
+    ],
+    panels: runs.map((run): Panel => ({
+      title: NAMES[run.way],
+      x: "time, s",
+      y: "jitter, ms",
+      log: true,
+      yMin: 0.01,
+      yMax: 1000,
+      xMax: seconds,
+      height: 150,
+      level: { at: 2, what: "2 ms" },
+      shaded: shades(seconds),
+      series: [{
+        name: NAMES[run.way],
+        as: "dots",
+        points: run.jitter.map((d, i) => [
+          run.frames[i].dts / 1000,
+          d === null ? null : Math.max(d, 0.01),
+        ]),
+      }],
+    })),
+    tables: [{
+      title: "Jitter, ms",
+      head: ["", "p50", "p99", "max", "raw p50", "raw p99", "raw max", "handed over late by, at most"],
+      rows: runs.map((run) => [
+        NAMES[run.way],
+        ...[0.5, 0.99, 1].map((q) => ms(p(run.jitter, q))),
+        ...[0.5, 0.99, 1].map((q) => ms(p(run.rawJitter, q))),
+        ms(run.behindMs),
+      ]),
+    }],
+    aims: (["isolated", "above"] as const).map((way) =>
+      judge(
+        `p99 of the jitter, ${way}`,
+        p(runs.find((run) => run.way === way)!.jitter, 0.99),
+        { atMost: 2 },
+        "ms",
+      )
+    ),
+  };
+}
+
+function shades(seconds: number) {
+  return burstsOf(seconds).map(([from, to]) => ({ what: "bulk transfer", from, to }));
+}
+
+/** Each second as a level stretch, to the second's end. */
+function steps(values: readonly number[], seconds: number): [number, number][] {
+  return [...values.map((value, i): [number, number] => [i, value]), [seconds, values.at(-1)!]];
+}
