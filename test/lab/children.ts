@@ -1,7 +1,7 @@
 // The processes that send, receive and disturb, each started here and told when to end. Programs of
 // the lab say a line when they are ready, and end with their input.
 
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 /** The checkout. */
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 const LINE_MS_MAX = 60_000;
+const REAL_TIME_PRIORITY = "10";
 
 /** A running program. */
 export class Child implements AsyncDisposable {
@@ -93,6 +94,20 @@ export async function startProgram(
   const child = new Child([...runtime, path, ...args], { far });
   await child.line();
   return child;
+}
+
+/**
+ * Puts a program before whatever else the machine does, so that what is measured is the network, and
+ * says whether that is allowed: root may. To be called when the program has made its threads.
+ */
+export function hurry(child: Child): boolean {
+  const args = ["--all-tasks", "--rr", "--pid", REAL_TIME_PRIORITY, String(child.pid)];
+  return spawnSync("chrt", args, { stdio: "ignore" }).status === 0;
+}
+
+/** Whether `hurry` is allowed here. */
+export function mayHurry(): boolean {
+  return spawnSync("chrt", ["--rr", REAL_TIME_PRIORITY, "true"], { stdio: "ignore" }).status === 0;
 }
 
 /** Starts the receiver on ports of the far end; it writes down what comes in `file`. */

@@ -8,7 +8,7 @@ import type { Panel, Series } from "./experiment.ts";
 
 const WIDTH = 1000;
 const LEFT = 76;
-const RIGHT = 28;
+const RIGHT = 52; // what a level means stands there
 const HEIGHT_DEFAULT = 240;
 /** Above the axes: the heading, and a row of the legend; below them: the axis's numbers and name. */
 const HEADING = 34;
@@ -45,7 +45,9 @@ export function draw(panels: readonly Panel[]): string {
     backgroundColor: "#ffffff",
     textStyle: { fontFamily: FONT, color: INK },
     title: panels.map((panel, i) => heading(panel, tops[i])),
-    legend: panels.flatMap((panel, i) => panel.series.length > 1 ? [legend(panel, i, tops[i])] : []),
+    legend: panels.flatMap((panel, i) =>
+      panel.series.length > 1 ? [legend(panel, i, tops[i])] : []
+    ),
     grid: panels.map((panel, i) => ({
       left: LEFT,
       right: RIGHT,
@@ -64,7 +66,12 @@ export function draw(panels: readonly Panel[]): string {
 
 function heading({ title, series }: Panel, top: number) {
   const rows = HEADING + (series.length > 1 ? LEGEND : 0);
-  return { text: title, left: LEFT - 6, top: top - rows + 4, textStyle: { fontSize: 15, color: INK } };
+  return {
+    text: title,
+    left: LEFT - 6,
+    top: top - rows + 4,
+    textStyle: { fontSize: 15, color: INK },
+  };
 }
 
 /** ECharts tells series of one chart apart by name, so names are made the panel's own. */
@@ -139,7 +146,7 @@ function shades(areas: NonNullable<Panel["shaded"]>) {
   return {
     silent: true,
     itemStyle: { color: "#000000", opacity: 0.07 },
-    label: { show: true, position: "insideBottom", color: FAINT, fontSize: 11 },
+    label: { show: true, position: "insideTop", color: FAINT, fontSize: 11 },
     data: areas.map(({ what, from, to }) => [{ xAxis: from, name: what }, { xAxis: to }]),
   };
 }
@@ -151,10 +158,9 @@ function level({ at, what }: NonNullable<Panel["level"]>) {
     lineStyle: { color: FAINT, type: "dashed", width: 1 },
     label: {
       formatter: what,
-      position: "insideEndTop",
+      position: "end",
       color: FAINT,
       fontSize: 11,
-      backgroundColor: "#ffffffcc",
     },
     data: [{ yAxis: at }],
   };

@@ -6,6 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { mayHurry } from "./children.ts";
 import type { Experiment, Setting } from "./experiment.ts";
 import { EXPERIMENTS } from "./experiments.ts";
 import { page } from "./page.ts";
@@ -52,6 +53,7 @@ async function main(): Promise<number> {
     seed: order.seed,
     quick: order.quick,
     machine: machine(),
+    hurried: mayHurry(),
   };
   const chapters: Chapter[] = [];
   mkdirSync(order.out, { recursive: true });

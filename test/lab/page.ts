@@ -27,10 +27,15 @@ const STYLE = `
 
 /** Writes the page; returns its HTML. */
 export function page(circumstances: Circumstances, chapters: readonly Chapter[]): string {
-  const { date, machine, seed, command, quick } = circumstances;
+  const { date, machine, seed, command, quick, hurried } = circumstances;
   const aims = chapters.flatMap(({ figures }) => figures.flatMap((it) => it.aims));
   const met = aims.filter((aim) => aim.met).length;
-  const short = quick ? "<p>A short run (<code>--quick</code>): fewer seconds, rougher numbers.</p>" : "";
+  const short = quick
+    ? "<p>A short run (<code>--quick</code>): fewer seconds, rougher numbers.</p>"
+    : "";
+  const priority = hurried
+    ? "Senders ran at real-time priority, so that what else the machine did delayed them less."
+    : "Senders ran at the usual priority: what else the machine did delayed them.";
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -40,7 +45,7 @@ export function page(circumstances: Circumstances, chapters: readonly Chapter[])
 <h1>Q.Sockets: the lab</h1>
 <p>The experiments of "A Quality-of-Service Enhanced Socket API in GNU/Linux", and others, on real
 network paths. ${met} of ${aims.length} aims met.</p>
-<p>${escape(date)}. ${escape(machine)}. Seed ${seed}.</p>
+<p>${escape(date)}. ${escape(machine)}. Seed ${seed}. ${priority}</p>
 <p>Again: <code>${escape(command)}</code></p>
 ${short}
 ${summary(chapters)}

@@ -12,6 +12,8 @@ export interface Circumstances {
   seed: number;
   quick: boolean;
   machine: string;
+  /** Senders ran before whatever else the machine does. */
+  hurried: boolean;
 }
 
 /** One experiment's part of the report. */
@@ -68,7 +70,9 @@ export function tell({ figure, title, tables, aims }: Figure): string {
     const all = [[title, ...head.slice(1)], ...rows];
     const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));
     for (const row of all) {
-      const cells = row.map((cell, i) => i === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[i]));
+      const cells = row.map((cell, i) =>
+        i === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[i])
+      );
       lines.push(`  ${cells.join("  ")}`);
     }
   }
@@ -84,5 +88,7 @@ export function machine(): string {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GB`;
   const { bun, deno } = process.versions;
   const runtime = deno ? `Deno ${deno}` : `Bun ${bun}`;
-  return `${all.length} x ${all[0]?.model ?? process.arch}, ${memory}, Linux ${release()}, ${runtime}`;
+  return `${all.length} x ${
+    all[0]?.model ?? process.arch
+  }, ${memory}, Linux ${release()}, ${runtime}`;
 }

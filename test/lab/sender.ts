@@ -53,8 +53,8 @@ export interface Sending {
     refused: number;
     info: SocketInfo | null;
   }[];
-  /** How late a frame was handed over, at most, ms. */
-  behindMs: number;
+  /** How late each frame was handed over, ms: this machine's doing. */
+  behind: number[];
   /** Processor time of the program while it sent, ms. */
   cpuMs: number;
 }
@@ -82,18 +82,18 @@ process.exit();
 
 async function send(start: number): Promise<void> {
   const before = process.cpuUsage();
-  let behindMs = 0;
+  const behind: number[] = [];
   for (const { packets, sent, outlet, latency } of due) {
     const at = start + sent.dts;
     await until(at);
-    behindMs = Math.max(behindMs, monotonic() - at);
+    behind.push(monotonic() - at);
     outlet.send(packets, at + latency);
   }
   const ends = await Promise.all(streams.map(({ outlet }) => outlet.close()));
   const { user, system } = process.cpuUsage(before);
   const sending: Sending = {
     streams: streams.map(({ frames }, i) => ({ sent: frames.map(({ sent }) => sent), ...ends[i] })),
-    behindMs,
+    behind,
     cpuMs: (user + system) / 1000,
   };
   await new Promise<void>((resolve) => {

@@ -17,8 +17,8 @@ const FILM = join(root, "..", "shared", "media", "bbb_2500ms.ts");
 const CLIP = join(root, "examples", "clip.m2t");
 const CACHE = join(root, "kernel", "build", "lab");
 const FILM_SECONDS = 10;
-const CODING = "-vf scale=768:432,fps=20 -c:v mpeg2video -g 12 -bf 2 -sc_threshold 1000000000 " +
-  "-qmin 1 -b:v 3M -maxrate 3500k -bufsize 500k -threads 1";
+const CODING = "-vf scale=1280:720,fps=20 -c:v mpeg2video -g 12 -bf 2 -sc_threshold 1000000000 " +
+  "-qmin 1 -b:v 3M -maxrate 3500k -bufsize 600k -threads 1";
 
 /** A video file, and what it asks of a link when it is sent at its usual frame rate. */
 export interface Video {
@@ -42,7 +42,10 @@ export interface LabFrame extends SentFrame {
 export async function findVideo(): Promise<Video> {
   const film = codedFilm();
   const path = film ?? CLIP;
-  const { period, bytesPerSecond, kinds, group, messages, format } = await survey(path, FILM_SECONDS);
+  const { period, bytesPerSecond, kinds, group, messages, format } = await survey(
+    path,
+    FILM_SECONDS,
+  );
   const datagrams = messages.reduce((sum, { parts }) => sum + parts.length, 0);
   const headers = datagrams / messages.length * HEADERS_BYTES;
   const { oln, old } = windowOf({ period, group });
@@ -50,7 +53,7 @@ export async function findVideo(): Promise<Video> {
   return {
     path,
     about: film
-      ? "Big Buck Bunny ((c) Blender Foundation, CC BY 3.0), MPEG-2, 768x432, repeated"
+      ? "Big Buck Bunny ((c) Blender Foundation, CC BY 3.0), MPEG-2, 1280x720, repeated"
       : "the clip of examples/, MPEG-2, 640x360, slowed down",
     format,
     fps: 1000 / period,
@@ -64,7 +67,7 @@ export async function findVideo(): Promise<Video> {
 
 /** Null where there is no film or no ffmpeg. */
 function codedFilm(): string | null {
-  const coded = join(CACHE, "film-768x432-3M.ts");
+  const coded = join(CACHE, "film-1280x720-3M.ts");
   if (existsSync(coded)) return coded;
   if (!existsSync(FILM)) return null;
   mkdirSync(CACHE, { recursive: true });

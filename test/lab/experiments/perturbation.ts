@@ -2,27 +2,20 @@
 // same link. What comes of the video when it is plain, managed in its own program, and managed on
 // a device that was prepared for all programs.
 
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { monotonic } from "../../../mod.ts";
-import { type Fate, judge as judgeFrames } from "../../../examples/demo/measure.ts";
-import { readArrivals, reassemble } from "../arrivals.ts";
-import { Child, startProgram, startReceiver } from "../children.ts";
+import type { LinkOptions } from "../../../mod.ts";
+import type { Fate } from "../../../examples/demo/measure.ts";
 import { type Experiment, type Figure, judge, type Panel, type Setting } from "../experiment.ts";
-import { inTime, interFrameJitter, perSecond, quantile, spare } from "../measures.ts";
+import { interFrameJitter, inTime, perSecond, quantile, spare } from "../measures.ts";
 import { DEVICE, layIsolated, layPlain, RATE, TO } from "../path.ts";
-import type { Plan, Sending } from "../sender.ts";
+import type { Plan } from "../sender.ts";
 import { findVideo, type LabFrame, type Video } from "../video.ts";
+import { BULK_ABOUT, runVideo } from "../videorun.ts";
 
 const FPS = 20;
 const LATENCY_MS = 200;
 const PORT = 5004;
 /** Of the link, for a program that knows of no other: its own headers are counted less exactly. */
 const OWN_RATE = 0.98 * RATE;
-const PROCESSES = 2;
-const CONNECTIONS = 32; // of each
-const LEAD_MS = 200;
-const SETTLE_MS = 1200; // a queue of 1000 packets is empty after that
 
 /** The ways in which the same video is sent. */
 const WAYS = ["plain", "above", "isolated"] as const;
@@ -33,6 +26,12 @@ const NAMES: Record<Way, string> = {
   isolated: "managed, on a prepared device (isolated)",
 };
 
+const LINKS: Record<Way, LinkOptions | null> = {
+  plain: null,
+  above: { scheduler: "dwcs", rate: OWN_RATE },
+  isolated: { device: DEVICE },
+};
+
 interface Run {
   way: Way;
   fates: Fate[];
@@ -40,14 +39,15 @@ interface Run {
   fps: number[];
   jitter: (number | null)[];
   rawJitter: (number | null)[];
-  behindMs: number;
+  behind: number[];
   bulkBytes: number;
 }
 
 export const perturbation: Experiment = {
   name: "perturbation",
   title: "Video beside bulk transfer of other processes",
-  reproduces: "Figures 4 and 5 of the paper: frame rate and inter-frame jitter over time, with two " +
+  reproduces:
+    "Figures 4 and 5 of the paper: frame rate and inter-frame jitter over time, with two " +
     "perturbations.",
   seconds: (setting) => WAYS.length * (lengthOf(setting) + 3) + 3,
   async run(setting) {
@@ -63,78 +63,37 @@ export const perturbation: Experiment = {
 };
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 9 : 60;
+  return quick ? 12 : 60;
 }
 
-/** The perturbations: each a sixth of the run, from a third and from two thirds of it on. */
+/** The perturbations: each a tenth of the run, from a third and from two thirds of it on. */
 function burstsOf(seconds: number): [from: number, to: number][] {
-  return [1, 2].map((third) => [third * seconds / 3, third * seconds / 3 + seconds / 6]);
+  return [1, 2].map((third) => [third * seconds / 3, third * seconds / 3 + seconds / 10]);
 }
 
 async function runOnce(way: Way, video: Video, setting: Setting): Promise<Run> {
   const seconds = lengthOf(setting);
   if (way === "isolated") layIsolated("dwcs");
   else layPlain();
-  const file = join(setting.scratch, `perturbation-${way}`);
   const plan: Plan = {
     host: TO,
     seconds,
-    link: way === "plain"
-      ? null
-      : way === "above"
-      ? { scheduler: "dwcs", rate: OWN_RATE }
-      : { device: DEVICE },
+    link: LINKS[way],
     streams: [{ video, managed: way !== "plain", fps: FPS, port: PORT, latency: LATENCY_MS }],
   };
-  await using receiver = await startReceiver(setting.receiver, file, [PORT]);
-  await using sink = await startProgram("../net/sink.mjs", [], { far: true });
-  await using bulk = await startBulk();
-  await using sender = await startProgram("./sender.ts", [JSON.stringify(plan)]);
-  const start = monotonic() + LEAD_MS;
-  sender.say(String(start));
-  await bulk.disturb(start, burstsOf(seconds));
-  const { streams: [stream], behindMs }: Sending = JSON.parse(
-    await sender.line((seconds + 30) * 1000),
-  );
-  await sleep(SETTLE_MS);
-  await receiver.finish();
-  const bulkBytes = Number(await sink.finish());
-  const datagrams = readArrivals(file).get(PORT) ?? [];
-  const received = { ...reassemble(datagrams, video.format, start), bulk: [], stall: 0 };
-  const fates = judgeFrames({ sent: stream.sent, received });
+  const run = await runVideo({ ...setting, plans: [plan], bursts: burstsOf(seconds) });
+  const [{ frames, fates }] = run.streams;
   const delays = fates.map(({ delay }) => delay);
-  const spares = delays.map((delay, i) => spare(delay, stream.sent[i].bytes, RATE));
+  const spares = delays.map((delay, i) => spare(delay, frames[i].bytes, RATE));
   return {
     way,
     fates,
-    frames: stream.sent,
+    frames,
     fps: perSecond(fates, seconds, inTime),
     jitter: interFrameJitter(spares),
     rawJitter: interFrameJitter(delays),
-    behindMs,
-    bulkBytes,
-  };
-}
-
-/** The processes that disturb. */
-async function startBulk() {
-  const children: Child[] = [];
-  for (let i = 0; i < PROCESSES; i++) {
-    children.push(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)]));
-  }
-  const say = (word: string) => children.forEach((child) => child.say(word));
-  return {
-    async disturb(start: number, bursts: readonly [number, number][]) {
-      for (const [from, to] of bursts) {
-        await sleep(Math.max(0, start + from * 1000 - monotonic()));
-        say("on");
-        await sleep(Math.max(0, start + to * 1000 - monotonic()));
-        say("off");
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      for (const child of children) await child[Symbol.asyncDispose]();
-    },
+    behind: run.senders[0].behind,
+    bulkBytes: run.bulkBytes,
   };
 }
 
@@ -157,8 +116,8 @@ function frameRates(runs: readonly Run[], video: Video, setting: Setting): Figur
       `Video: ${video.about}; ${FPS} frames/s, ${videoMbit} Mbit/s with all headers.`,
       `Link: ${mbit} Mbit/s, a cable between two network namespaces behind an HTB (burst 3k), ` +
       `the queue of a device as Linux makes it (1000 packets, first come, first served).`,
-      `Perturbation: ${PROCESSES} other processes with ${CONNECTIONS} TCP connections each, ` +
-      `started at a third and at two thirds of the run, for a sixth of it.`,
+      `Perturbation: ${BULK_ABOUT}, started at a third and at two thirds of the run, for a tenth ` +
+      `of it. What is then in the queue is under way for longer.`,
       "The program is the same three times. Above: it has a link of its own of 0.98 times the rate, " +
       "and nothing keeps others out of the device's queue. Isolated: the device was prepared by " +
       "root for all programs, and the video has a class of its own.",
@@ -171,13 +130,13 @@ function frameRates(runs: readonly Run[], video: Video, setting: Setting): Figur
       yMax: 24,
       xMax: seconds,
       height: 130,
-      level: { at: FPS, what: `${FPS} frames/s` },
+      level: { at: FPS, what: "ideal" },
       shaded: shades(seconds),
       series: [{ name: NAMES[run.way], as: "step", points: steps(run.fps, seconds) }],
     })),
     tables: [{
       title: "Frames",
-      head: ["", "sent", "in time", "late", "partial", "lost", "worst second, frames", "bulk, Mbit/s"],
+      head: ["", "sent", "in time", "late", "partial", "lost", "worst second, frames", "bulk, MB"],
       rows: runs.map((run) => {
         const count = (fate: Fate["fate"]) => run.fates.filter((it) => it.fate === fate).length;
         return [
@@ -188,12 +147,17 @@ function frameRates(runs: readonly Run[], video: Video, setting: Setting): Figur
           `${count("partial")}`,
           `${count("lost")}`,
           `${Math.min(...run.fps)}`,
-          (run.bulkBytes * 8 / 1e6 / (seconds / 3)).toFixed(2),
+          (run.bulkBytes / 1e6).toFixed(2),
         ];
       }),
     }],
     aims: [
-      judge("frame rate in every second, isolated", share(by("isolated").fps), { atLeast: 99 }, "%"),
+      judge(
+        "frame rate in every second, isolated",
+        share(by("isolated").fps),
+        { atLeast: 99 },
+        "%",
+      ),
       judge("frame rate in every second, above", share(by("above").fps), { atLeast: 99 }, "%"),
       judge(
         "unmanaged, worst second of the perturbations (visibly broken)",
@@ -231,7 +195,7 @@ function jitters(runs: readonly Run[], setting: Setting): Figure {
       yMax: 1000,
       xMax: seconds,
       height: 150,
-      level: { at: 2, what: "2 ms" },
+      level: { at: 2, what: "aim" },
       shaded: shades(seconds),
       series: [{
         name: NAMES[run.way],
@@ -244,12 +208,12 @@ function jitters(runs: readonly Run[], setting: Setting): Figure {
     })),
     tables: [{
       title: "Jitter, ms",
-      head: ["", "p50", "p99", "max", "raw p50", "raw p99", "raw max", "handed over late by, at most"],
+      head: ["", "p50", "p99", "max", "raw p50", "raw p99", "raw max", "handed over late by, p99"],
       rows: runs.map((run) => [
         NAMES[run.way],
         ...[0.5, 0.99, 1].map((q) => ms(p(run.jitter, q))),
         ...[0.5, 0.99, 1].map((q) => ms(p(run.rawJitter, q))),
-        ms(run.behindMs),
+        ms(quantile(run.behind, 0.99)),
       ]),
     }],
     aims: (["isolated", "above"] as const).map((way) =>

@@ -1,0 +1,116 @@
+// One run of senders over a path that has been laid: starts the receiver and the senders, lets them
+// begin at one moment, and judges every frame by what the receiver wrote down.
+
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { monotonic } from "../../mod.ts";
+import { type Fate, judge } from "../../examples/demo/measure.ts";
+import { type Datagram, readArrivals, reassemble } from "./arrivals.ts";
+import { type Child, hurry, startProgram, startReceiver } from "./children.ts";
+import { TO } from "./path.ts";
+import type { Plan, Sending } from "./sender.ts";
+import type { LabFrame } from "./video.ts";
+
+const CONNECTIONS = 16;
+const PROCESSES = 2;
+/** From when all are ready to the first frame. */
+const LEAD_MS = 200;
+/** What the link's queue holds may be under way for so long after the last was sent. */
+const SETTLE_MS = 1500;
+const GRACE_MS = 30_000;
+
+/** What disturbs, in a sentence. */
+export const BULK_ABOUT = `${PROCESSES} other processes with ${CONNECTIONS} TCP connections each`;
+
+/** What became of one stream. */
+export interface StreamRun {
+  frames: LabFrame[];
+  fates: Fate[];
+  /** Bytes that arrived in each second, without the headers below UDP's payload. */
+  bytesPerSecond: number[];
+  sending: Sending["streams"][number];
+}
+
+export interface VideoRun {
+  /** The streams of all senders, in the order of the plans. */
+  streams: StreamRun[];
+  senders: Pick<Sending, "behind" | "cpuMs">[];
+  bulkBytes: number;
+}
+
+/** Runs the plans at once, with bulk transfer in the `bursts` (seconds, from and to). */
+export async function runVideo(
+  { plans, bursts, scratch, receiver: program }: {
+    plans: readonly Plan[];
+    bursts: readonly (readonly [from: number, to: number])[];
+    scratch: string;
+    receiver: string;
+  },
+): Promise<VideoRun> {
+  const file = join(scratch, "arrivals");
+  const streams = plans.flatMap((plan) => plan.streams);
+  const seconds = Math.max(...plans.map((plan) => plan.seconds));
+  await using children = new AsyncDisposableStack();
+  const receiver = children.use(
+    await startReceiver(program, file, streams.map(({ port }) => port)),
+  );
+  const sink = children.use(await startProgram("../net/sink.mjs", [], { far: true }));
+  const bulk: Child[] = [];
+  for (let i = 0; bursts.length > 0 && i < PROCESSES; i++) {
+    bulk.push(children.use(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)])));
+  }
+  const senders: Child[] = [];
+  for (const plan of plans) {
+    senders.push(children.use(await startProgram("./sender.ts", [JSON.stringify(plan)])));
+  }
+  senders.forEach(hurry);
+  const start = monotonic() + LEAD_MS;
+  senders.forEach((sender) => sender.say(String(start)));
+  await disturb(bulk, start, bursts);
+  const sendings: Sending[] = [];
+  for (const sender of senders) {
+    sendings.push(JSON.parse(await sender.line(seconds * 1000 + GRACE_MS)));
+  }
+  await sleep(SETTLE_MS);
+  await receiver.finish();
+  const bulkBytes = Number(await sink.finish());
+  const arrivals = readArrivals(file);
+  const all = sendings.flatMap((sending) => sending.streams);
+  return {
+    streams: all.map((sending, i) => {
+      const { port, video } = streams[i];
+      const datagrams = arrivals.get(port) ?? [];
+      const received = { ...reassemble(datagrams, video.format, start), bulk: [], stall: 0 };
+      return {
+        frames: sending.sent,
+        fates: judge({ sent: sending.sent, received }),
+        bytesPerSecond: bytesPerSecond(datagrams, start, seconds),
+        sending,
+      };
+    }),
+    senders: sendings.map(({ behind, cpuMs }) => ({ behind, cpuMs })),
+    bulkBytes,
+  };
+}
+
+async function disturb(
+  bulk: readonly Child[],
+  start: number,
+  bursts: readonly (readonly [from: number, to: number])[],
+): Promise<void> {
+  for (const [from, to] of bursts) {
+    for (const [at, word] of [[from, "on"], [to, "off"]] as const) {
+      await sleep(Math.max(0, start + at * 1000 - monotonic()));
+      bulk.forEach((child) => child.say(word));
+    }
+  }
+}
+
+function bytesPerSecond(datagrams: readonly Datagram[], start: number, seconds: number): number[] {
+  const sums = new Array<number>(Math.ceil(seconds)).fill(0);
+  for (const { at, data } of datagrams) {
+    const second = Math.floor((at - start) / 1000);
+    if (second >= 0 && second < sums.length) sums[second] += data.length;
+  }
+  return sums;
+}
