@@ -1,0 +1,231 @@
+// The lab's pure parts: from what arrived to numbers, aims, and the report's shape. What it does to
+// networks is run by `npm run lab`.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Frame, packetizeFrame, packetizer, type QMessage } from "../mod.ts";
+import { digestOf } from "../examples/demo/log.ts";
+import type { Fate } from "../examples/demo/measure.ts";
+import { MARKING } from "../examples/demo/video.ts";
+import { parseArrivals, reassemble } from "./lab/arrivals.ts";
+import { draw } from "./lab/draw.ts";
+import { type Figure, judge } from "./lab/experiment.ts";
+import { EXPERIMENTS } from "./lab/experiments.ts";
+import {
+  interFrameJitter,
+  inTime,
+  perSecond,
+  quantile,
+  smoothedJitter,
+  spare,
+} from "./lab/measures.ts";
+import { page } from "./lab/page.ts";
+import { type Chapter, jsonReport, tell } from "./lab/report.ts";
+
+const near = (value: number | null, wanted: number) =>
+  assert.ok(value !== null && Math.abs(value - wanted) < 1e-9, `${value}, not ${wanted}`);
+
+test("quantile is the least value that so many do not exceed", () => {
+  assert.equal(quantile([3, 1, 2, 4], 0.5), 2);
+  assert.equal(quantile([3, 1, 2, 4], 0.51), 3);
+  assert.equal(quantile([3, 1, 2, 4], 1), 4);
+  assert.equal(quantile([3, 1, 2, 4], 0), 1);
+  assert.equal(quantile(Array.from({ length: 200 }, (_, i) => i + 1), 0.99), 198);
+  assert.ok(Number.isNaN(quantile([], 0.5)));
+});
+
+test("interFrameJitter is D of RFC 3550, of neighbours that both arrived", () => {
+  // Sent at 0, 50, 100, 150, 200; arrived at 10, 63, null, 158, 210.
+  const jitter = interFrameJitter([10, 13, null, 8, 10]);
+  assert.deepEqual(jitter, [null, 3, null, null, 2]);
+});
+
+test("smoothedJitter is the running mean of RFC 3550, A.8", () => {
+  near(smoothedJitter([null, 16]), 1);
+  near(smoothedJitter([16, 16]), 1 + 15 / 16);
+  assert.equal(smoothedJitter([]), 0);
+});
+
+test("spare takes a frame's own time on the link from its delay", () => {
+  near(spare(25, 12_500, 1_250_000), 15);
+  assert.equal(spare(null, 12_500, 1_250_000), null);
+});
+
+test("perSecond counts frames in the second in which they were due", () => {
+  const fates = Array.from({ length: 45 }, (_, i): Fate => ({
+    kind: "P",
+    dts: i * 1000 / 15,
+    fate: i === 20 ? "late" : i === 40 ? "lost" : "in time",
+    delay: i === 40 ? null : 10,
+    decodable: true,
+  }));
+  assert.deepEqual(perSecond(fates, 3, inTime), [15, 14, 14]);
+  assert.deepEqual(perSecond(fates, 2, () => true), [15, 15]);
+});
+
+/** What the receiver writes of datagrams. */
+function record(list: readonly { at: number; port: number; data: Uint8Array }[]): Uint8Array {
+  const bytes = list.flatMap(({ at, port, data }) => {
+    const head = new DataView(new ArrayBuffer(16));
+    head.setBigUint64(0, BigInt(Math.round(at * 1e6)), true);
+    head.setUint32(8, port, true);
+    head.setUint32(12, data.length, true);
+    return [...new Uint8Array(head.buffer), ...data];
+  });
+  return Uint8Array.from(bytes);
+}
+
+/** Three pictures of MPEG-2, the bytes of which nobody looks at, as packets. */
+function pictures(): { frames: Frame[]; messages: QMessage[][] } {
+  let state = packetizer({ format: "mpv", marking: MARKING, sequence: 0, mtu: 300 });
+  const frames: Frame[] = [];
+  const messages: QMessage[][] = [];
+  for (let index = 0; index < 3; index++) {
+    const slices = Array.from({ length: 900 }, (_, i) => 2 + (index * 7 + i) % 250);
+    const data = Uint8Array.of(0, 0, 1, 0, 0, 8, 0, 0, 0, 0, 1, 1, ...slices);
+    const frame: Frame = {
+      index,
+      codec: "mpeg2",
+      type: index === 0 ? "I" : "P",
+      pts: index * 50,
+      dts: index * 50,
+      data,
+      keyframe: index === 0,
+      reference: true,
+      groupStart: index === 0,
+      leading: false,
+      damaged: false,
+    };
+    const made = packetizeFrame(frame, state);
+    state = made.state;
+    frames.push(frame);
+    messages.push(made.packets.messages);
+  }
+  return { frames, messages };
+}
+
+test("parseArrivals reads what the receiver wrote, by port", () => {
+  const data = Uint8Array.of(1, 2, 3);
+  const bytes = record([
+    { at: 5.25, port: 5004, data },
+    { at: 6, port: 5005, data: new Uint8Array(0) },
+    { at: 7.5, port: 5004, data: data.subarray(1) },
+  ]);
+  const ports = parseArrivals(bytes);
+  assert.deepEqual([...ports.keys()], [5004, 5005]);
+  assert.deepEqual(ports.get(5004)!.map(({ at }) => at), [5.25, 7.5]);
+  assert.deepEqual([...ports.get(5004)![1].data], [2, 3]);
+  for (const cut of [bytes.length - 1, 17, 8]) {
+    assert.throws(() => parseArrivals(bytes.subarray(0, cut)), /cut off at byte/);
+  }
+});
+
+test("reassemble puts whole frames together, whatever the order, and no other", () => {
+  const { frames, messages } = pictures();
+  const datagrams = messages.flat().map(({ data }, i) => ({ at: 1000 + i, data }));
+  const all = reassemble(datagrams, "mpv", 1000);
+  assert.deepEqual(
+    all.frames.map(([, digest]) => digest),
+    frames.map(({ data }) => digestOf(data)),
+  );
+  assert.deepEqual(all.packets.map(([sequence]) => sequence), datagrams.map((_, i) => i));
+  assert.deepEqual(all.packets.map(([, at]) => at), datagrams.map((_, i) => i));
+  const swapped = [datagrams[1], datagrams[0], ...datagrams.slice(2)];
+  assert.equal(reassemble(swapped, "mpv", 1000).frames.length, 3);
+  // The second frame loses a packet; the first one is not there at all.
+  const [first, second] = messages;
+  const without = datagrams.toSpliced(first.length + 1, 1);
+  assert.deepEqual(
+    reassemble(without, "mpv", 1000).frames.map(([sequence]) => sequence),
+    [0, first.length + second.length],
+  );
+  assert.deepEqual(
+    reassemble(datagrams.slice(first.length), "mpv", 1000).frames.map(([sequence]) => sequence),
+    [first.length, first.length + second.length],
+  );
+});
+
+test("judge says whether an aim was met, and that nothing is not enough", () => {
+  assert.deepEqual(judge("jitter", 1.5, { atMost: 2 }, "ms"), {
+    name: "jitter",
+    aim: "at most 2 ms",
+    measured: "1.5 ms",
+    met: true,
+  });
+  assert.equal(judge("jitter", 2, { atMost: 2 }).met, true);
+  assert.equal(judge("jitter", 2.001, { atMost: 2 }).met, false);
+  assert.equal(judge("rate", 98.9, { atLeast: 99 }).met, false);
+  assert.equal(judge("rate", 99, { atLeast: 99 }).met, true);
+  assert.equal(judge("jitter", NaN, { atMost: 2 }).met, false);
+  assert.equal(judge("rate", Infinity, { atLeast: 2 }).met, false);
+});
+
+const figure: Figure = {
+  figure: "Figure 0",
+  title: "A <figure> & its parts",
+  facts: ["What was measured."],
+  panels: [{
+    title: "One",
+    x: "time, s",
+    y: "frames/s",
+    series: [
+      { name: "ours", points: [[0, 1], [1, null]] },
+      { name: "theirs", points: [[0, 2]], as: "bars" },
+    ],
+  }, { title: "Two", x: "load", y: "dB", categories: ["a", "b"], series: [] }],
+  tables: [{ title: "Counts", head: ["", "sent"], rows: [["ours", "12"]] }],
+  aims: [judge("speed", 3, { atLeast: 2 }, "ms"), judge("size", 3, { atMost: 2 })],
+};
+const experiment = { name: "none", title: "None", reproduces: "Nothing." };
+const chapters: Chapter[] = [
+  { experiment, figures: [figure], failure: null },
+  { experiment: { ...experiment, name: "broken" }, figures: [], failure: "it did not start" },
+];
+const circumstances = {
+  date: "2000-01-01T00:00:00Z",
+  command: "npm run lab",
+  seed: 1,
+  quick: true,
+  machine: "none",
+  hurried: false,
+};
+
+test("jsonReport has each figure with its series and its aims", () => {
+  const report = JSON.parse(JSON.stringify(jsonReport(circumstances, chapters)));
+  assert.equal(report.seed, 1);
+  assert.deepEqual(report.failures, [{ experiment: "broken", why: "it did not start" }]);
+  const [{ figure: name, series, aims }] = report.figures;
+  assert.equal(name, "Figure 0");
+  assert.deepEqual(series.map((it: { name: string }) => it.name), ["ours", "theirs"]);
+  assert.deepEqual(series[0].points, [[0, 1], [1, null]]);
+  assert.equal(series[0].y, "frames/s");
+  assert.deepEqual(aims, [
+    { name: "speed", aim: "at least 2 ms", measured: "3 ms", met: true },
+    { name: "size", aim: "at most 2", measured: "3", met: false },
+  ]);
+});
+
+test("the page holds figures as SVG, the aims, and what failed, all escaped", () => {
+  const html = page(circumstances, chapters);
+  assert.match(html, /<svg /);
+  assert.match(html, /1 of 2 aims met/);
+  assert.match(html, /it did not start/);
+  assert.doesNotMatch(html, /<figure>/);
+  assert.match(tell(figure), /MISSED size: 3 \(aim: at most 2\)/);
+});
+
+test("draw names every panel, axis and series", () => {
+  const svg = draw(figure.panels);
+  for (const text of ["One", "Two", "time, s", "frames/s", "dB", "ours", "theirs"]) {
+    assert.ok(svg.includes(text), text);
+  }
+});
+
+test("every experiment has a name of its own, and says what it is", () => {
+  const names = EXPERIMENTS.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  for (const { name, title, reproduces } of EXPERIMENTS) {
+    assert.match(name, /^[a-z]+$/);
+    assert.ok(title.length > 0 && reproduces.length > 0, name);
+  }
+});
