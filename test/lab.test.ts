@@ -156,6 +156,8 @@ test("judge says whether an aim was met, and that nothing is not enough", () => 
   assert.equal(judge("jitter", 2.001, { atMost: 2 }).met, false);
   assert.equal(judge("rate", 98.9, { atLeast: 99 }).met, false);
   assert.equal(judge("rate", 99, { atLeast: 99 }).met, true);
+  assert.equal(judge("lost", 3, { below: 3 }).met, false);
+  assert.deepEqual(judge("lost", 0, { below: 3 }).aim, "below 3");
   assert.equal(judge("jitter", NaN, { atMost: 2 }).met, false);
   assert.equal(judge("rate", Infinity, { atLeast: 2 }).met, false);
 });

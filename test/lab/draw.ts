@@ -84,7 +84,7 @@ function legend({ series }: Panel, i: number, top: number) {
     padding: [2, 5],
     itemWidth: 20,
     itemHeight: 10,
-    itemGap: 18,
+    itemGap: 30,
     textStyle: { fontSize: 12, color: INK },
   };
 }
@@ -137,7 +137,7 @@ function series(panel: Panel, i: number, { name, points, as = "line", colour }: 
 
 function shape(as: Series["as"], symbol: string) {
   if (as === "dots") return { type: "scatter", symbol, symbolSize: 4, itemStyle: { opacity: 0.8 } };
-  if (as === "bars") return { type: "bar", barMaxWidth: 26, barGap: "10%" };
+  if (as === "bars") return { type: "bar", barMaxWidth: 48, barGap: "10%" };
   if (as === "step") return { type: "line", step: "end", symbol: "none" };
   return { type: "line", symbol, symbolSize: 7, connectNulls: false };
 }

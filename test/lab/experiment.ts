@@ -80,21 +80,22 @@ export interface Experiment {
   run: (setting: Setting) => Promise<Figure[]>;
 }
 
-/** An aim that a number is not to exceed, or to reach. */
-export function judge(
-  name: string,
-  measured: number,
-  bound: { atMost: number } | { atLeast: number },
-  unit = "",
-): Aim {
-  const atMost = "atMost" in bound;
-  const limit = atMost ? bound.atMost : bound.atLeast;
+/** What a number is not to exceed, to reach, or to stay below. */
+export type Bound = { atMost: number } | { atLeast: number } | { below: number };
+
+/** Judges a number by its bound. NaN and infinities, what is left where nothing arrived, are misses. */
+export function judge(name: string, measured: number, bound: Bound, unit = ""): Aim {
   const written = (value: number) => `${Number(value.toPrecision(3))} ${unit}`.trim();
+  const [aim, met] = "atMost" in bound
+    ? [`at most ${written(bound.atMost)}`, measured <= bound.atMost]
+    : "atLeast" in bound
+    ? [`at least ${written(bound.atLeast)}`, measured >= bound.atLeast]
+    : [`below ${written(bound.below)}`, measured < bound.below];
+  const measurable = Number.isFinite(measured);
   return {
     name,
-    aim: `${atMost ? "at most" : "at least"} ${written(limit)}`,
-    measured: Number.isFinite(measured) ? written(measured) : "nothing to measure",
-    // NaN and infinities are what is left of a run in which nothing arrived.
-    met: Number.isFinite(measured) && (atMost ? measured <= limit : measured >= limit),
+    aim,
+    measured: measurable ? written(measured) : "nothing to measure",
+    met: measurable && met,
   };
 }

@@ -1,6 +1,9 @@
 // All experiments, in the order in which they are run and shown.
 
 import type { Experiment } from "./experiment.ts";
+import { acquisition } from "./experiments/acquisition.ts";
+import { calls } from "./experiments/calls.ts";
+import { mixture } from "./experiments/mixture.ts";
 import { perturbation } from "./experiments/perturbation.ts";
 
-export const EXPERIMENTS: readonly Experiment[] = [perturbation];
+export const EXPERIMENTS: readonly Experiment[] = [perturbation, mixture, acquisition, calls];

@@ -7,7 +7,7 @@ import { monotonic } from "../../mod.ts";
 import { type Fate, judge } from "../../examples/demo/measure.ts";
 import { type Datagram, readArrivals, reassemble } from "./arrivals.ts";
 import { type Child, hurry, startProgram, startReceiver } from "./children.ts";
-import { TO } from "./path.ts";
+import { HEADERS_BYTES, TO } from "./path.ts";
 import type { Plan, Sending } from "./sender.ts";
 import type { LabFrame } from "./video.ts";
 
@@ -26,7 +26,7 @@ export const BULK_ABOUT = `${PROCESSES} other processes with ${CONNECTIONS} TCP 
 export interface StreamRun {
   frames: LabFrame[];
   fates: Fate[];
-  /** Bytes that arrived in each second, without the headers below UDP's payload. */
+  /** Bytes that arrived in each second, with all headers. */
   bytesPerSecond: number[];
   sending: Sending["streams"][number];
 }
@@ -110,7 +110,7 @@ function bytesPerSecond(datagrams: readonly Datagram[], start: number, seconds: 
   const sums = new Array<number>(Math.ceil(seconds)).fill(0);
   for (const { at, data } of datagrams) {
     const second = Math.floor((at - start) / 1000);
-    if (second >= 0 && second < sums.length) sums[second] += data.length;
+    if (second >= 0 && second < sums.length) sums[second] += data.length + HEADERS_BYTES;
   }
   return sums;
 }

@@ -1,0 +1,72 @@
+// Table 1: what each call costs beside the plain call of the C library, above the stack.
+
+import type { Timing } from "../calls.ts";
+import { hurry, startProgram } from "../children.ts";
+import { type Experiment, type Figure, judge, type Setting } from "../experiment.ts";
+import { layPlain, RATE } from "../path.ts";
+import { FAR } from "../../net/network.ts";
+
+/** So fast that no datagram waits for the link, which is not what is timed. */
+const FAST_RATE = 1000 * RATE;
+/** The paper's own ratios, where they are known here. */
+const PAPER: Record<string, number> = { "qsendto, the caller's part": 1.159 };
+const RATIO_MOST = 1.159;
+
+export const calls: Experiment = {
+  name: "calls",
+  title: "What the calls cost",
+  reproduces:
+    "Table 1 of the paper: each call beside the plain one, here with the scheduler above " +
+    "the stack. Below it: npm run test:vm -- --count-instructions --only cost.",
+  seconds: (setting) => turnsOf(setting) / 10 + 2,
+  async run(setting) {
+    layPlain(FAST_RATE);
+    await using program = await startProgram("./calls.ts", [
+      FAR.nobody,
+      String(turnsOf(setting)),
+    ]);
+    hurry(program);
+    return [figureOf(JSON.parse(await program.line(10 * 60_000)), setting)];
+  },
+};
+
+function turnsOf({ quick }: Setting): number {
+  return quick ? 60 : 400;
+}
+
+function figureOf(timings: readonly Timing[], setting: Setting): Figure {
+  const micro = (ns: number | null) => ns === null ? "" : (ns / 1000).toFixed(2);
+  const sendto = timings.find(({ call }) => call === "qsendto, the caller's part")!;
+  return {
+    figure: "Table 1",
+    title: "The cost of the calls, above the stack",
+    facts: [
+      `Medians of ${
+        turnsOf(setting)
+      } turns, in each of which a batch of the plain calls is timed and ` +
+      "then one of ours, through the same FFI; the ratio is the median of the turns' ratios.",
+      "Datagrams of 1200 bytes into a cable whose far end drops them. A plain call takes its datagram " +
+      "through the whole stack. Ours copies it into the link's queue; the link's thread does the " +
+      "rest: the last row has both, as processor time, and waiting for timers with it.",
+      "qattach and qchange stand beside a setsockopt, qinfo beside a getsockopt: there is no plain " +
+      "call that does the same, and none at all beside qsockinit.",
+      "The paper's figures are beside ours where they are known here.",
+    ],
+    panels: [],
+    tables: [{
+      title: "Cost of a call",
+      head: ["call", "ours, µs", "plain call", "plain, µs", "ratio", "paper's ratio"],
+      rows: timings.map(({ call, beside, ns, plainNs, ratio }) => [
+        call,
+        micro(ns),
+        beside ?? "",
+        micro(plainNs),
+        ratio === null ? "" : ratio.toFixed(2),
+        PAPER[call] === undefined ? "" : String(PAPER[call]),
+      ]),
+    }],
+    aims: [
+      judge("qsendto beside sendto, the caller's part", sendto.ratio!, { atMost: RATIO_MOST }),
+    ],
+  };
+}

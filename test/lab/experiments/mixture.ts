@@ -1,0 +1,154 @@
+// Figure 6: two managed videos and an unmanaged one of another program on a link that is too narrow for
+// all three. The managed ones keep their rates, the other has what is left, and is not starved.
+
+import { type Experiment, type Figure, judge, type Setting } from "../experiment.ts";
+import { inTime, perSecond } from "../measures.ts";
+import { DEVICE, layIsolated, layPlain, TO } from "../path.ts";
+import type { Plan, StreamPlan } from "../sender.ts";
+import { findVideo, type Video } from "../video.ts";
+import { runVideo, type StreamRun } from "../videorun.ts";
+
+const LATENCY_MS = 250;
+const OVERLOAD = 1.25;
+/** What `host: "isolated"` leaves to best effort at the least: 1/16, less a packet in a second. */
+const BEST_EFFORT_SHARE = 0.06;
+const STREAMS = [
+  { name: "managed, 20 frames/s", fps: 20, managed: true },
+  { name: "managed, 15 frames/s", fps: 15, managed: true },
+  { name: "unmanaged, 20 frames/s", fps: 20, managed: false },
+];
+const CONDITIONS = ["none of them managed", "two of them managed"] as const;
+
+export const mixture: Experiment = {
+  name: "mixture",
+  title: "Two managed streams and an unmanaged one on an overloaded link",
+  reproduces: "Figure 6 of the paper: what best effort keeps beside managed streams.",
+  seconds: (setting) => CONDITIONS.length * (lengthOf(setting) + 4),
+  async run(setting) {
+    const video = await findVideo();
+    const rate = STREAMS.reduce((sum, { fps }) => sum + fps * video.bytes.mean, 0) / OVERLOAD;
+    const runs: StreamRun[][] = [];
+    for (const condition of CONDITIONS) {
+      const left = (CONDITIONS.length - runs.length) * (lengthOf(setting) + 4);
+      setting.progress(condition, left);
+      runs.push(await runOnce(condition === "two of them managed", video, rate, setting));
+    }
+    return [figureOf(runs, video, rate, setting)];
+  },
+};
+
+function lengthOf({ quick }: Setting): number {
+  return quick ? 8 : 60;
+}
+
+async function runOnce(
+  managed: boolean,
+  video: Video,
+  rate: number,
+  setting: Setting,
+): Promise<StreamRun[]> {
+  if (managed) layIsolated("dwcs", rate);
+  else layPlain(rate);
+  const streams = STREAMS.map(({ fps, managed: asked }, i): StreamPlan => ({
+    video,
+    fps,
+    managed: managed && asked,
+    port: 5004 + 2 * i,
+    latency: LATENCY_MS,
+  }));
+  const plan = (streams: StreamPlan[], managed: boolean): Plan => ({
+    host: TO,
+    seconds: lengthOf(setting),
+    link: managed ? { device: DEVICE } : null,
+    streams,
+  });
+  const plans = [plan(streams.slice(0, 2), managed), plan(streams.slice(2), false)];
+  return (await runVideo({ ...setting, plans, bursts: [] })).streams;
+}
+
+/** Whole frames, in time or not, in the second in which they arrived. */
+function arrivedPerSecond({ fates }: StreamRun, seconds: number): [number, number][] {
+  const counts = new Array<number>(seconds).fill(0);
+  for (const { dts, delay } of fates) {
+    if (delay === null) continue;
+    const second = Math.floor((dts + delay) / 1000);
+    if (second < seconds) counts[second] += 1;
+  }
+  return [...counts.map((count, i): [number, number] => [i, count]), [seconds, counts.at(-1)!]];
+}
+
+function figureOf(runs: StreamRun[][], video: Video, rate: number, setting: Setting): Figure {
+  const seconds = lengthOf(setting);
+  const [before, after] = runs;
+  const worst = (run: StreamRun, fps: number) =>
+    100 * Math.min(...perSecond(run.fates, seconds, inTime)) / fps;
+  // The first second begins with an empty link and the last may be cut off.
+  const shares = after[2].bytesPerSecond.slice(1, -1).map((bytes) => 100 * bytes / rate);
+  const mbit = (bytes: number) => (bytes * 8 / 1e6).toFixed(2);
+  return {
+    figure: "Figure 6",
+    title: "Frame rates of two managed streams and a best-effort one",
+    facts: [
+      "Whole frames in the second in which they arrived, in time or not. In time is within " +
+      `${LATENCY_MS} ms of when a frame was due.`,
+      `Video: ${video.about}; three times, at 20, 15 and 20 frames/s, begun at once. The third is ` +
+      "a program of its own, and sends with node:dgram in either run.",
+      `Link: ${mbit(rate)} Mbit/s, of which the three ask ${OVERLOAD} times. Managed: prepared ` +
+      "for all programs (isolated), scheduler dwcs. Not managed: an HTB and a device's usual queue.",
+    ],
+    panels: runs.map((run, i) => ({
+      title: `Frame rate, ${CONDITIONS[i]}`,
+      x: "time, s",
+      y: "frames/s",
+      yMin: 0,
+      yMax: 30,
+      xMax: seconds,
+      height: 200,
+      series: run.map((stream, j) => ({
+        name: i === 0
+          ? STREAMS[j].name.replace(/^managed/, "unmanaged") + ` (${j + 1})`
+          : STREAMS[j].name,
+        as: "step" as const,
+        points: arrivedPerSecond(stream, seconds),
+      })),
+    })),
+    tables: runs.map((run, i) => ({
+      title: `Frames, ${CONDITIONS[i]}`,
+      head: ["", "sent", "in time", "late", "partial", "lost", "received, Mbit/s"],
+      rows: run.map(({ fates, bytesPerSecond }, j) => [
+        i === 0 ? `stream ${j + 1}, ${STREAMS[j].fps} frames/s` : STREAMS[j].name,
+        `${fates.length}`,
+        ...(["in time", "late", "partial", "lost"] as const).map((what) =>
+          `${fates.filter(({ fate }) => fate === what).length}`
+        ),
+        mbit(bytesPerSecond.reduce((sum, bytes) => sum + bytes, 0) / seconds),
+      ]),
+    })),
+    aims: [
+      judge(
+        "frames in time, every second, managed at 20",
+        worst(after[0], 20),
+        { atLeast: 99 },
+        "%",
+      ),
+      judge(
+        "frames in time, every second, managed at 15",
+        worst(after[1], 15),
+        { atLeast: 99 },
+        "%",
+      ),
+      judge(
+        "the worst of the same two, not managed (the link is overloaded)",
+        Math.min(worst(before[0], 20), worst(before[1], 15)),
+        { atMost: 50 },
+        "%",
+      ),
+      judge(
+        "best effort's share of the link, worst second (not starved)",
+        Math.min(...shares),
+        { atLeast: 100 * BEST_EFFORT_SHARE },
+        "%",
+      ),
+    ],
+  };
+}
