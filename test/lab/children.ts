@@ -67,6 +67,13 @@ export class Child implements AsyncDisposable {
     return line;
   }
 
+  /** Resolves when it has ended by itself, or when it was ended after so many ms. */
+  async ended(msMax: number): Promise<void> {
+    const timer = setTimeout(() => this.kill(), msMax);
+    await this.#ended;
+    clearTimeout(timer);
+  }
+
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
     this.#process.kill(signal);
   }

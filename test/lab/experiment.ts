@@ -80,8 +80,12 @@ export interface Experiment {
   run: (setting: Setting) => Promise<Figure[]>;
 }
 
-/** What a number is not to exceed, to reach, or to stay below. */
-export type Bound = { atMost: number } | { atLeast: number } | { below: number };
+/** What a number is not to exceed, to reach, to stay below or above. */
+export type Bound =
+  | { atMost: number }
+  | { atLeast: number }
+  | { below: number }
+  | { above: number };
 
 /** Judges a number by its bound. NaN and infinities, what is left where nothing arrived, are misses. */
 export function judge(name: string, measured: number, bound: Bound, unit = ""): Aim {
@@ -90,7 +94,9 @@ export function judge(name: string, measured: number, bound: Bound, unit = ""): 
     ? [`at most ${written(bound.atMost)}`, measured <= bound.atMost]
     : "atLeast" in bound
     ? [`at least ${written(bound.atLeast)}`, measured >= bound.atLeast]
-    : [`below ${written(bound.below)}`, measured < bound.below];
+    : "below" in bound
+    ? [`below ${written(bound.below)}`, measured < bound.below]
+    : [`above ${written(bound.above)}`, measured > bound.above];
   const measurable = Number.isFinite(measured);
   return {
     name,

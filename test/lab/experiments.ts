@@ -2,8 +2,15 @@
 
 import type { Experiment } from "./experiment.ts";
 import { acquisition } from "./experiments/acquisition.ts";
+import { alternatives } from "./experiments/alternatives.ts";
 import { calls } from "./experiments/calls.ts";
 import { mixture } from "./experiments/mixture.ts";
 import { perturbation } from "./experiments/perturbation.ts";
 
-export const EXPERIMENTS: readonly Experiment[] = [perturbation, mixture, acquisition, calls];
+export const EXPERIMENTS: readonly Experiment[] = [
+  perturbation,
+  mixture,
+  acquisition,
+  calls,
+  alternatives,
+];

@@ -1,5 +1,6 @@
 // Sends video, as one program that has any number of streams: managed ones, which share a link of the
-// library's, or plain ones of node:dgram, which send each frame's packets when it is due.
+// library's, or plain ones of node:dgram, which send each frame's packets when it is due, or hand them
+// to a token bucket (bucket.ts).
 //
 //     sender.ts PLAN            a JSON text, `Plan`
 //     stdout  ready             when all is prepared
@@ -21,6 +22,7 @@ import {
   qsockinit,
   type SocketInfo,
 } from "../../mod.ts";
+import { TokenBucket } from "./bucket.ts";
 import { type LabFrame, packetsOf, type Video } from "./video.ts";
 
 /** Timers are late by about so much: the rest is waited for awake. */
@@ -29,7 +31,9 @@ const AWAKE_MS = 2;
 /** One stream of a program. */
 export interface StreamPlan {
   video: Pick<Video, "path" | "format" | "fps" | "window">;
-  managed: boolean;
+  way: "managed" | "plain" | "bucket";
+  /** Of a bucket: the rate at which it lets packets go, bytes per second. */
+  bucketRate?: number;
   fps: number;
   port: number;
   /** Of each frame, ms. */
@@ -68,7 +72,7 @@ const plan: Plan = JSON.parse(process.argv[2]);
 const link = plan.link === null ? null : qsockinit(plan.link);
 const streams = await Promise.all(plan.streams.map(async (stream) => ({
   frames: await packetsOf(stream.video, { ...stream, seconds: plan.seconds }),
-  outlet: stream.managed ? managed(stream) : await plain(stream),
+  outlet: stream.way === "managed" ? managed(stream) : await plain(stream),
   latency: stream.latency,
 })));
 const due = streams
@@ -127,24 +131,30 @@ function managed({ video, fps, port }: StreamPlan): Outlet {
   };
 }
 
-async function plain({ port }: StreamPlan): Promise<Outlet> {
+async function plain({ port, way, bucketRate, latency }: StreamPlan): Promise<Outlet> {
   const socket: Socket = createSocket("udp4");
   socket.connect(port, plan.host);
   await once(socket, "connect");
   let [waiting, refused] = [0, 0];
   let settled = () => {};
+  const hand = (data: Uint8Array) => {
+    waiting += 1;
+    socket.send(data, (error) => {
+      if (error) refused += 1;
+      waiting -= 1;
+      if (waiting === 0) settled();
+    });
+  };
+  const bucket = way === "bucket" ? new TokenBucket(bucketRate!, latency, hand) : null;
   return {
     send({ messages }) {
       for (const { data } of messages) {
-        waiting += 1;
-        socket.send(data, (error) => {
-          if (error) refused += 1;
-          waiting -= 1;
-          if (waiting === 0) settled();
-        });
+        if (bucket === null) hand(data);
+        else if (!bucket.offer(data)) refused += 1;
       }
     },
     async close() {
+      await bucket?.close();
       if (waiting > 0) await new Promise<void>((resolve) => settled = resolve);
       socket.close();
       return { info: null, refused };

@@ -54,11 +54,7 @@ export async function runVideo(
   const receiver = children.use(
     await startReceiver(program, file, streams.map(({ port }) => port)),
   );
-  const sink = children.use(await startProgram("../net/sink.mjs", [], { far: true }));
-  const bulk: Child[] = [];
-  for (let i = 0; bursts.length > 0 && i < PROCESSES; i++) {
-    bulk.push(children.use(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)])));
-  }
+  const bulk = children.use(await startBulk(bursts.length > 0));
   const senders: Child[] = [];
   for (const plan of plans) {
     senders.push(children.use(await startProgram("./sender.ts", [JSON.stringify(plan)])));
@@ -66,14 +62,14 @@ export async function runVideo(
   senders.forEach(hurry);
   const start = monotonic() + LEAD_MS;
   senders.forEach((sender) => sender.say(String(start)));
-  await disturb(bulk, start, bursts);
+  await bulk.disturb(start, bursts);
   const sendings: Sending[] = [];
   for (const sender of senders) {
     sendings.push(JSON.parse(await sender.line(seconds * 1000 + GRACE_MS)));
   }
   await sleep(SETTLE_MS);
   await receiver.finish();
-  const bulkBytes = Number(await sink.finish());
+  const bulkBytes = await bulk.finish();
   const arrivals = readArrivals(file);
   const all = sendings.flatMap((sending) => sending.streams);
   return {
@@ -93,17 +89,29 @@ export async function runVideo(
   };
 }
 
-async function disturb(
-  bulk: readonly Child[],
-  start: number,
-  bursts: readonly (readonly [from: number, to: number])[],
-): Promise<void> {
-  for (const [from, to] of bursts) {
-    for (const [at, word] of [[from, "on"], [to, "off"]] as const) {
-      await sleep(Math.max(0, start + at * 1000 - monotonic()));
-      bulk.forEach((child) => child.say(word));
-    }
+/** Starts the processes that disturb, or none, and what takes their bytes at the far end. */
+export async function startBulk(any: boolean) {
+  await using starting = new AsyncDisposableStack();
+  const sink = any ? starting.use(await startProgram("../net/sink.mjs", [], { far: true })) : null;
+  const bulk: Child[] = [];
+  for (let i = 0; any && i < PROCESSES; i++) {
+    bulk.push(starting.use(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)])));
   }
+  const children = starting.move();
+  return {
+    /** Disturbs in the bursts (s, from and to) after `start`, a moment of `monotonic()`. */
+    async disturb(start: number, bursts: readonly (readonly [from: number, to: number])[]) {
+      for (const [from, to] of any ? bursts : []) {
+        for (const [at, word] of [[from, "on"], [to, "off"]] as const) {
+          await sleep(Math.max(0, start + at * 1000 - monotonic()));
+          bulk.forEach((child) => child.say(word));
+        }
+      }
+    },
+    /** The bytes that arrived. */
+    finish: async () => sink === null ? 0 : Number(await sink.finish()),
+    [Symbol.asyncDispose]: () => children.disposeAsync(),
+  };
 }
 
 function bytesPerSecond(datagrams: readonly Datagram[], start: number, seconds: number): number[] {

@@ -52,7 +52,7 @@ async function runOnce(
   const streams = STREAMS.map(({ fps, managed: asked }, i): StreamPlan => ({
     video,
     fps,
-    managed: managed && asked,
+    way: managed && asked ? "managed" : "plain",
     port: 5004 + 2 * i,
     latency: LATENCY_MS,
   }));

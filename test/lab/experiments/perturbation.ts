@@ -79,7 +79,13 @@ async function runOnce(way: Way, video: Video, setting: Setting): Promise<Run> {
     host: TO,
     seconds,
     link: LINKS[way],
-    streams: [{ video, managed: way !== "plain", fps: FPS, port: PORT, latency: LATENCY_MS }],
+    streams: [{
+      video,
+      way: way === "plain" ? "plain" : "managed",
+      fps: FPS,
+      port: PORT,
+      latency: LATENCY_MS,
+    }],
   };
   const run = await runVideo({ ...setting, plans: [plan], bursts: burstsOf(seconds) });
   const [{ frames, fates }] = run.streams;
