@@ -6,6 +6,7 @@ import { alternatives } from "./experiments/alternatives.ts";
 import { calls } from "./experiments/calls.ts";
 import { mixture } from "./experiments/mixture.ts";
 import { perturbation } from "./experiments/perturbation.ts";
+import { scale } from "./experiments/scale.ts";
 
 export const EXPERIMENTS: readonly Experiment[] = [
   perturbation,
@@ -13,4 +14,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   acquisition,
   calls,
   alternatives,
+  scale,
 ];

@@ -2,8 +2,9 @@
 // and with all that they lean on, and how near the decoded picture is to the source's.
 //
 // A sender of another make has its own sequence numbers, so frames are known by their bytes. Nor do
-// we know when it began: the time line starts where the frame that came earliest puts it, for all
-// senders alike, so that nobody pays for what it takes to start.
+// we know when it began: the time line starts where the earliest twentieth of the frames puts it, for
+// all senders alike, so that nobody pays for what it takes to start. (Not the earliest one: some
+// send the first frames at once.)
 //
 // For the picture, what arrived in time (of frames that did not arrive whole, their whole slices) is
 // decoded by ffmpeg, which conceals what it can; a picture that is missing is the one before it.
@@ -26,11 +27,14 @@ import { decodable } from "../../examples/demo/decodable.ts";
 import { digestOf } from "../../examples/demo/log.ts";
 import { MARKING } from "../../examples/demo/video.ts";
 import type { Datagram } from "./arrivals.ts";
+import { quantile } from "./measures.ts";
 import { packetsOf, type Video } from "./video.ts";
 
 export const PSNR_MOST = 60;
 /** Past its deadline by so much a frame still counts as in time: the way through the device. */
 const SLACK_MS = 2;
+/** The share of the frames that is taken to be as early as can be. */
+const EARLY = 0.05;
 /** In IVF, which any codec can be put into, with the time of each frame. */
 const FOURCC = { mpv: "MPG2", h264: "H264", mp2t: "" };
 
@@ -81,7 +85,7 @@ export function qualityOf(
     ? framesOfTs(datagrams)
     : framesOfRtp(datagrams, video, packing === "marked");
   const matches = match(arrived, source);
-  const start = Math.min(...[...matches].map(([i, { at }]) => at - source[i].dts));
+  const start = quantile([...matches].map(([i, { at }]) => at - source[i].dts), EARLY);
   const inTime = (i: number, at: number) => at <= start + source[i].dts + latency + SLACK_MS;
   const present = source.map((_, i) => matches.has(i) && inTime(i, matches.get(i)!.at));
   const share = (flags: readonly boolean[]) => flags.filter((it) => it).length / source.length;
@@ -109,7 +113,9 @@ function framesOfRtp(datagrams: readonly Datagram[], video: Video, marked: boole
         at = Math.max(at, came);
         left -= 1;
       }
-      frames.push({ data: frame.data, timestamp: frame.timestamp, at });
+      for (const data of pictures(frame, video)) {
+        frames.push({ data, timestamp: frame.timestamp, at });
+      }
     }
   };
   for (const { at, data } of datagrams) {
@@ -120,6 +126,15 @@ function framesOfRtp(datagrams: readonly Datagram[], video: Video, marked: boole
   }
   note(depacketizer.flush());
   return frames;
+}
+
+/** A frame's pictures: GStreamer joins small ones, which RFC 2250 does not know. */
+function pictures({ data, complete }: ReceivedFrame, { format }: Video): Uint8Array[] {
+  if (!complete || format !== "mpv") return [data];
+  const parser = new FrameParser();
+  const chunk = { codec: "mpeg2", data, pts: null, dts: null, damaged: false } as const;
+  const parts = [...parser.push(chunk), ...parser.end()].map((part) => part.data);
+  return parts.length > 1 ? parts : [data];
 }
 
 /** A frame ends where the next one begins, so each is a frame's time late, and that is all the same. */
@@ -175,11 +190,13 @@ function usable(
   const [known] = [...matches].map(([i, { timestamp }]) => timestamp - ticks(source[i].pts));
   if (known === undefined) return [];
   const byTime = new Map(source.map(({ pts }, i) => [ticks(pts), i]));
+  const indexes = new Map([...matches].map(([i, frame]) => [frame, i]));
   const shown = new Map<number, Shown>();
-  for (const { data, timestamp, at } of arrived) {
-    // A sender may round otherwise, or number its ticks from another frame's time.
-    const i = [0, 1, -1, 2, -2].map((off) => byTime.get(timestamp - known + off))
-      .find((it) => it !== undefined);
+  for (const frame of arrived) {
+    const { data, timestamp, at } = frame;
+    // Of a piece only the time says which frame it is of; a sender may round otherwise.
+    const i = indexes.get(frame) ??
+      [0, 1, -1].map((off) => byTime.get(timestamp - known + off)).find((it) => it !== undefined);
     if (i === undefined || data.length === 0 || !inTime(i, at)) continue;
     shown.set(i, { data, pts: source[i].pts });
   }

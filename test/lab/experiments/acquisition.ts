@@ -60,7 +60,7 @@ export const acquisition: Experiment = {
 };
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 10 : 60;
+  return quick ? 5 : 60;
 }
 
 function trafficOf({ seed }: Setting): Traffic {

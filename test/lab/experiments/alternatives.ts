@@ -25,7 +25,7 @@ const PORT = 5004;
 /** Of each frame, and of SRT: at twice the link an I frame and the one before take so long. */
 const LATENCY_MS = 600;
 /** What is left to a sender that keeps everything back for the whole latency. */
-const SPENT_SLACK_MS = 20;
+const SPENT_SLACK_MS = 50;
 /** Of the link, for those who pace themselves. */
 const OWN_SHARE = 0.98;
 const SETTLE_MS = 1500;
@@ -104,7 +104,7 @@ function conditionsOf({ quick }: Setting): { load: number; disturbed: boolean }[
 }
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 4 : 10;
+  return quick ? 3 : 10;
 }
 
 function missing(name: string): string | null {
@@ -196,13 +196,18 @@ function figureOf(
   });
   const percent = (share: number) => Number((100 * share).toFixed(1));
   const pictures = cells.every(({ psnr }) => psnr !== null);
+  const from = loads.filter((load) => load >= 1);
+  const best = (load: number, value: (cell: Cell) => number) =>
+    others.map((name) => cell(name, load)).toSorted((a, b) => value(b) - value(a))[0];
   /** By how much ours is above the best of the others, at the load where it is least so. */
   const ahead = (value: (cell: Cell) => number) =>
-    Math.min(
-      ...loads.filter((load) => load >= 1).map((load) =>
-        value(cell(OURS, load)) - Math.max(...others.map((name) => value(cell(name, load))))
-      ),
-    );
+    Math.min(...from.map((load) => value(cell(OURS, load)) - value(best(load, value))));
+  const shown = ({ decodable }: Cell) => 100 * decodable;
+  const picture = ({ psnr }: Cell) => psnr ?? 0;
+  const beaten = (load: number, value: (cell: Cell) => number) => {
+    const [ours, theirs] = [value(cell(OURS, load)), best(load, value)];
+    return [ours.toFixed(1), `${value(theirs).toFixed(1)} (${theirs.way})`];
+  };
   const beside = disturbed ? "beside bulk transfer" : "alone on the link";
   return {
     figure: disturbed ? "Alternatives, disturbed" : "Alternatives",
@@ -213,7 +218,7 @@ function figureOf(
       } frames/s. The link's ` +
       "rate is what the video asks for (mean, headers included) by the load.",
       ...(disturbed ? [`Bulk transfer: ${BULK_ABOUT}, in the middle third.`] : []),
-      `In time: whole within ${LATENCY_MS} ms, counted from the frame that came earliest, so that no ` +
+      `In time: whole within ${LATENCY_MS} ms, counted from when the earliest twentieth came, so that no ` +
       "sender pays for its start. SRT has the same as its latency: it hands everything on so long after " +
       "it was sent, and what comes later than that is late.",
       "Decodable: in time, and so is all that it leans on.",
@@ -230,32 +235,38 @@ function figureOf(
       panel("Decodable frames", "% of the source's", (it) => percent(it.decodable)),
       ...(pictures ? [panel("PSNR", "dB", (it) => it.psnr)] : []),
     ],
-    tables: loads.map((load) => ({
-      title: `${load} times the link, ${beside}`,
-      head: ["", "whole, %", "in time, %", "decodable, %", "PSNR, dB"],
-      rows: names.map((name) => {
-        const { whole, inTime, decodable, psnr } = cell(name, load);
-        return [
-          name,
-          ...[whole, inTime, decodable].map((share) => (100 * share).toFixed(1)),
-          psnr === null ? "" : psnr.toFixed(1),
-        ];
-      }),
-    })),
-    aims: [
+    tables: [
+      {
+        title: "Ours (managed, isolated) and the best of what is not ours",
+        head: ["times the link", "decodable, %", "best", ...(pictures ? ["PSNR, dB", "best"] : [])],
+        rows: loads.map((load) => [
+          String(load),
+          ...beaten(load, shown),
+          ...(pictures ? beaten(load, picture) : []),
+        ]),
+      },
+      ...loads.map((load) => ({
+        title: `${load} times the link, ${beside}`,
+        head: ["", "whole, %", "in time, %", "decodable, %", "PSNR, dB"],
+        rows: names.map((name) => {
+          const { whole, inTime, decodable, psnr } = cell(name, load);
+          return [
+            name,
+            ...[whole, inTime, decodable].map((share) => (100 * share).toFixed(1)),
+            psnr === null ? "" : psnr.toFixed(1),
+          ];
+        }),
+      })),
+    ],
+    aims: from.length === 0 ? [] : [
       judge(
-        "decodable frames beyond the best alternative, from 1.0 times the link, at the worst load",
-        ahead(({ decodable }) => 100 * decodable),
+        "decodable frames, beyond the best alternative, at the worst load from 1.0 on",
+        ahead(shown),
         { above: 0 },
-        "% of the source's",
+        "%",
       ),
       ...(pictures
-        ? [judge(
-          "PSNR beyond the best alternative, from 1.0 times the link, at the worst load",
-          ahead(({ psnr }) => psnr!),
-          { above: 0 },
-          "dB",
-        )]
+        ? [judge("PSNR, beyond the best alternative, the same", ahead(picture), { above: 0 }, "dB")]
         : []),
     ],
   };

@@ -32,7 +32,7 @@ export const calls: Experiment = {
 };
 
 function turnsOf({ quick }: Setting): number {
-  return quick ? 60 : 400;
+  return quick ? 40 : 400;
 }
 
 function figureOf(timings: readonly Timing[], setting: Setting): Figure {

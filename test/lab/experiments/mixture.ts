@@ -38,7 +38,7 @@ export const mixture: Experiment = {
 };
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 8 : 60;
+  return quick ? 6 : 60;
 }
 
 async function runOnce(
