@@ -103,6 +103,19 @@ export async function startProgram(
   return child;
 }
 
+/** Starts programs at once; the stack ends them. */
+export async function startPrograms(
+  stack: AsyncDisposableStack,
+  programs: readonly Parameters<typeof startProgram>[],
+): Promise<Child[]> {
+  const begun = await Promise.allSettled(programs.map((program) => startProgram(...program)));
+  for (const it of begun) if (it.status === "fulfilled") stack.use(it.value);
+  return begun.map((it) => {
+    if (it.status === "rejected") throw it.reason;
+    return it.value;
+  });
+}
+
 /**
  * Puts a program before whatever else the machine does, so that what is measured is the network, and
  * says whether that is allowed: root may. To be called when the program has made its threads.

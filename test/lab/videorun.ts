@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { monotonic } from "../../mod.ts";
 import { type Fate, judge } from "../../examples/demo/measure.ts";
 import { type Datagram, readArrivals, reassemble } from "./arrivals.ts";
-import { type Child, hurry, startProgram, startReceiver } from "./children.ts";
+import { hurry, type startProgram, startPrograms, startReceiver } from "./children.ts";
 import { HEADERS_BYTES, TO } from "./path.ts";
 import type { Plan, Sending } from "./sender.ts";
 import type { LabFrame } from "./video.ts";
@@ -55,10 +55,10 @@ export async function runVideo(
     await startReceiver(program, file, streams.map(({ port }) => port)),
   );
   const bulk = children.use(await startBulk(bursts.length > 0));
-  const senders: Child[] = [];
-  for (const plan of plans) {
-    senders.push(children.use(await startProgram("./sender.ts", [JSON.stringify(plan)])));
-  }
+  const senders = await startPrograms(
+    children,
+    plans.map((plan) => ["./sender.ts", [JSON.stringify(plan)]]),
+  );
   senders.forEach(hurry);
   const start = monotonic() + LEAD_MS;
   senders.forEach((sender) => sender.say(String(start)));
@@ -92,11 +92,16 @@ export async function runVideo(
 /** Starts the processes that disturb, or none, and what takes their bytes at the far end. */
 export async function startBulk(any: boolean) {
   await using starting = new AsyncDisposableStack();
-  const sink = any ? starting.use(await startProgram("../net/sink.mjs", [], { far: true })) : null;
-  const bulk: Child[] = [];
-  for (let i = 0; any && i < PROCESSES; i++) {
-    bulk.push(starting.use(await startProgram("./bulk.mjs", [TO, String(CONNECTIONS)])));
-  }
+  const programs = any
+    ? await startPrograms(starting, [
+      ["../net/sink.mjs", [], { far: true }],
+      ...Array.from({ length: PROCESSES }, (): Parameters<typeof startProgram> => [
+        "./bulk.mjs",
+        [TO, String(CONNECTIONS)],
+      ]),
+    ])
+    : [];
+  const [sink = null, ...bulk] = programs;
   const children = starting.move();
   return {
     /** Disturbs in the bursts (s, from and to) after `start`, a moment of `monotonic()`. */

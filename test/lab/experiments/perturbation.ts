@@ -63,7 +63,7 @@ export const perturbation: Experiment = {
 };
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 10 : 60;
+  return quick ? 9 : 60;
 }
 
 /** The perturbations: each a tenth of the run, from a third and from two thirds of it on. */

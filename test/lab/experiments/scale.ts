@@ -67,7 +67,7 @@ export const scale: Experiment = {
 };
 
 function countsOf({ quick }: Setting): number[] {
-  return quick ? [100, 1000] : [10, 100, 1000, 5000];
+  return quick ? [1000] : [10, 100, 1000, 5000];
 }
 
 function lengthOf({ quick }: Setting): number {
