@@ -4,7 +4,8 @@
 // that arrived one after the other, by how much the spacing of their arrivals differs from the
 // spacing at which they were due. A frame arrives with its last byte, and frames differ in size, so
 // on any link a large one arrives later after its due time than a small one. That part no sender
-// can change; `spare` takes it out: it is the delay beyond what the frame's bytes take on the link.
+// can change; `beyondLink` takes it out: it leaves the delay beyond what the same frames would have on
+// the same link if they were alone there, each sent when it is due and the link has sent those before.
 
 import type { Fate } from "../../examples/demo/measure.ts";
 
@@ -19,9 +20,21 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** A frame's delay (ms, null: it did not arrive whole) beyond its own time on the link. */
-export function spare(delay: number | null, bytes: number, bytesPerSecond: number): number | null {
-  return delay === null ? null : delay - bytes / bytesPerSecond * 1000;
+/**
+ * Each frame's delay (ms, null: it did not arrive whole) beyond that on a link of its own, of
+ * `bytesPerSecond`. Less than 0 where frames before it were not sent.
+ */
+export function beyondLink(
+  frames: readonly { dts: number; bytes: number }[],
+  delays: readonly (number | null)[],
+  bytesPerSecond: number,
+): (number | null)[] {
+  let free = -Infinity;
+  return frames.map(({ dts, bytes }, i) => {
+    free = Math.max(dts, free) + bytes / bytesPerSecond * 1000;
+    const delay = delays[i];
+    return delay === null ? null : dts + delay - free;
+  });
 }
 
 /** |D| of each frame and the one that arrived before it; null where either did not. */

@@ -1,6 +1,7 @@
-// The video that the experiments send. Where there is real film beside the checkout and an ffmpeg, a
-// piece of it is coded anew, once, for a live picture's usual shape: 20 pictures/s, groups of 12 as
-// IBBP, nearly constant rate. Else it is the demo's clip, slowed down to the frame rate asked for.
+// The video that the experiments send: real film, where some lies beside the checkout, else the demo's
+// clip. Where there is an ffmpeg, ten seconds of it are coded anew, once, in the usual shape of a live
+// picture: 20 pictures/s, groups of 12 as IBBP, nearly constant rate. Without one the clip is sent
+// as it is, slowed down to the frame rate asked for; its first second is three times as heavy as the rest.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync } from "node:fs";
@@ -16,7 +17,7 @@ import { HEADERS_BYTES } from "./path.ts";
 const FILM = join(root, "..", "shared", "media", "bbb_2500ms.ts");
 const CLIP = join(root, "examples", "clip.m2t");
 const CACHE = join(root, "kernel", "build", "lab");
-const FILM_SECONDS = 10;
+const CODED_SECONDS = 10;
 const CODING = "-vf scale=1280:720,fps=20 -c:v mpeg2video -g 12 -bf 2 -sc_threshold 1000000000 " +
   "-qmin 1 -b:v 3M -maxrate 3500k -bufsize 600k -threads 1";
 
@@ -28,8 +29,8 @@ export interface Video {
   format: RtpFormat;
   /** Its own frames per second; it can be sent at any other. */
   fps: number;
-  /** Of one frame on the wire, with all headers, mean and largest. */
-  bytes: { mean: number; max: number };
+  /** Of one frame on the wire, with all headers: mean, largest, and mean of the heaviest second. */
+  bytes: { mean: number; max: number; heaviestSecond: number };
   window: { oln: number; old: number };
 }
 
@@ -40,40 +41,41 @@ export interface LabFrame extends SentFrame {
 
 /** Finds the best video that this machine has, or codes it. */
 export async function findVideo(): Promise<Video> {
-  const film = codedFilm();
-  const path = film ?? CLIP;
-  const { period, bytesPerSecond, kinds, group, messages, format } = await survey(
-    path,
-    FILM_SECONDS,
-  );
+  const film = existsSync(FILM);
+  const coded = film ? code(FILM, "film") : code(CLIP, "clip");
+  const path = coded ?? CLIP;
+  const seen = await survey(path, CODED_SECONDS);
+  const { period, bytesPerSecond, bytesPerSecondMax, kinds, messages } = seen;
   const datagrams = messages.reduce((sum, { parts }) => sum + parts.length, 0);
-  const headers = datagrams / messages.length * HEADERS_BYTES;
-  const { oln, old } = windowOf({ period, group });
+  const headers = 1 + HEADERS_BYTES * datagrams / (bytesPerSecond * CODED_SECONDS);
+  const { oln, old } = windowOf(seen);
   const largest = Math.max(kinds.I.bytesMax, kinds.P.bytesMax, kinds.B.bytesMax);
   return {
     path,
-    about: film
+    about: coded === null
+      ? "the clip of examples/, MPEG-2, 640x360, slowed down"
+      : film
       ? "Big Buck Bunny ((c) Blender Foundation, CC BY 3.0), MPEG-2, 1280x720, repeated"
-      : "the clip of examples/, MPEG-2, 640x360, slowed down",
-    format,
+      : "the clip of examples/, coded anew as MPEG-2, 1280x720",
+    format: seen.format,
     fps: 1000 / period,
     bytes: {
-      mean: bytesPerSecond * FILM_SECONDS / messages.length + headers,
-      max: largest * (1 + HEADERS_BYTES / 1200),
+      mean: bytesPerSecond * CODED_SECONDS / messages.length * headers,
+      max: largest * headers,
+      heaviestSecond: bytesPerSecondMax * period / 1000 * headers,
     },
     window: { oln, old },
   };
 }
 
-/** Null where there is no film or no ffmpeg. */
-function codedFilm(): string | null {
-  const coded = join(CACHE, "film-1280x720-3M.ts");
+/** Codes a file anew, unless that is done already; null where there is no ffmpeg. */
+function code(from: string, name: string): string | null {
+  const coded = join(CACHE, `${name}-1280x720-3M.ts`);
   if (existsSync(coded)) return coded;
-  if (!existsSync(FILM)) return null;
   mkdirSync(CACHE, { recursive: true });
   const part = `${coded}.${process.pid}.part`;
-  const input = ["-v", "error", "-y", "-stream_loop", "-1", "-i", FILM, "-an"];
-  const output = ["-t", String(FILM_SECONDS), ...CODING.split(" "), "-f", "mpegts", part];
+  const input = ["-v", "error", "-y", "-stream_loop", "-1", "-i", from, "-an"];
+  const output = ["-t", String(CODED_SECONDS), ...CODING.split(" "), "-f", "mpegts", part];
   if (spawnSync("ffmpeg", [...input, ...output], { stdio: "ignore" }).status !== 0) return null;
   renameSync(part, coded);
   return coded;
