@@ -12,12 +12,12 @@ import { draw } from "./lab/draw.ts";
 import { type Figure, judge } from "./lab/experiment.ts";
 import { EXPERIMENTS } from "./lab/experiments.ts";
 import {
+  beyondLink,
   interFrameJitter,
   inTime,
   perSecond,
   quantile,
   smoothedJitter,
-  spare,
 } from "./lab/measures.ts";
 import { page } from "./lab/page.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
@@ -46,9 +46,11 @@ test("smoothedJitter is the running mean of RFC 3550, A.8", () => {
   assert.equal(smoothedJitter([]), 0);
 });
 
-test("spare takes a frame's own time on the link from its delay", () => {
-  near(spare(25, 12_500, 1_250_000), 15);
-  assert.equal(spare(null, 12_500, 1_250_000), null);
+test("beyondLink leaves what a frame waits for others than its own stream", () => {
+  const frames = [0, 50, 100].map((dts, i) => ({ dts, bytes: i === 0 ? 75_000 : 12_500 }));
+  // The first takes 60 ms, so the second is through at 70; the third, at 110, waits for nobody.
+  assert.deepEqual(beyondLink(frames, [60, 25, 10], 1_250_000), [0, 5, 0]);
+  assert.deepEqual(beyondLink(frames, [null, 20, 13], 1_250_000), [null, 0, 3]);
 });
 
 test("perSecond counts frames in the second in which they were due", () => {

@@ -5,7 +5,7 @@
 import type { LinkOptions } from "../../../mod.ts";
 import type { Fate } from "../../../examples/demo/measure.ts";
 import { type Experiment, type Figure, judge, type Panel, type Setting } from "../experiment.ts";
-import { interFrameJitter, inTime, perSecond, quantile, spare } from "../measures.ts";
+import { beyondLink, interFrameJitter, inTime, perSecond, quantile } from "../measures.ts";
 import { DEVICE, layIsolated, layPlain, RATE, TO } from "../path.ts";
 import type { Plan } from "../sender.ts";
 import { findVideo, type LabFrame, type Video } from "../video.ts";
@@ -90,13 +90,12 @@ async function runOnce(way: Way, video: Video, setting: Setting): Promise<Run> {
   const run = await runVideo({ ...setting, plans: [plan], bursts: burstsOf(seconds) });
   const [{ frames, fates }] = run.streams;
   const delays = fates.map(({ delay }) => delay);
-  const spares = delays.map((delay, i) => spare(delay, frames[i].bytes, RATE));
   return {
     way,
     fates,
     frames,
     fps: perSecond(fates, seconds, inTime),
-    jitter: interFrameJitter(spares),
+    jitter: interFrameJitter(beyondLink(frames, delays, RATE)),
     rawJitter: interFrameJitter(delays),
     behind: run.senders[0].behind,
     bulkBytes: run.bulkBytes,
@@ -188,8 +187,8 @@ function jitters(runs: readonly Run[], setting: Setting): Figure {
       "not: by how much the spacing of their last bytes' arrivals differs from the spacing at which " +
       "they were due.",
       "Frames differ in size, so their last bytes differ in time on any link. That part is taken " +
-      `out: a frame's delay counts beyond what its bytes take at ${(RATE * 8 / 1e6).toFixed(0)} ` +
-      "Mbit/s. The table has it with that part as well (raw).",
+      "out: a frame's delay counts beyond what it would be if the video were alone on a link of " +
+      `${(RATE * 8 / 1e6).toFixed(0)} Mbit/s. The table has it with that part as well (raw).`,
       "Arrival is when the far end's kernel took the packet from the device.",
     ],
     panels: runs.map((run): Panel => ({
