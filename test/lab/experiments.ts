@@ -7,6 +7,7 @@ import { calls } from "./experiments/calls.ts";
 import { mixture } from "./experiments/mixture.ts";
 import { perturbation } from "./experiments/perturbation.ts";
 import { scale } from "./experiments/scale.ts";
+import { soak } from "./experiments/soak.ts";
 
 export const EXPERIMENTS: readonly Experiment[] = [
   perturbation,
@@ -15,4 +16,5 @@ export const EXPERIMENTS: readonly Experiment[] = [
   calls,
   alternatives,
   scale,
+  soak,
 ];
