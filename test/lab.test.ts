@@ -2,12 +2,17 @@
 // networks is run by `npm run lab`.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type Frame, packetizeFrame, packetizer, type QMessage } from "../mod.ts";
 import { digestOf } from "../examples/demo/log.ts";
 import type { Fate } from "../examples/demo/measure.ts";
 import { MARKING } from "../examples/demo/video.ts";
 import { parseArrivals, reassemble } from "./lab/arrivals.ts";
+import { TokenBucket } from "./lab/bucket.ts";
 import { draw } from "./lab/draw.ts";
 import { type Figure, judge } from "./lab/experiment.ts";
 import { EXPERIMENTS } from "./lab/experiments.ts";
@@ -20,7 +25,9 @@ import {
   smoothedJitter,
 } from "./lab/measures.ts";
 import { page } from "./lab/page.ts";
+import { PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
+import { packetsOf } from "./lab/video.ts";
 
 const near = (value: number | null, wanted: number) =>
   assert.ok(value !== null && Math.abs(value - wanted) < 1e-9, `${value}, not ${wanted}`);
@@ -145,6 +152,69 @@ test("reassemble puts whole frames together, whatever the order, and no other", 
     reassemble(datagrams.slice(first.length), "mpv", 1000).frames.map(([sequence]) => sequence),
     [first.length, first.length + second.length],
   );
+});
+
+const clip = {
+  path: fileURLToPath(new URL("../examples/clip.m2t", import.meta.url)),
+  about: "",
+  format: "mpv" as const,
+  fps: 25,
+  bytes: { mean: 0, max: 0, heaviestSecond: 0 },
+  window: { oln: 1, old: 12 },
+};
+
+test("qualityOf knows frames by their bytes, and what leans on a lost one", async () => {
+  const scratch = mkdtempSync(join(tmpdir(), "qsockets-lab-test-"));
+  try {
+    const source = await sourceOf(clip, 1);
+    const sent = await packetsOf(clip, { fps: 25, seconds: 1, latency: 100 });
+    assert.equal(source.length, 25);
+    const judged = (lost: (frame: number, packet: number) => boolean, delay = (_: number) => 5) =>
+      qualityOf({
+        datagrams: sent.flatMap(({ packets: { messages }, sent }, frame) =>
+          messages.flatMap(({ data }, packet) =>
+            lost(frame, packet) ? [] : [{ at: 7000 + sent.dts + delay(frame), data }]
+          )
+        ),
+        source,
+        video: clip,
+        packing: "marked",
+        latency: 100,
+        scratch,
+      });
+    const all = judged(() => false);
+    assert.deepEqual([all.whole, all.inTime, all.decodable], [1, 1, 1]);
+    const none = judged(() => true);
+    assert.deepEqual([none.whole, none.inTime, none.decodable], [0, 0, 0]);
+    // A packet of the second group's I frame: gone with it are its group and the B frames before.
+    const second = source.findIndex(({ groupStart }, i) => i > 0 && groupStart);
+    const third = source.findIndex(({ groupStart }, i) => i > second && groupStart);
+    const leaning = (third < 0 ? source.length : third) - second +
+      (third < 0 ? 0 : source.slice(third).filter(({ leading }) => leading).length);
+    const cut = judged((frame, packet) => frame === second && packet === 1);
+    assert.equal(cut.whole, 24 / 25);
+    assert.equal(cut.decodable, (25 - leaning) / 25);
+    const late = judged(() => false, (frame) => frame === second ? 200 : 5);
+    assert.deepEqual([late.whole, late.inTime], [1, 24 / 25]);
+    assert.equal(late.decodable, cut.decodable);
+    const pictures = [all, cut, late].map(({ psnr }) => psnr);
+    if (pictures.includes(null)) return; // no ffmpeg here
+    assert.equal(all.psnr, PSNR_MOST);
+    assert.ok(cut.psnr! < PSNR_MOST && late.psnr! < PSNR_MOST, `${pictures}`);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+});
+
+test("TokenBucket sends a burst at once, and refuses what would wait too long", async () => {
+  const sent: number[] = [];
+  // A second at 3000 bytes/s: two packets of 1228 bytes are the burst, two more may wait.
+  const bucket = new TokenBucket(3000, 1000, (data) => void sent.push(data[0]));
+  const taken = [0, 1, 2, 3, 4].map((n) => bucket.offer(new Uint8Array(1200).fill(n)));
+  assert.deepEqual(taken, [true, true, true, true, false]);
+  assert.deepEqual(sent, [0, 1]);
+  await bucket.close();
+  assert.deepEqual(sent, [0, 1, 2, 3]);
 });
 
 test("judge says whether an aim was met, and that nothing is not enough", () => {

@@ -69,7 +69,7 @@ srt-live-transmit are used where they are.
 
   --quick          all of it within three minutes: fewer seconds, rougher numbers
   --only NAME      only this experiment; may be given again
-  --soak MINUTES   the long run
+  --soak MINUTES   the long run, and nothing else unless --only names it
   --seed N         of what is random (1)
   --out DIR        folder of the report (report)
   --json FILE      write the report's JSON there too

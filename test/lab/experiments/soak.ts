@@ -112,9 +112,10 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   const thin = samples.filter((_, i) => i % step === 0);
   const points = (value: (sample: SoakSample) => number) =>
     thin.map((it): [number, number] => [Number(it.at.toFixed(1)), value(it)]);
+  /** Of each second (or of those between two points), drawn from its beginning on. */
   const rates = (value: (sample: SoakSample) => number) =>
     thin.slice(1).map((it, i): [number, number] => [
-      Number(it.at.toFixed(1)),
+      Number(thin[i].at.toFixed(1)),
       Number(((value(it) - value(thin[i])) / (it.at - thin[i].at)).toFixed(1)),
     ]);
   const shaded = shadesOf(seconds);
@@ -128,7 +129,7 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   const panel = { x: "time, s", xMax: seconds, height: 150, shaded };
   return {
     figure: "Soak",
-    title: `${Math.round(seconds / 60)} minutes with everything that may happen`,
+    title: `${seconds} s with everything that may happen`,
     facts: [
       "One program: eight streams of 25 frames/s, a best-effort one that asks for the rest and more, " +
       "and four more streams every second that are closed in the next, half of them at once.",
@@ -167,7 +168,7 @@ function figureOf(samples: readonly SoakSample[]): Figure {
       },
     ],
     tables: [{
-      title: "At the end",
+      title: "Messages and what the program holds, at the end",
       head: ["offered", "sent", "late", "dropped", "queued", "memory, MB", "descriptors"],
       rows: [[
         ...[last.offered, last.sent, last.late, last.dropped, last.queued].map(String),
