@@ -159,7 +159,7 @@ const clip = {
   about: "",
   format: "mpv" as const,
   fps: 25,
-  bytes: { mean: 0, max: 0, heaviestSecond: 0 },
+  bytes: { mean: 0, max: 0 },
   window: { oln: 1, old: 12 },
 };
 

@@ -29,8 +29,8 @@ export interface Video {
   format: RtpFormat;
   /** Its own frames per second; it can be sent at any other. */
   fps: number;
-  /** Of one frame on the wire, with all headers: mean, largest, and mean of the heaviest second. */
-  bytes: { mean: number; max: number; heaviestSecond: number };
+  /** Of one frame on the wire, with all headers: mean and largest. */
+  bytes: { mean: number; max: number };
   window: { oln: number; old: number };
 }
 
@@ -45,7 +45,7 @@ export async function findVideo(): Promise<Video> {
   const coded = film ? code(FILM, "film") : code(CLIP, "clip");
   const path = coded ?? CLIP;
   const seen = await survey(path, CODED_SECONDS);
-  const { period, bytesPerSecond, bytesPerSecondMax, kinds, messages } = seen;
+  const { period, bytesPerSecond, kinds, messages } = seen;
   const datagrams = messages.reduce((sum, { parts }) => sum + parts.length, 0);
   const headers = 1 + HEADERS_BYTES * datagrams / (bytesPerSecond * CODED_SECONDS);
   const { oln, old } = windowOf(seen);
@@ -62,7 +62,6 @@ export async function findVideo(): Promise<Video> {
     bytes: {
       mean: bytesPerSecond * CODED_SECONDS / messages.length * headers,
       max: largest * headers,
-      heaviestSecond: bytesPerSecondMax * period / 1000 * headers,
     },
     window: { oln, old },
   };

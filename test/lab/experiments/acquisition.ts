@@ -41,6 +41,8 @@ interface Run {
   late: number[];
   lost: number[];
   delays: number[];
+  /** By how much the latest was late, ms. */
+  lateBy: number;
 }
 
 export const acquisition: Experiment = {
@@ -97,26 +99,30 @@ async function runOnce(way: Way, setting: Setting): Promise<Run> {
   const { samples } = JSON.parse(await sampler.line((seconds + 60) * 1000));
   await sleep(SETTLE_MS);
   await receiver.finish();
-  const came = new Map<string, { late: boolean; delay: number }>();
+  const came = new Map<string, { lateBy: number; delay: number }>();
   for (const { at, data } of readArrivals(file).get(PORT) ?? []) {
     const sample = readSample(data);
     if (sample?.kind !== "sample") continue;
     const { sensor, number, due, sent } = sample;
-    came.set(`${sensor} ${number}`, { late: at > due, delay: at - sent });
+    came.set(`${sensor} ${number}`, { lateBy: at - due, delay: at - sent });
   }
   const planned = samplesOf(setting);
   if (samples !== planned.length) {
     throw new Error(`${samples} samples were published, not the ${planned.length} of the plan`);
   }
   const empty = () => new Array<number>(seconds / INTERVAL_S).fill(0);
-  const run: Run = { way, samples: empty(), late: empty(), lost: empty(), delays: [] };
+  const run: Run = { way, samples: empty(), late: empty(), lost: empty(), delays: [], lateBy: 0 };
   for (const { at, key } of planned) {
     const interval = Math.floor(at / 1000 / INTERVAL_S);
     const fate = came.get(key);
     run.samples[interval] += 1;
-    if (fate?.late) run.late[interval] += 1;
-    if (!fate) run.lost[interval] += 1;
-    if (fate) run.delays.push(fate.delay);
+    if (!fate) {
+      run.lost[interval] += 1;
+      continue;
+    }
+    run.delays.push(fate.delay);
+    run.lateBy = Math.max(run.lateBy, fate.lateBy);
+    if (fate.lateBy > 0) run.late[interval] += 1;
   }
   return run;
 }
@@ -169,7 +175,16 @@ function figureOf(runs: readonly Run[], setting: Setting): Figure {
     ],
     tables: [{
       title: `Samples of ${seconds} s`,
-      head: ["", "published", "in time", "late", "lost", "of use, %", "median delay, ms"],
+      head: [
+        "",
+        "published",
+        "in time",
+        "late",
+        "by at most, ms",
+        "lost",
+        "of use, %",
+        "median delay, ms",
+      ],
       rows: runs.map((run) => {
         const [all, late, lost] = [total(run.samples), total(run.late), total(run.lost)];
         const inTime = all - late - lost;
@@ -178,6 +193,7 @@ function figureOf(runs: readonly Run[], setting: Setting): Figure {
           `${all}`,
           `${inTime}`,
           `${late}`,
+          run.lateBy.toFixed(1),
           `${lost}`,
           (100 * inTime / all).toFixed(1),
           median(run.delays).toFixed(1),
