@@ -140,7 +140,6 @@ function figureOf(runs: StreamRun[][], video: Video, rate: number, setting: Sett
       x: "time, s",
       y: "frames/s",
       yMin: 0,
-      yMax: 30,
       xMax: seconds,
       height: 200,
       series: run.map((stream, j) => ({
