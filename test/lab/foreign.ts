@@ -12,6 +12,8 @@ import type { Video } from "./video.ts";
 const SRT_PORT = 5020;
 const SRT_INPUT_PORT = 5022;
 const SRT_CONNECT_MS = 500;
+/** Frames that GStreamer's payloader has not sent when its input ends. */
+const HELD_BACK = 2;
 const STOP_MS = 4000; // for what ends by itself when the video does
 
 /** One of them; `start` resolves when it sends, to `port` of the far end. */
@@ -48,7 +50,7 @@ export const FOREIGN: readonly Foreign[] = [
     packing: "rtp",
     missing: () => lacks("gst-inspect-1.0", ["rtpmpvpay"]) ?? lacks("gst-inspect-1.0", ["tsdemux"]),
     start({ video, seconds, port, children }) {
-      const frames = Math.round(seconds * video.fps);
+      const frames = Math.round(seconds * video.fps) + HELD_BACK;
       const pipeline = `filesrc location=${video.path} ! tsdemux ! mpegvideoparse ! ` +
         `identity eos-after=${frames} ! rtpmpvpay mtu=1200 ! udpsink host=${TO} port=${port} sync=true`;
       return Promise.resolve(

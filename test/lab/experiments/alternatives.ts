@@ -25,7 +25,7 @@ const PORT = 5004;
 /** Of each frame, and of SRT: at twice the link an I frame and the one before take so long. */
 const LATENCY_MS = 600;
 /** What is left to a sender that keeps everything back for the whole latency. */
-const SPENT_SLACK_MS = 50;
+const SPENT_SLACK_MS = 100;
 /** Of the link, for those who pace themselves. */
 const OWN_SHARE = 0.98;
 const SETTLE_MS = 1500;
@@ -224,7 +224,7 @@ function figureOf(
       ...(disturbed ? [`Bulk transfer: ${BULK_ABOUT}, in the middle third.`] : []),
       `In time: whole within ${LATENCY_MS} ms, counted from when the earliest twentieth came, so that no ` +
       "sender pays for its start. SRT has the same as its latency: it hands everything on so long after " +
-      "it was sent, and what comes later than that is late.",
+      `it was sent, and what comes ${SPENT_SLACK_MS} ms later than that is late.`,
       "Decodable: in time, and so is all that it leans on.",
       "PSNR: luma, of what ffmpeg makes of all that came in time, pieces of frames included, beside " +
       `the picture that was sent; a missing picture is the one before. ${PSNR_MOST} dB: no difference.`,
