@@ -136,6 +136,9 @@ function figureOf(cells: readonly Cell[], setting: Setting): Figure {
       points: counts.map((streams, i) => [i, value(cell(name, streams))]),
     })),
   });
+  const cheaper = counts.filter((streams) =>
+    cell("node:dgram, a timer each", streams).cpu < cell("managed, one timer", streams).cpu
+  );
   const thousand = cell("managed, one timer", 1000);
   return {
     figure: "Scale",
@@ -151,6 +154,12 @@ function figureOf(cells: readonly Cell[], setting: Setting): Figure {
       "message.",
       "Pacing error: by how much the spacing of a stream's messages at the receiver differs from its " +
       "period. Processor time is all of the sending program's, the link's thread included.",
+      ...(cheaper.length === 0 ? [] : [
+        `Plain sockets cost less at ${
+          cheaper.join(", ")
+        } streams: the link's thread wakes up for what ` +
+        "leaves, beside the program itself.",
+      ]),
     ],
     panels: [
       panel("Processor time of the program", "% of one core", ({ cpu }) => Number(cpu.toFixed(2))),
