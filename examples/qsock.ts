@@ -16,6 +16,9 @@ const FILE = "qsock.ts";
 const STREAMS = "16384";
 const JSON_OPTION = { json: { help: "Print it as JSON, on one line." } };
 
+/** What kind of scheduler below the stack it is. */
+const GATES = { syscall: "in the kernel", module: "in a module of the kernel", bpf: "in BPF" };
+
 const init: Command = {
   file: FILE,
   operands: "init DEV --rate RATE",
@@ -112,10 +115,11 @@ function doInit(args: Arguments): void {
   console.log(`${device}: ${link.scheduler} at ${bitrate(link.rate)}${share}, ${where(link)}`);
 }
 
-/** Which host serves a link, and why no better one. */
+/** Which host serves a link, by which gate, and why no better one. */
 function where(link: Link): string {
+  const { gate } = link.info();
   const words = {
-    below: "as the device's own queue, below the protocol stack",
+    below: `as the device's own queue, below the protocol stack${gate ? `, ${GATES[gate]}` : ""}`,
     isolated: "in each program, other traffic being kept away",
     above: "in each program, for its own traffic alone: nothing was changed",
     virtual: "under a test's clock",
@@ -165,9 +169,9 @@ function doList(args: Arguments): void {
   }
 }
 
-function row({ device, scheduler, rate, host, streams }: Found): (string | number)[] {
+function row({ device, scheduler, rate, host, gate, streams }: Found): (string | number)[] {
   if (scheduler === null) return [device, "", "", "(not open to you)", ""];
-  return [device, scheduler, bitrate(rate!), host!, streams!];
+  return [device, scheduler, bitrate(rate!), gate ? `${host} (${gate})` : host!, streams!];
 }
 
 function deviceOf(args: Arguments, { operands }: Command): string {

@@ -69,6 +69,7 @@ export const FLAG = {
   QSOCKET_STATE_CLOSING: 0x2,
   QSOCKET_STATE_BROKEN: 0x4,
   QSOCKET_STATE_FRAME_OPEN: 0x8,
+  QSOCKET_STATE_STUCK: 0x10,
 } as const;
 
 /** Transports, hosts and outcomes, as the C enums number them. */

@@ -26,7 +26,8 @@ const MEANINGS: Record<string, string> = {
   EMFILE: "too many sockets are open",
   EMSGSIZE: "the message is too large: a datagram carries 65507 bytes at most, 64 segments",
   ENFILE: "too many sockets are open",
-  EDQUOT: "this user has as many streams on the device as one may have",
+  EDQUOT:
+    "this user's streams on the device are as many, or have as short periods, as one may have",
   ENOBUFS: "the queue is full, and holds nothing that is worth less",
   ENODEV: "there is no such network device",
   ENOLINK: "the route does not lead to the link's device, or its scheduler is gone",

@@ -2,7 +2,7 @@
  *
  * QLIST: the streams of a link, part by part. Of a device whose scheduler is
  * below the stack root is told all there are, as that scheduler knows them
- * (device/members.c); anybody else, and of any other link, this process's own.
+ * (device/kernel.c, device/members.c); anybody else, and of any other link, this process's own.
  */
 #include <errno.h>
 #include <string.h>
@@ -101,7 +101,9 @@ int32_t link_list(struct qlist_args *args, void *streams)
 	if (result)
 		return result;
 	if (*name && geteuid() == 0 && !device_of(name, &device)) {
-		result = bpf_list(&device, args, streams);
+		result = kernel_list(&device, args, streams);
+		if (result == -ENOSYS || result == -ENOENT)
+			result = bpf_list(&device, args, streams);
 		/* in a container that is not shown them, or after `off`: its own */
 		if (result != -EACCES && result != -EPERM && result != -ENOENT)
 			return result;

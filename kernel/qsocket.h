@@ -130,6 +130,7 @@ enum qsocket_kind { QSOCKET_LINK = 1, QSOCKET_STREAM = 2 };
 #define QSOCKET_STATE_CLOSING 0x2u    /* draining                                */
 #define QSOCKET_STATE_BROKEN 0x4u     /* the connection is gone                  */
 #define QSOCKET_STATE_FRAME_OPEN 0x8u /* a frame was started and not ended    */
+#define QSOCKET_STATE_STUCK 0x10u     /* ... and is all that is queued        */
 
 /* family 0: none; else AF_INET (2) or AF_INET6 (10), in Linux's numbers. */
 struct qsocket_addr {

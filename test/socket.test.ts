@@ -194,14 +194,11 @@ test("send into a full queue throws ENOBUFS and counts it as overflow", async ()
   await using peer = await udpPeer();
   using link = openLink({ rate: SLOW });
   using socket = link.open({ to: peer.address, queueMessages: 2 });
-  const send = () => {
+  assert.throws(() => {
     for (let number = 0; number < 10; number++) socket.send(message(number));
-  };
-  // a queue in BPF has no way to tell the sender
-  if (socket.info().gate === "bpf") send();
-  else assert.throws(send, { code: "ENOBUFS", call: "qsend" });
+  }, { code: "ENOBUFS", call: "qsend" });
   const info = socket.info();
-  assert.ok(info.dropped.overflow >= 1);
+  assert.equal(info.dropped.overflow, 1);
   assertCounted(info);
 });
 
@@ -252,7 +249,9 @@ test("every message that was accepted is in one counter, at every moment", async
   let seed = 7;
   const random = (below: number) => (seed = seed * 48271 % 0x7fffffff) % below;
   const accepted = sockets.map(() => 0);
-  for (let round = 0; round < 100; round++) {
+  // fewer in an emulated guest, where Deno's receiver spends most of its time collecting garbage
+  const rounds = areBelow() ? 25 : 100;
+  for (let round = 0; round < rounds; round++) {
     for (let number = 0; number < 8; number++) {
       const index = random(3);
       const whole = { frame: "whole", level: random(3) } as const;
@@ -280,7 +279,7 @@ test("every message that was accepted is in one counter, at every moment", async
     assert.equal(info.offered, accepted[index]);
   });
   const total = link.info();
-  assert.equal(total.offered, 800);
+  assert.equal(total.offered, 8 * rounds);
   assert.equal(total.streams, 0);
   assertCounted(total);
 });

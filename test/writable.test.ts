@@ -32,7 +32,7 @@ test("writable waits for room rather than lose messages", async () => {
 
 test("writable holds nothing back whose time runs already", async () => {
   await using peer = await udpPeer();
-  using link = openLink({ rate: SLOW });
+  using link = openLink({ rate: 2000 });
   using socket = link.open({ to: peer.address, queueMessages: 4, ipg: 1, oln: 1, old: 1 });
   const writer = socket.writable.getWriter();
   const deadlineAt = monotonic() + 60_000;

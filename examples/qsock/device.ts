@@ -10,6 +10,8 @@ export interface Found {
   scheduler: string | null;
   rate: number | null;
   host: string | null;
+  /** What kind of scheduler below the stack that is; null elsewhere. */
+  gate: string | null;
   /** Open on it: of all programs, where the scheduler is below the stack. */
   streams: number | null;
 }
@@ -38,10 +40,12 @@ export function devices(): Found[] {
     try {
       using link = join(device);
       const { scheduler, rate, host } = link;
-      return [{ device, scheduler, rate, host, streams: link.info().streams }];
+      const { gate, streams } = link.info();
+      return [{ device, scheduler, rate, host, gate, streams }];
     } catch (error) {
       const closed = error instanceof QError && error.code === "EACCES";
-      return closed ? [{ device, scheduler: null, rate: null, host: null, streams: null }] : [];
+      const unknown = { scheduler: null, rate: null, host: null, gate: null, streams: null };
+      return closed ? [{ device, ...unknown }] : [];
     }
   });
 }

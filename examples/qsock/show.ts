@@ -94,8 +94,8 @@ function total(dropped: DropCounts): number {
 /** What JSON says of a device. */
 export function linkRecord(device: string, link: Link, info: LinkInfo): Record<string, unknown> {
   const { scheduler, rate, host, hostReason } = link;
-  const { streams: open, utilisation } = info;
-  return { device, scheduler, rate, host, hostReason, open, utilisation, ...counters(info) };
+  const { gate, streams: open, utilisation } = info;
+  return { device, scheduler, rate, host, gate, hostReason, open, utilisation, ...counters(info) };
 }
 
 /** What JSON says of a stream. */

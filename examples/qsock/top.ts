@@ -56,8 +56,9 @@ export async function top(
   try {
     while (await passed(interval, ended)) {
       const { seen, rate } = looks.look(link);
+      const { gate, host, streams } = link.info();
       const head = `${device}: ${link.scheduler}, ${bitrate(rate)} of ${bitrate(link.rate)}, ` +
-        count(link.info().streams, "stream");
+        `${count(streams, "stream")}${gate ? `, ${host} (${gate})` : ""}`;
       const text = [head, unseen(link), ...streamTable(seen).split("\n")];
       if (screen) screen.draw(text);
       else console.log(`${text.join("\n")}\n`);

@@ -2,10 +2,14 @@
  *
  * The host below the protocol stack: the scheduler is the device's own queue,
  * in the kernel, and serves all of the machine's processes. Here is only what a
- * sender needs: its sockets, registered with that scheduler (gate.c), and the
- * care that nothing meant for it goes anywhere else (peer.c, route.c, watch.c). A
- * datagram goes straight to its socket (send.c), without a copy or a thread; what
- * TCP does not take at once is kept for it (tcp.c).
+ * sender needs: its sockets, registered with that scheduler, and the care that
+ * nothing meant for it goes anywhere else. A datagram goes straight to its socket,
+ * without a copy or a thread; what TCP does not take at once is kept for it (tcp.c).
+ *
+ * There are two ways to such a scheduler: the kernel's own calls, where it has
+ * them (kernel.c, calls.c), and options of sockets, of a scheduler in BPF: then
+ * all that those do for a message is done here (gate.c, send.c, peer.c, route.c,
+ * watch.c).
  */
 #ifndef QS_BELOW_HOST_H
 #define QS_BELOW_HOST_H
@@ -104,12 +108,16 @@ struct below_stream {
 	uint16_t rest_messages[QS_PRIORITIES];
 };
 
+struct gate;
+
 struct below {
 	uint32_t ifindex;
-	int32_t gate_fd;  /* a socket to ask with */
-	int32_t route_fd; /* rtnetlink */
-	uint32_t free;	  /* streams */
-	uint32_t used;	  /* from here on never used */
+	const struct gate *gate;
+	uint32_t gate_name; /* enum qsocket_gate */
+	int32_t gate_fd;    /* a socket to ask with */
+	int32_t route_fd;   /* rtnetlink */
+	uint32_t free;	    /* streams */
+	uint32_t used;	    /* from here on never used */
 	struct below_stream *streams;
 	uint32_t streams_max;
 	struct qs_gate_link found; /* at opening, and when last asked for */
@@ -120,18 +128,33 @@ struct below {
 	pthread_cond_t stopped;
 };
 
-/* gate.c */
-/* The scheduler of a device; -ENOPROTOOPT: it has none, -EPROTO: of another
- * version. */
+/* How a scheduler is spoken to. Results are 0 or -errno. */
+struct gate {
+	/* The device's scheduler as it is now; -ENOPROTOOPT: it has none, -EPROTO: of
+	 * another version. */
+	int32_t (*link)(struct below *b, struct qs_gate_link *found);
+	/* Registers a socket, or changes what it needs; what is asked for in all. */
+	int32_t (*enter)(const struct below *b, const struct socket *socket,
+			 const struct qsocket_attr *attr, struct qsocket_admission *admission);
+	void (*leave)(const struct below *b, const struct socket *socket);
+	/* Adds what the scheduler has counted of a stream. */
+	void (*describe)(const struct below *b, const struct socket *socket,
+			 struct qsocket_info *info);
+};
+
+/* gate.c: of a scheduler in BPF */
+extern const struct gate bpf_gate;
 int32_t bpf_find(uint32_t ifindex, struct qs_gate_link *link);
 int32_t gate_link(int fd, uint32_t ifindex, struct qs_gate_link *link);
-/* Registers a socket, or changes what it needs; what is asked for in all. */
-int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
-		   struct qsocket_admission *admission);
 int32_t gate_read(int fd, uint32_t ifindex, struct qs_gate_stream *stream);
 /* What a datagram means from now on that says nothing (bpf/gate.h). */
 int32_t gate_usual(int fd, uint32_t ifindex, uint64_t usual);
-void gate_leave(int fd, uint32_t ifindex);
+
+/* calls.c: of one in the kernel */
+extern const struct gate calls_gate;
+/* 0 if a device has such a one; -ENOPROTOOPT. */
+int32_t calls_find(const char *device, uint32_t *streams_max);
+int32_t calls_send(struct link *link, uint32_t stream, const struct qsend_args *args);
 
 /* route.c */
 int route_open(void);
@@ -153,6 +176,12 @@ int32_t below_look(struct below *b, struct below_stream *s, uint64_t now_ns);
 
 /* send.c */
 int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *args);
+/* Whether a stream may send this; then of its frame marks: 0 and the message is part
+ * of what is sent, 1 and it is part of what is lost already and counted, or -errno. */
+int32_t below_check(const struct link *link, uint32_t stream, const struct qsend_args *args);
+int32_t below_marks(struct below_stream *s, const struct qsend_args *args);
+/* Answers to earlier datagrams (ICMP), which whichever send comes next reports. */
+int below_may_be_pending(const struct below_stream *s, int error);
 /* Counts a message that the scheduler has not seen. */
 void below_lose(struct below_stream *s, const struct qsend_args *args, uint8_t reason);
 /* The kernel has not taken a message: what is answered to its sender. */
@@ -169,7 +198,10 @@ void tcp_stop(struct link *link);
 
 /* info.c */
 int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info);
-/* What the scheduler knows of a stream, whoever's it is; info starts out zeroed. */
+/* Adds what a scheduler in BPF has counted of a stream. */
+void below_scheduled(const struct qs_gate_link *link, struct qs_gate_stream *stream,
+		     struct qsocket_info *info);
+/* What it knows of a stream, whoever's it is; info starts out zeroed. */
 void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
 		 struct qsocket_info *info);
 /* Adds a stream's counters. */

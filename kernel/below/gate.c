@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Talking to the scheduler of a device, as bpf/gate.h says it is done.
+ * Talking to the scheduler of a device where that is one in BPF, as bpf/gate.h says
+ * it is done.
  */
 #include <errno.h>
 #include <sched.h>
@@ -59,9 +60,10 @@ int32_t gate_read(int fd, uint32_t ifindex, struct qs_gate_stream *stream)
 	return error;
 }
 
-int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
-		   struct qsocket_admission *admission)
+static int32_t gate_enter(const struct below *b, const struct socket *socket,
+			  const struct qsocket_attr *attr, struct qsocket_admission *admission)
 {
+	int fd = socket->fd;
 	struct qs_gate_stream stream;
 	uint64_t cookie;
 	socklen_t len = sizeof(cookie);
@@ -71,14 +73,15 @@ int32_t gate_enter(int fd, uint32_t ifindex, const struct qsocket_attr *attr,
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
 		return -errno;
 	for (int i = 0; i < BELOW_ENTERS_MAX; i++) {
-		result = setsockopt(fd, QS_GATE_STREAM, (int)ifindex, attr, sizeof(*attr)) ? -errno
-											   : 0;
+		result = setsockopt(fd, QS_GATE_STREAM, (int)b->ifindex, attr, sizeof(*attr))
+				 ? -errno
+				 : 0;
 		if (result != -EAGAIN)
 			break;
 		sched_yield();
 	}
 	*admission = (struct qsocket_admission){0};
-	if ((!result || result == -EBUSY) && !read_once(fd, ifindex, &stream))
+	if ((!result || result == -EBUSY) && !read_once(fd, b->ifindex, &stream))
 		*admission = stream.admission;
 	return result;
 }
@@ -88,10 +91,31 @@ int32_t gate_usual(int fd, uint32_t ifindex, uint64_t usual)
 	return setsockopt(fd, QS_GATE_USUAL, (int)ifindex, &usual, sizeof(usual)) ? -errno : 0;
 }
 
-void gate_leave(int fd, uint32_t ifindex)
+static void gate_leave(const struct below *b, const struct socket *socket)
 {
 	uint8_t nothing = 0;
 
-	if (setsockopt(fd, QS_GATE_LEAVE, (int)ifindex, &nothing, sizeof(nothing)))
+	if (setsockopt(socket->fd, QS_GATE_LEAVE, (int)b->ifindex, &nothing, sizeof(nothing)))
 		return; /* it had left, or there is nothing any more to leave */
 }
+
+static int32_t gate_link_of(struct below *b, struct qs_gate_link *found)
+{
+	return gate_link(b->gate_fd, b->ifindex, found);
+}
+
+static void gate_describe(const struct below *b, const struct socket *socket,
+			  struct qsocket_info *info)
+{
+	struct qs_gate_stream found;
+
+	if (!gate_read(socket->fd, b->ifindex, &found) && found.stream != QS_NONE)
+		below_scheduled(&b->found, &found, info);
+}
+
+const struct gate bpf_gate = {
+	.link = gate_link_of,
+	.enter = gate_enter,
+	.leave = gate_leave,
+	.describe = gate_describe,
+};

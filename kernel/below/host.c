@@ -60,7 +60,7 @@ static int32_t set_time(struct below_stream *s)
 /* The socket is its owner's alone again. That it may carry times cannot be taken
  * back, and a clock that asks for privilege not without: it means nothing to who
  * sends none. */
-static void give_back(const struct below_stream *s)
+static void give_back(const struct below *b, const struct below_stream *s)
 {
 	const struct below_before *was = &s->before;
 	int fd = s->socket.fd;
@@ -72,7 +72,7 @@ static void give_back(const struct below_stream *s)
 			   sizeof(was->sndbuf_bytes));
 		setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &was->locked, sizeof(was->locked));
 	}
-	if (s->socket.type == QSOCKET_UDP)
+	if (s->socket.type == QSOCKET_UDP && b->gate == &bpf_gate)
 		setsockopt(fd, SOL_SOCKET, SO_TXTIME, &was->txtime, sizeof(was->txtime));
 }
 
@@ -109,11 +109,11 @@ static int32_t join(struct link *link, struct below_stream *ready, const struct 
 		return -ENOSPC;
 	if (ready->connected_to.family)
 		result = route_check(b->route_fd, b->ifindex, fd, &ready->connected_to);
-	if (!result && ready->socket.type == QSOCKET_UDP)
+	if (!result && ready->socket.type == QSOCKET_UDP && b->gate == &bpf_gate)
 		result = set_time(ready);
 	if (result)
 		return result;
-	result = gate_enter(fd, b->ifindex, attr, admission);
+	result = b->gate->enter(b, &ready->socket, attr, admission);
 	if (result)
 		goto give_back;
 	set_room(ready, attr);
@@ -134,9 +134,9 @@ static int32_t join(struct link *link, struct below_stream *ready, const struct 
 
 leave:
 	tcp_close(b, ready);
-	gate_leave(fd, b->ifindex);
+	b->gate->leave(b, &ready->socket);
 give_back:
-	give_back(ready);
+	give_back(b, ready);
 	return result;
 }
 
@@ -170,6 +170,9 @@ static int32_t below_add(struct link *link, struct qsocket_args *args)
 		if (result == -EAFNOSUPPORT)
 			result = socket_open(&s.socket, &any, &args->peer);
 	}
+	/* a full queue tells who asks for it */
+	if (!result && args->type == QSOCKET_UDP)
+		result = stack_hear(s.socket.fd, s.socket.family);
 	if (!result)
 		result = join(link, &s, &args->attr, &args->admission);
 	if (result < 0)
@@ -197,7 +200,7 @@ static int32_t below_change(struct link *link, uint32_t stream, struct qchange_a
 	if (stream == QS_NONE)
 		return -EPERM; /* it is not this program's alone */
 	s = &b->streams[stream];
-	result = gate_enter(s->socket.fd, b->ifindex, &args->attr, &args->admission);
+	result = b->gate->enter(b, &s->socket, &args->attr, &args->admission);
 	if (result)
 		return result;
 	s->attr = args->attr;
@@ -258,9 +261,9 @@ static int32_t below_close(struct link *link, uint32_t stream, uint32_t flags)
 	keep_counters(link, stream);
 	/* what TCP has taken is still delivered, and by the stream's contract */
 	if (s->socket.attached || s->socket.type == QSOCKET_UDP || !drained)
-		gate_leave(s->socket.fd, b->ifindex);
+		b->gate->leave(b, &s->socket);
 	tcp_close(b, s);
-	give_back(s);
+	give_back(b, s);
 	socket_close(&s->socket, cut);
 	streams_remove(link, stream);
 	memset(s, 0, sizeof(*s));
@@ -297,7 +300,7 @@ static int32_t below_share(struct link *link, const struct qsockinit_args *args)
 	struct below *b = link->state;
 	struct qs_gate_link now;
 
-	if (!gate_link(b->gate_fd, b->ifindex, &now))
+	if (!b->gate->link(b, &now))
 		b->found = now;
 	return agrees(b, args);
 }
@@ -317,6 +320,16 @@ static void free_below(struct below *b)
 	free(b);
 }
 
+/* The kernel's own, where the device has one. */
+static int32_t find_scheduler(struct below *b, const char *device)
+{
+	int32_t error = calls_find(device, &b->found.streams_max);
+
+	b->gate = error == -ENOPROTOOPT ? &bpf_gate : &calls_gate;
+	b->gate_name = QSOCKET_GATE_BPF;
+	return error && error != -ENOPROTOOPT ? error : b->gate->link(b, &b->found);
+}
+
 static int32_t open_below(struct below *b, const struct qsockinit_args *args)
 {
 	int32_t error;
@@ -330,7 +343,7 @@ static int32_t open_below(struct below *b, const struct qsockinit_args *args)
 	b->route_fd = route_open();
 	if (b->route_fd < 0)
 		return b->route_fd;
-	error = gate_link(b->gate_fd, b->ifindex, &b->found);
+	error = find_scheduler(b, args->device);
 	if (!error)
 		error = agrees(b, args);
 	if (error)

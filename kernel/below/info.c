@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is told of streams and links: the scheduler's own counters, read by the
- * code that made them (sched/stream.c), and what this side has counted.
+ * What is told of streams and links: the scheduler's own counters, and what this
+ * side has counted. Those of a scheduler in BPF are read here, by the code that
+ * made them (sched/stream.c).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "below.h"
 
-static const struct qs_policy *policy_of(const struct below *b)
+static const struct qs_policy *policy_of(const struct qs_gate_link *found)
 {
-	const struct qs_policy *policy = qs_policy_find(b->found.scheduler);
+	const struct qs_policy *policy = qs_policy_find(found->scheduler);
 
 	return policy && !policy->classes ? policy : NULL;
 }
 
 /* A link of this one stream, for what reads streams of links. Nothing that the
  * copy points at is here. */
-static void add_scheduled(const struct below *b, struct qs_gate_stream *stream,
-			  struct qsocket_info *info)
+void below_scheduled(const struct qs_gate_link *found, struct qs_gate_stream *stream,
+		     struct qsocket_info *info)
 {
 	struct qs_link link = {
-		.policy = policy_of(b),
-		.rate = b->found.rate,
+		.policy = policy_of(found),
+		.rate = found->rate,
 		.streams = &stream->state,
 		.ledgers = &stream->ledger,
 		.delays = &stream->delays,
@@ -30,6 +31,8 @@ static void add_scheduled(const struct below *b, struct qs_gate_stream *stream,
 		.streams_used = 1,
 	};
 
+	if (stream->state.open != QS_NONE && stream->state.open == stream->state.head)
+		info->state |= QSOCKET_STATE_STUCK;
 	stream->state.head = QS_NONE;
 	qs_info(&link, 0, info);
 	if (link.policy)
@@ -71,17 +74,12 @@ void below_describe(struct link *link, uint32_t stream, struct qsocket_info *inf
 {
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
-	struct qs_gate_stream found;
-	int stuck = 0;
 
-	if (!gate_read(s->socket.fd, b->ifindex, &found) && found.stream != QS_NONE) {
-		stuck = found.state.open != QS_NONE && found.state.open == found.state.head;
-		add_scheduled(b, &found, info);
-	}
-	if (stuck && link->closing[stream])
+	b->gate->describe(b, &s->socket, info);
+	if (info->state & QSOCKET_STATE_STUCK && link->closing[stream])
 		lose_stuck(s, info);
 	add_counts(&s->counts, info);
-	info->state &= ~(QSOCKET_STATE_FRAME_OPEN | QSOCKET_STATE_BLOCKED);
+	info->state &= ~(QSOCKET_STATE_FRAME_OPEN | QSOCKET_STATE_BLOCKED | QSOCKET_STATE_STUCK);
 	if (s->frame_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
 	if (s->rest_len)
@@ -98,7 +96,7 @@ static void set_link(const struct link *link, uint32_t kind, struct qsocket_info
 
 	info->kind = kind;
 	info->host = QSOCKET_BELOW;
-	info->gate = QSOCKET_GATE_BPF;
+	info->gate = b->gate_name;
 	info->rate = b->found.rate;
 	memcpy(info->scheduler, b->found.scheduler, sizeof(info->scheduler));
 }
@@ -144,7 +142,7 @@ static int32_t info_link(struct link *link, struct qsocket_info *info)
 {
 	struct below *b = link->state;
 	struct qs_gate_link found;
-	int32_t error = gate_link(b->gate_fd, b->ifindex, &found);
+	int32_t error = b->gate->link(b, &found);
 	struct qsocket_info own = link->past;
 
 	if (error)
@@ -198,12 +196,12 @@ int32_t below_info(struct link *link, uint32_t stream, struct qsocket_info *info
 void below_found(const struct qs_gate_link *link, struct qs_gate_stream *stream,
 		 struct qsocket_info *info)
 {
-	const struct below b = {.found = *link};
+	const struct below b = {.found = *link, .gate_name = QSOCKET_GATE_BPF};
 	const struct below_stream s = {.attr = stream->attr};
 	const struct link of = {.state = (void *)&b};
 
 	set_attr(&s, info);
 	if (stream->stream != QS_NONE)
-		add_scheduled(&b, stream, info);
+		below_scheduled(link, stream, info);
 	set_link(&of, QSOCKET_STREAM, info);
 }

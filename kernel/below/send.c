@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A datagram's way to the scheduler below: one call of the kernel's. What its
- * scheduler has to know of it travels along as the time of sending
- * (bpf/gate.h), in a control message. That costs about as much as all that is
- * done here, so a stream that says the same of one message after the other has
- * the scheduler take that for its usual, and says nothing more: a deadline
- * counts from when it reaches the queue then, microseconds later.
+ * A datagram's way to the scheduler below: one call of the kernel's (of one in BPF;
+ * for the kernel's own, calls.c has this part). What its scheduler has to know of it travels along
+ * as the time of sending (bpf/gate.h), in a control message. That costs about as much as all that
+ * is done here, so a stream that says the same of one message after the other has the scheduler
+ * take that for its usual, and says nothing more: a deadline counts from when it reaches the queue
+ * then, microseconds later.
  *
  * The kernel takes a message or does not; what it did not take is counted here,
  * and the rest of its frame is given up.
@@ -110,9 +110,7 @@ int32_t below_refused(struct below_stream *s, const struct qsend_args *args, int
 	return -error;
 }
 
-/* Frame marks: 0 and the message is part of what is sent, 1 and it is part of
- * what is lost already, or -errno. */
-static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
+int32_t below_marks(struct below_stream *s, const struct qsend_args *args)
 {
 	uint32_t flags = args->flags;
 
@@ -143,7 +141,7 @@ static int32_t take_marks(struct below_stream *s, const struct qsend_args *args)
 	return 0;
 }
 
-static int32_t check_send(const struct link *link, uint32_t stream, const struct qsend_args *args)
+int32_t below_check(const struct link *link, uint32_t stream, const struct qsend_args *args)
 {
 	const struct below *b = link->state;
 	const struct below_stream *s = &b->streams[stream];
@@ -215,7 +213,7 @@ static uint64_t time_of(struct below *b, struct below_stream *s, uint64_t said, 
 static int32_t prepare(struct below *b, struct below_stream *s, const struct qsend_args *args,
 		       struct parcel *parcel)
 {
-	int32_t result = take_marks(s, args);
+	int32_t result = below_marks(s, args);
 	const struct below_peer *peer;
 	uint64_t said = said_of(args), now_ns = 0;
 
@@ -241,11 +239,13 @@ static int32_t prepare(struct below *b, struct below_stream *s, const struct qse
 	return 0;
 }
 
-/* Answers to earlier datagrams (ICMP), which whichever send comes next reports. */
-static int may_be_pending(int error)
+int below_may_be_pending(const struct below_stream *s, int error)
 {
-	return error == ECONNREFUSED || error == EHOSTUNREACH || error == EHOSTDOWN ||
-	       error == EPROTO;
+	if (error != ECONNREFUSED && error != EHOSTUNREACH && error != EHOSTDOWN && error != EPROTO)
+		return 0;
+	if (!s->socket.attached) /* else they are its owner's to read */
+		stack_forget(s->socket.fd);
+	return 1;
 }
 
 static ssize_t send_said(const struct qsend_args *args, struct parcel *parcel, int is_cut)
@@ -303,8 +303,8 @@ static int32_t send_udp(struct link *link, struct below_stream *s, const struct 
 	s->watch.sent++;
 	atomic_fetch_add_explicit(&s->in_flight, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&link->lock);
-	while ((sent = send_once(args, parcel)) < 0 && may_be_pending(errno) &&
-	       again < BELOW_RETRIES_MAX)
+	while ((sent = send_once(args, parcel)) < 0 && again < BELOW_RETRIES_MAX &&
+	       below_may_be_pending(s, errno))
 		again++;
 	if (sent != result || again) {
 		error = errno;
@@ -324,9 +324,12 @@ int32_t below_send(struct link *link, uint32_t stream, const struct qsend_args *
 {
 	struct below *b = link->state;
 	struct below_stream *s = &b->streams[stream];
-	int32_t result = check_send(link, stream, args);
 	struct parcel parcel;
+	int32_t result;
 
+	if (b->gate != &bpf_gate)
+		return calls_send(link, stream, args);
+	result = below_check(link, stream, args);
 	if (!result)
 		result = prepare(b, s, args, &parcel);
 	if (!result && s->socket.type == QSOCKET_UDP)

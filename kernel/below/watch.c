@@ -40,7 +40,7 @@ int32_t below_look(struct below *b, struct below_stream *s, uint64_t now_ns)
 	memset(&stream, 0, sizeof(stream));
 	/* registered anew where the scheduler is another by now */
 	if (s->watch.away) {
-		gate_enter(s->socket.fd, b->ifindex, &s->attr, &stream.admission);
+		b->gate->enter(b, &s->socket, &s->attr, &stream.admission);
 		s->usual = BELOW_USUAL_UNKNOWN;
 	}
 	sight.answered = !gate_read(s->socket.fd, b->ifindex, &stream);

@@ -128,6 +128,7 @@ struct Qdisc_ops {
 
 #define NET_XMIT_SUCCESS 0
 #define NET_XMIT_DROP 1
+#define NET_XMIT_CN 2
 
 void bpf_kfree_skb(struct sk_buff *skb) __ksym;
 void bpf_qdisc_skb_drop(struct sk_buff *skb, struct bpf_sk_buff_ptr *to_free) __ksym;

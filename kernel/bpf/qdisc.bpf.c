@@ -104,7 +104,9 @@ static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct q
 	return error;
 }
 
-/* 0: queued. */
+/* Takes a message, or says what its sender may be told of it (ip(7),
+ * IP_RECVERR): of a queue that is full, nothing of what is lost by its deadline,
+ * or with its frame. */
 static int admit(struct qs_arrival *a, u32 stream, u64 now_ns, struct qs_queued *queued,
 		 const struct user *user)
 {
@@ -121,7 +123,7 @@ static int admit(struct qs_arrival *a, u32 stream, u64 now_ns, struct qs_queued 
 	}
 	reason = queued->reason;
 	if (!error && queued->message != QS_NONE)
-		return 0;
+		return NET_XMIT_SUCCESS;
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
 		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
 		qs_refuse(&b->link, stream, a, reason);
@@ -130,7 +132,7 @@ static int admit(struct qs_arrival *a, u32 stream, u64 now_ns, struct qs_queued 
 		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
 	count_lost(reason, a->flags >> QSOCKET_DROP_SHIFT, a->bytes, stream < QS_BELOW_FLOWS);
-	return 1;
+	return reason == QSOCKET_OVERFLOW ? NET_XMIT_DROP : NET_XMIT_CN;
 }
 
 SEC("struct_ops/enqueue")
@@ -142,7 +144,7 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	struct qs_queued queued;
 	struct user *user;
 	u32 stream, uid;
-	int result = NET_XMIT_DROP;
+	int result;
 
 	USE_MEMORY();
 	b->turn++;
@@ -151,7 +153,8 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 	qs_pace_stand_still(&b->link, &b->pace, now_ns);
 	stream = classify(skb, now_ns, &a, &uid);
 	user = uid ? bpf_map_lookup_elem(&users, &uid) : NULL;
-	if (admit(&a, stream, now_ns, &queued, user)) {
+	result = admit(&a, stream, now_ns, &queued, user);
+	if (result != NET_XMIT_SUCCESS) {
 		sch->qstats.drops++;
 		bpf_qdisc_skb_drop(skb, to_free);
 	} else {
@@ -163,7 +166,6 @@ int BPF_PROG(enqueue, struct sk_buff *skb, struct Qdisc *sch, struct bpf_sk_buff
 			b->astray++;
 			bpf_qdisc_skb_drop(skb, to_free);
 		}
-		result = NET_XMIT_SUCCESS;
 	}
 	while (may_go_on() && b->link.dead != QS_NONE) {
 		skb = next_lost(sch);

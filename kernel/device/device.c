@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A device for all processes: made ready, and given back. The hosts, best
- * first: the scheduler as its qdisc; an HTB that keeps other traffic away from
- * what the engines send; and neither, where it is left as it was.
+ * first: the scheduler as its qdisc, the kernel's own or one in BPF; an HTB that keeps other
+ * traffic away from what the engines send; and neither, where it is left as it was.
  *
  * A crash may come between any two steps. What will be done is written first
  * (STATE_BEGUN), with what has to be brought back; so that the next
@@ -35,11 +35,13 @@ static void stop(struct work *w)
 		close(w->lock);
 }
 
-/* Where the state was lost, an HTB of ours is known by its handle. */
+/* Where the state was lost, an HTB of ours and the kernel's own scheduler are known
+ * by the handle. */
 int device_is_ours(const struct root *root, const char *kind)
 {
 	return root->handle == DEVICE_HANDLE &&
-	       (!strcmp(root->kind, HTB_KIND) || (*kind && !strcmp(root->kind, kind)));
+	       (!strcmp(root->kind, HTB_KIND) || kernel_is(root->kind) ||
+		(*kind && !strcmp(root->kind, kind)));
 }
 
 static int32_t start(struct work *w, struct qsockinit_args *args)
@@ -183,7 +185,9 @@ static int32_t change(struct work *w, struct qsockinit_args *args)
 	s->rate_next = args->rate;
 	segments_begin(w->netlink, &w->device, args->rate, &s->segments);
 	error = state_write(s);
-	if (!error && s->host == QSOCKET_BELOW)
+	if (!error && s->host == QSOCKET_BELOW && kernel_is(s->kind))
+		error = kernel_change(args, args->why);
+	else if (!error && s->host == QSOCKET_BELOW)
 		error = bpf_change(&w->device, args, s->kind, args->why);
 	else if (!error)
 		error = htb_change(w->netlink, &w->device, args->rate);
@@ -239,39 +243,6 @@ static int32_t make_room(struct work *w, struct qsockinit_args *args)
 	return error ? error : remove_ours(w); /* what is pinned of one that was there before */
 }
 
-static int32_t install_below(struct work *w, const struct qsockinit_args *args)
-{
-	struct state *s = &w->state;
-	int32_t error = bpf_probe(s->why);
-
-	if (error)
-		return error;
-	s->host = QSOCKET_BELOW;
-	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
-	error = state_write(s);
-	if (!error)
-		error = bpf_install(&w->device, args, s->kind, s->why);
-	if (!error)
-		error = state_write(s);
-	if (!error)
-		error = netlink_attach(w->netlink, w->device.ifindex, s->kind, DEVICE_HANDLE, NULL,
-				       0);
-	return error;
-}
-
-static int32_t install_isolated(struct work *w)
-{
-	struct state *s = &w->state;
-	int32_t error;
-
-	s->host = QSOCKET_ISOLATED;
-	segments_begin(w->netlink, &w->device, s->rate, &s->segments);
-	memset(s->kind, 0, sizeof(s->kind));
-	strcpy(s->kind, HTB_KIND);
-	error = state_write(s);
-	return error ? error : htb_install(w->netlink, &w->device, s->rate);
-}
-
 /* After a failure: as it was before, as far as that goes. */
 static int32_t undo(struct work *w, char why[QSOCKET_WHY_BYTES])
 {
@@ -287,13 +258,13 @@ static int32_t install(struct work *w, struct qsockinit_args *args)
 	int32_t error = -EOPNOTSUPP, failed = 0;
 
 	if (!args->host || args->host == QSOCKET_BELOW)
-		error = install_below(w, args);
+		error = install_below(w->netlink, &w->device, s, args);
 	/* what was there of ours has made room already */
 	if (error && (s->host == QSOCKET_BELOW || args->host == QSOCKET_BELOW))
 		failed = undo(w, args->why);
 	if (error && !failed && args->host != QSOCKET_BELOW) {
 		s->saved = saved;
-		error = install_isolated(w);
+		error = install_isolated(w->netlink, &w->device, s);
 		if (error)
 			failed = undo(w, args->why);
 		if (error && !failed)
@@ -336,7 +307,8 @@ static int32_t again(struct work *w, struct qsockinit_args *args)
 			   s->scheduler, (unsigned long long)s->rate, name_of(s->host));
 		return -EBUSY;
 	}
-	if (!same(s, args))
+	/* the kernel's own others may have changed by its calls */
+	if (!same(s, args) || kernel_is(s->kind))
 		error = change(w, args);
 	if (!error)
 		device_tell(s, args);
@@ -350,7 +322,8 @@ static int32_t init(struct work *w, struct qsockinit_args *args)
 
 	if (!args->mode)
 		args->mode = DEVICE_MODE_DEFAULT;
-	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind))
+	if (s->phase == STATE_READY && device_is_ours(&w->root, s->kind) &&
+	    !strcmp(w->root.kind, s->kind))
 		error = again(w, args);
 	if (error != 1)
 		return error;

@@ -5,9 +5,11 @@
  * privileges joins.
  *
  *	device.c	init and off: which host, in which order, what if it fails
+ *	install.c	what it gets of these
  *	join.c		what a program finds on a device
  *	htb.c		QSOCKET_ISOLATED: a class for managed sockets, one for the rest
- *	bpf.c		QSOCKET_BELOW: the scheduler as the device's qdisc
+ *	kernel.c	QSOCKET_BELOW: the kernel's own scheduler as the device's qdisc
+ *	bpf.c		the same, in BPF
  *	members.c	who is registered with that
  *	memory.c	what root may see and change of that while it runs
  *	trace.c		... and what it has recorded
@@ -64,11 +66,34 @@ int32_t device_off(struct qsockinit_args *args);
 int device_is_ours(const struct root *root, const char *kind);
 void device_tell(const struct state *state, struct qsockinit_args *args);
 
+/* install.c: the scheduler below the stack (the kernel's own where it has one, else
+ * one in BPF; a failure leaves why in the state), or an HTB; with a netlink socket. */
+int32_t install_below(int fd, const struct device *d, struct state *state,
+		      const struct qsockinit_args *args);
+int32_t install_isolated(int fd, const struct device *d, struct state *state);
+
 /* device_of.c: the device of a name, in the network of this thread, or -errno */
 int32_t device_of(const char *name, struct device *device);
 /* Says why, as printf(3) does, in a field of so many bytes. */
 __attribute__((format(printf, 2, 3))) void device_why(char why[QSOCKET_WHY_BYTES],
 						      const char *format, ...);
+
+/* kernel.c: below the stack, by the kernel's own calls; -ENOSYS where it has none.
+ *
+ * What a program finds on the device: as device_join(); -ENOENT. */
+int32_t kernel_join(struct qsockinit_args *args);
+/* Makes what args say the device's root qdisc, or, where it is that already, changes
+ * its rate, gid and mode. The caller is the owner; `why` is written on failure alone. */
+int32_t kernel_init(const struct qsockinit_args *args, char why[QSOCKET_WHY_BYTES]);
+int32_t kernel_change(const struct qsockinit_args *args, char why[QSOCKET_WHY_BYTES]);
+/* What such a qdisc of a scheduler is called; whether one is called so. */
+void kernel_kind(char kind[QSOCKET_NAME_BYTES], const char *scheduler);
+int kernel_is(const char *kind);
+/* As bpf_list() below; -ENOENT: the device's scheduler is not the kernel's own. */
+int32_t kernel_list(const struct device *d, struct qlist_args *args, void *streams);
+/* As qsocket_trace_read(). */
+int32_t kernel_trace(const struct device *d, struct qsocket_trace *trace,
+		     struct qsocket_record *records, uint32_t records_max);
 
 /* bpf.c: below the stack. `why` is written on failure alone; -errno.
  *

@@ -93,8 +93,11 @@ int32_t device_join(struct qsockinit_args *args)
 {
 	struct device d;
 	struct state found;
-	int32_t error = device_of(args->device, &d);
+	int32_t error = kernel_join(args);
 
+	if (error != -ENOSYS && error != -ENOENT)
+		return error;
+	error = device_of(args->device, &d);
 	if (error)
 		return error;
 	error = find_below(&d, &found);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The records of a device's scheduler below the stack (bpf/trace.bpf.h): their
- * place behind its memory, and what root reads of them.
+ * The records of a device's scheduler below the stack: what root reads of them, and
+ * of one in BPF (bpf/trace.bpf.h) their place behind its memory.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -86,6 +86,12 @@ int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *r
 	result = device_of(trace->device, &device);
 	if (result)
 		return result;
+	result = kernel_trace(&device, trace, records, records_max);
+	if (result >= 0 || result == -ENODATA || result == -EFAULT)
+		return result;
+	if (result == -EPERM)
+		return -EACCES;
+	/* its scheduler is another's, if it has any */
 	memory_lock();
 	result = memory_open(&device, &b, NULL);
 	if (!result) {
@@ -93,7 +99,7 @@ int32_t qsocket_trace_read(struct qsocket_trace *trace, struct qsocket_record *r
 		memory_close(b);
 	}
 	memory_unlock();
-	return result;
+	return result == -ENOSYS ? -ENOENT : result; /* the kernel has no BPF at all */
 }
 
 /* A device may be initialised already, as it was asked for, but for this. */

@@ -19,10 +19,10 @@ int qsocket_check_init(const struct qsockinit_args *args)
 {
 	u32 system = args->flags & (QSOCKINIT_SYSTEM | QSOCKINIT_OFF);
 
-	if (args->flags & ~(QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF))
+	if (args->flags & ~(QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE | QSOCKINIT_OFF | QSOCKINIT_TRACE))
 		return args->flags & QSOCKINIT_VIRTUAL ? -EOPNOTSUPP : -EINVAL;
 	if (system == (QSOCKINIT_SYSTEM | QSOCKINIT_OFF) ||
-	    (args->flags & QSOCKINIT_REPLACE && system != QSOCKINIT_SYSTEM))
+	    (args->flags & (QSOCKINIT_REPLACE | QSOCKINIT_TRACE) && system != QSOCKINIT_SYSTEM))
 		return -EINVAL;
 	if (!name_ok(args->device) || !*args->device || !name_ok(args->scheduler) || args->zero)
 		return -EINVAL;

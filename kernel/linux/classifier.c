@@ -5,6 +5,7 @@
  * as it is held here. All other traffic is best effort, shared among flows by
  * the hash of their addresses.
  */
+#include <linux/hash.h>
 #include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
@@ -18,11 +19,21 @@
 #include "compat.h"
 #include "manager.h"
 
-/* Of a datagram that says nothing: what qsend() says where it is not told. */
-#define USUAL (6u << QSOCKET_DROP_SHIFT | QSOCKET_LEVEL_NONE << QSOCKET_LEVEL_SHIFT)
 #define NEIGHBOURS 0 /* the flow of what finds them */
 
+static inline u32 hash_of(const void *key, u32 len, u32 seed)
+{
+	return hash_64((unsigned long)*(const void *const *)key ^ seed, 32);
+}
+
+static inline int differs(struct rhashtable_compare_arg *arg, const void *member)
+{
+	return *(struct sock *const *)arg->key != ((const struct qsocket_member *)member)->sk;
+}
+
 static const struct rhashtable_params params = {
+	.hashfn = hash_of,
+	.obj_cmpfn = differs,
 	.key_len = sizeof(struct sock *),
 	.key_offset = offsetof(struct qsocket_member, sk),
 	.head_offset = offsetof(struct qsocket_member, node),
@@ -90,7 +101,7 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 	u64 time_ns = ktime_to_ns(skb->tstamp);
 
 	if (!time_ns) {
-		arrival->flags = USUAL;
+		arrival->flags = QSOCKET_USUAL;
 		return;
 	}
 	skb_set_delivery_time(skb, 0, 0); /* it means something else to whoever comes next */

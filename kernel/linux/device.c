@@ -13,7 +13,7 @@ static long call(struct file *file, unsigned int command, unsigned long args)
 {
 	if (_IOC_TYPE(command) != QSOCKETS_IOCTL || _IOC_DIR(command) != (_IOC_READ | _IOC_WRITE))
 		return -ENOTTY;
-	return sys_qsocketcall(_IOC_NR(command), (void __user *)args, _IOC_SIZE(command));
+	return qsocket_call(_IOC_NR(command), (void __user *)args, _IOC_SIZE(command));
 }
 
 static const struct file_operations operations = {

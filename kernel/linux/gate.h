@@ -29,7 +29,12 @@
  *	QSEND(TO)	never waits (-EAGAIN). -ENOLINK: the socket is no stream (any
  *			more), or what it sends there leaves by another device.
  *	QCLOSE		the stream ends and what is queued is dropped; the socket is
- *			still the caller's to close(2). No QCLOSE_DRAIN.
+ *			still the caller's to close(2), and has SO_TXTIME as before.
+ *			QCLOSE_DRAIN: QSEND takes no more (-EPIPE), what is queued still
+ *			leaves by contract, also of a socket that is closed meanwhile,
+ *			and then the stream ends by itself; a frame that was begun and
+ *			not ended is lost. QINFO says QSOCKET_STATE_CLOSING, and then
+ *			-ENOLINK. Without that flag, it ends at once after all.
  *	QLIST		of the streams of all programs: CAP_NET_ADMIN in the network
  *			namespace of the caller. A stream's key is its cookie.
  *	QTRACE		what a device's scheduler was told and decided, where QSOCKINIT
@@ -52,6 +57,7 @@
 #define QSOCKETS_CALL(call, bytes) _IOC(_IOC_READ | _IOC_WRITE, QSOCKETS_IOCTL, call, bytes)
 
 #define QSOCKET_LINK_HANDLE 0x40000000u
+#define QSOCKET_FLOWS 64u /* best effort's: so many of QSOCKINIT's `streams` */
 
 #define QTRACE 64 /* a call beside those of ../qsocket.h */
 
@@ -76,8 +82,12 @@ struct qsocket_options {
 	uint32_t queue_messages; /* of all streams, 0 = default */
 	uint32_t gid;		 /* who may register, as of a file's write permission */
 	uint32_t mode;
+	uint32_t flags; /* QSOCKET_OPTION_TRACE: for good */
+	uint32_t zero;
 };
 
-_Static_assert(sizeof(struct qsocket_options) == 24, "qsocket_options");
+#define QSOCKET_OPTION_TRACE 0x1u
+
+_Static_assert(sizeof(struct qsocket_options) == 32, "qsocket_options");
 
 #endif

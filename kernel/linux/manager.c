@@ -22,6 +22,7 @@ union args {
 	struct qchange_args qchange;
 	struct qinfo_args qinfo;
 	struct qclose_args qclose;
+	struct qtrace_args qtrace;
 };
 
 static long call_qsockinit(union args *args)
@@ -54,6 +55,11 @@ static long call_qclose(union args *args)
 	return qsocket_close(&args->qclose);
 }
 
+static long call_qtrace(union args *args)
+{
+	return qsocket_trace_tell(&args->qtrace);
+}
+
 /* Of each call: its struct as it is now, and the least that a caller must have
  * of it. */
 static const struct {
@@ -66,6 +72,7 @@ static const struct {
 	[QCHANGE] = {call_qchange, sizeof(struct qchange_args), 80},
 	[QINFO] = {call_qinfo, sizeof(struct qinfo_args), 8},
 	[QCLOSE] = {call_qclose, sizeof(struct qclose_args), 8},
+	[QTRACE] = {call_qtrace, sizeof(struct qtrace_args), 88},
 };
 
 #define QSEND_BYTES_MIN 64
@@ -84,6 +91,7 @@ static bool answers(u32 call, long result)
 	case QCHANGE:
 		return result >= 0 || result == -EBUSY; /* the admission */
 	case QINFO:
+	case QTRACE:
 		return result >= 0;
 	default:
 		return false;
@@ -117,12 +125,15 @@ static long call_qsend(u32 call, void __user *args, u32 args_len)
 	return qsocket_send(&copy);
 }
 
-long sys_qsocketcall(u32 call, void __user *args, u32 args_len)
+long qsocket_call(u32 call, void __user *args, u32 args_len)
 {
 	bool sends = call == QSEND || call == QSENDTO;
 	union args *copy;
 	long result;
 
+	if (call == QLIST)
+		return args_len < sizeof(struct qlist_args) ? -EINVAL
+							    : qsocket_list(args, args_len);
 	if (!sends && (call >= ARRAY_SIZE(calls) || !calls[call].call))
 		return -ENOSYS;
 	if (args_len > QSOCKET_ARGS_BYTES_MAX)
@@ -177,6 +188,15 @@ static bool is_registered(const char *name)
 	mutex_lock(&qsocket_lock);
 	list_for_each_entry(scheduler, &schedulers, list) found |= !strcmp(scheduler->name, name);
 	mutex_unlock(&qsocket_lock);
+	return found;
+}
+
+bool qsocket_knows(const struct Qdisc_ops *ops)
+{
+	const struct qsocket_scheduler *scheduler;
+	bool found = false;
+
+	list_for_each_entry(scheduler, &schedulers, list) found |= scheduler->qdisc == ops;
 	return found;
 }
 

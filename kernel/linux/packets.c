@@ -10,8 +10,10 @@
 #include <linux/netdevice.h>
 #include <net/pkt_sched.h>
 
+#include "../sched/pace.h"
 #include "compat.h"
 #include "manager.h"
+#include "trace.h"
 
 struct slot {
 	struct sk_buff *skb;
@@ -23,13 +25,12 @@ struct host {
 	struct qdisc_watchdog watchdog;
 	void *memory;	      /* the scheduler's */
 	struct slot *packets; /* by message */
-	/* pacing: when the link will have sent all that was handed out */
-	u64 free_ns;
-	u64 remainder; /* of the division that free_ns is a sum of */
+	struct qs_pace pace;
 	/* all of the device's traffic, in packets */
 	u64 sent, late, sent_bytes;
 	u64 dropped[QSOCKET_REASONS], dropped_by_priority[QS_PRIORITIES], dropped_bytes;
 	u64 delay_ns_sum, delay_ns_max;
+	u64 delays[QSOCKET_DELAYS];
 	u64 queued_bytes;
 	struct qs_link link;
 };
@@ -71,6 +72,7 @@ static struct sk_buff *host_next_lost(struct Qdisc *sch)
 		return NULL;
 	m = &h->link.messages[message];
 	host_count_lost(h, m->reason, m->drop, m->bytes);
+	qs_record_loss(h->root.trace, &h->link, QSOCKET_RECORD_LOST, m->stream, message, m->reason);
 	h->queued_bytes -= m->bytes;
 	skb = host_take(h, message);
 	qs_free(&h->link, message);
@@ -102,14 +104,16 @@ static int host_enqueue_within(struct host *h, u32 stream, u64 now_ns, const str
 
 	if (user && len && len < most && user->queued >= (most - len) / QSOCKET_ROOM_SHARE)
 		h->link.messages_max = len;
-	error = qs_enqueue(&h->link, stream, now_ns, a, queued);
+	error = qs_enqueue_recorded(h->root.trace, &h->link, stream, now_ns, a, queued);
 	h->link.messages_max = most;
 	return error;
 }
 
-/* The number of the message, or QS_NONE. */
-static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns,
-		      const struct qsocket_user *user)
+/* Takes a message, or says what its sender may be told of it (ip(7),
+ * IP_RECVERR): of a queue that is full, nothing of what is lost by its deadline,
+ * or with its frame. */
+static int host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_ns,
+		      const struct qsocket_user *user, u32 *message)
 {
 	bool continues = a->flags & QSOCKET_FRAME && !(a->flags & QSOCKET_START);
 	struct qs_queued queued;
@@ -119,37 +123,42 @@ static u32 host_admit(struct host *h, struct qs_arrival *a, u32 stream, u64 now_
 	/* the end of the frame before it was lost on its way */
 	if (error == -QS_EPROTO && !continues) {
 		qs_abandon(&h->link, stream);
+		qs_record(h->root.trace, &h->link, QSOCKET_RECORD_ABANDON, stream);
 		error = host_enqueue_within(h, stream, now_ns, a, &queued, user);
 	}
+	*message = queued.message;
 	if (!error && queued.message != QS_NONE)
-		return queued.message;
+		return NET_XMIT_SUCCESS;
+	*message = QS_NONE;
 	reason = queued.reason;
 	if (error == -QS_EPROTO || error == -QS_EMSGSIZE) {
 		reason = QSOCKET_INCOMPLETE; /* of a frame whose start is missing, or too long */
 		qs_refuse(&h->link, stream, a, reason);
+		qs_record_loss(h->root.trace, &h->link, QSOCKET_RECORD_REFUSE, stream, QS_NONE,
+			       reason);
 	} else if (error) {
 		reason = error == -QS_ETIME ? QSOCKET_EXPIRED : QSOCKET_OVERFLOW;
 	}
 	host_count_lost(h, reason, a->flags >> QSOCKET_DROP_SHIFT, a->bytes);
-	return QS_NONE;
+	return reason == QSOCKET_OVERFLOW ? NET_XMIT_DROP : NET_XMIT_CN;
 }
 
 static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff **to_free)
 {
 	struct host *h = qdisc_priv(sch);
 	u64 now_ns = ktime_get_ns();
-	int result = NET_XMIT_SUCCESS;
 	struct qsocket_user *user;
 	struct qs_arrival arrival;
 	struct sk_buff *lost;
 	u32 stream, message;
+	int result;
 
-	if (h->free_ns < now_ns && qs_idle(&h->link))
-		h->free_ns = now_ns; /* a link with nothing to send saves nothing up */
+	qs_turn(h->root.trace);
+	qs_pace_stand_still(&h->link, &h->pace, now_ns);
 	stream = qsocket_classify(&h->root, skb, now_ns, &arrival, &user);
-	message = host_admit(h, &arrival, stream, now_ns, user);
+	result = host_admit(h, &arrival, stream, now_ns, user, &message);
 	if (message == QS_NONE) {
-		result = qdisc_drop(skb, sch, to_free);
+		qdisc_drop(skb, sch, to_free);
 	} else {
 		host_hold(h, message, skb, user);
 		h->queued_bytes += arrival.bytes;
@@ -158,16 +167,6 @@ static int host_enqueue(struct sk_buff *skb, struct Qdisc *sch, struct sk_buff *
 	while ((lost = host_next_lost(sch)))
 		__qdisc_drop(lost, to_free);
 	return result;
-}
-
-/* What the link spends on a packet (../engine/link.c does the same). */
-static void host_charge(struct host *h, u32 bytes, u64 now_ns)
-{
-	u64 product = bytes * (u64)NSEC_PER_SEC + h->remainder;
-
-	h->free_ns = max(h->free_ns, now_ns - min(now_ns, (u64)QSOCKET_CATCH_UP_NS));
-	h->free_ns += product / h->link.rate;
-	h->remainder = product % h->link.rate;
 }
 
 static void host_count_sent(struct host *h, const struct qs_packet *p)
@@ -181,14 +180,16 @@ static void host_count_sent(struct host *h, const struct qs_packet *p)
 	h->sent_bytes += p->bytes;
 	h->delay_ns_sum += delay_ns;
 	h->delay_ns_max = max(h->delay_ns_max, delay_ns);
+	h->delays[qs_delay_bucket(delay_ns)]++;
 }
 
 /* A stream whose socket is gone, before the manager looks for such. What has
- * been handed out of it is taken back. */
-static bool host_is_gone(const struct sk_buff *skb, u32 stream)
+ * been handed out of it is taken back. No record can say that: where there are
+ * some, the manager is waited for. */
+static bool host_is_gone(const struct host *h, const struct sk_buff *skb, u32 stream)
 {
 	return stream >= QSOCKET_FLOWS && skb->sk && skb->sk->sk_protocol == IPPROTO_UDP &&
-	       sock_flag(skb->sk, SOCK_DEAD);
+	       sock_flag(skb->sk, SOCK_DEAD) && !h->root.trace && !qsocket_drains(skb->sk);
 }
 
 static void host_lose_gone(struct Qdisc *sch, const struct qs_packet *p, struct sk_buff *skb)
@@ -204,23 +205,23 @@ static void host_lose_gone(struct Qdisc *sch, const struct qs_packet *p, struct 
 	qs_flush(&h->link, p->stream, QSOCKET_CLOSED);
 }
 
-/* The packet that leaves now, or NULL and when to ask again. */
-static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
+/* The packet that leaves now, and its message, which is still to be freed; or
+ * NULL and when to ask again. */
+static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns, u32 *message)
 {
 	struct host *h = qdisc_priv(sch);
 	struct qs_packet p;
 	struct sk_buff *skb;
 	u64 next_ns;
 
-	if (h->free_ns > now_ns) {
+	if (!qs_pace_open(&h->link, &h->pace, now_ns)) {
 		qdisc_qstats_overlimit(sch);
-		qdisc_watchdog_schedule_ns(&h->watchdog, h->free_ns);
+		qdisc_watchdog_schedule_ns(&h->watchdog, h->pace.free_ns);
 		return NULL;
 	}
-	h->link.lag_ns = min(now_ns - h->free_ns, (u64)QSOCKET_CATCH_UP_NS);
 	for (u32 gone = 0; gone < QSOCKET_DEAD_MAX; gone++) {
-		if (!qs_dequeue(&h->link, now_ns, 0, &p)) {
-			h->free_ns = now_ns;
+		if (!qs_dequeue_recorded(h->root.trace, &h->link, now_ns, &p)) {
+			qs_pace_rest(&h->pace, now_ns);
 			next_ns = qs_next_ns(&h->link);
 			if (next_ns != QS_FOREVER)
 				qdisc_watchdog_schedule_ns(&h->watchdog, next_ns);
@@ -229,11 +230,11 @@ static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
 		skb = host_take(h, p.message);
 		h->queued_bytes -= p.bytes;
 		qs_qlen_add(sch, -1, -(int)qdisc_pkt_len(skb));
-		if (!host_is_gone(skb, p.stream)) {
-			host_charge(h, qdisc_pkt_len(skb), now_ns);
+		if (!host_is_gone(h, skb, p.stream)) {
+			qs_pace_charge(&h->link, &h->pace, qdisc_pkt_len(skb), now_ns);
 			host_count_sent(h, &p);
 			qs_sent(&h->link, &p);
-			qs_free(&h->link, p.message);
+			*message = p.message;
 			return skb;
 		}
 		host_lose_gone(sch, &p, skb);
@@ -244,11 +245,17 @@ static struct sk_buff *host_decide(struct Qdisc *sch, u64 now_ns)
 
 static struct sk_buff *host_dequeue(struct Qdisc *sch)
 {
-	struct sk_buff *skb = host_decide(sch, ktime_get_ns()), *lost;
+	struct host *h = qdisc_priv(sch);
+	struct sk_buff *skb, *lost;
+	u32 message;
 
+	qs_turn(h->root.trace);
+	skb = host_decide(sch, ktime_get_ns(), &message);
 	while ((lost = host_next_lost(sch)))
 		qs_drop_at_dequeue(sch, lost);
-	if (skb)
+	if (skb) {
+		qs_free(&h->link, message);
 		qdisc_bstats_update(sch, skb);
+	}
 	return skb;
 }

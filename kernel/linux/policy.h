@@ -8,6 +8,9 @@
 #define QS_LINUX_POLICY_H
 
 #define QS_POLICY(link) ((void)(link), &QS_ONLY)
+/* Several may be linked into one kernel, and none needs all of it. */
+#define QS_LOCAL static
+#pragma GCC diagnostic ignored "-Wunused-function" /* looked at when all is read */
 
 /* Names that the kernel has for something else; its headers come after this one. */
 #define complete qs_complete
@@ -20,14 +23,14 @@
 #define qs_class_ok(link, class_id) ((void)(link), (class_id) == 0)
 
 #include "../sched/admit.c"
+#include "../sched/fair.c"
 #include "../sched/feasible.c"
 #include "../sched/frame.c"
 #include "../sched/heap.c"
+#include "../sched/link.c"
 #include "../sched/lose.c"
 #include "../sched/outcome.c"
-#if __has_include("../sched/pace.c")
 #include "../sched/pace.c"
-#endif
 #include "../sched/ready.c"
 #include "../sched/ring.c"
 #include "../sched/sched.c"
@@ -35,17 +38,6 @@
 #include "../sched/watch.c"
 #include "../sched/window.c"
 #include "../sched/worth.c"
-
-/* The table of all policies names the others, which are in other modules. */
-#pragma weak qs_dwcs
-#pragma weak qs_dwcs99
-#pragma weak qs_vds
-#pragma weak qs_edf
-#pragma weak qs_edf_lossless
-#pragma weak qs_fifo
-#pragma weak qs_sfq
-#pragma weak qs_cbq
-#include "../sched/link.c"
 
 #undef complete
 #undef qs_class_ok

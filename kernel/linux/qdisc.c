@@ -16,11 +16,17 @@ static int host_add(struct qsocket_root *root, const struct qsocket_attr *attr,
 		    struct qsocket_admission *admission)
 {
 	struct host *h = qdisc_priv(root->sch);
-	int error = host_check(attr);
+	int error = host_check(attr), stream;
 
 	if (!error)
 		error = qs_feasible(&h->link, QS_NONE, attr, admission);
-	return error ? error : qs_add(&h->link, attr);
+	if (error)
+		return error;
+	stream = qs_add(&h->link, attr);
+	qs_turn(h->root.trace);
+	if (stream >= 0)
+		qs_record_attr(h->root.trace, &h->link, QSOCKET_RECORD_ADD, stream, attr);
+	return stream;
 }
 
 static int host_change(struct qsocket_root *root, u32 stream, const struct qsocket_attr *attr,
@@ -31,9 +37,12 @@ static int host_change(struct qsocket_root *root, u32 stream, const struct qsock
 
 	if (!error)
 		error = qs_feasible(&h->link, stream, attr, admission);
-	if (!error)
-		qs_change(&h->link, stream, attr);
-	return error;
+	if (error)
+		return error;
+	qs_change(&h->link, stream, attr);
+	qs_turn(h->root.trace);
+	qs_record_attr(h->root.trace, &h->link, QSOCKET_RECORD_CHANGE, stream, attr);
+	return 0;
 }
 
 static void host_remove(struct qsocket_root *root, u32 stream, struct qsocket_info *past)
@@ -43,6 +52,18 @@ static void host_remove(struct qsocket_root *root, u32 stream, struct qsocket_in
 	qs_flush(&h->link, stream, QSOCKET_CLOSED);
 	qs_info(&h->link, stream, past);
 	qs_remove(&h->link, stream);
+	qs_turn(h->root.trace);
+	qs_record(h->root.trace, &h->link, QSOCKET_RECORD_REMOVE, stream);
+	kfree_skb_list(host_lost(root->sch));
+}
+
+static void host_abandon(struct qsocket_root *root, u32 stream)
+{
+	struct host *h = qdisc_priv(root->sch);
+
+	qs_abandon(&h->link, stream);
+	qs_turn(root->trace);
+	qs_record(root->trace, &h->link, QSOCKET_RECORD_ABANDON, stream);
 	kfree_skb_list(host_lost(root->sch));
 }
 
@@ -66,6 +87,7 @@ static void host_report_all(const struct host *h, struct qsocket_info *info)
 	info->offered_bytes = h->sent_bytes + h->queued_bytes + h->dropped_bytes;
 	info->delay_ns_sum = h->delay_ns_sum;
 	info->delay_ns_max = h->delay_ns_max;
+	memcpy(info->delays, h->delays, sizeof(h->delays));
 	qs_booked(&h->link, &admission);
 	info->utilisation_ppm = admission.utilisation_ppm;
 }
@@ -97,7 +119,7 @@ static int host_options(struct nlattr *attr, struct qsocket_options *options,
 	    options->mode > QSOCKET_MODE_MAX || options->streams > QSOCKET_STREAMS_MAX ||
 	    options->queue_messages > QSOCKET_QUEUE_MESSAGES_MAX)
 		return -ERANGE;
-	return 0;
+	return options->flags & ~QSOCKET_OPTION_TRACE || options->zero ? -EINVAL : 0;
 }
 
 static int host_lay_out(struct host *h, const struct qsocket_options *options)
@@ -113,10 +135,17 @@ static int host_lay_out(struct host *h, const struct qsocket_options *options)
 		return -ENOMEM;
 	qs_init(&h->link, &QS_ONLY, options->rate, PTR_ALIGN(h->memory, QS_ALIGNMENT), streams,
 		messages);
-	h->link.guard_ns = QSOCKET_GUARD_NS;
-	for (u32 i = 0; i < QSOCKET_FLOWS; i++)
+	h->link.guard_ns = QS_PACE_GUARD_NS;
+	if (options->flags & QSOCKET_OPTION_TRACE) {
+		h->root.trace = qsocket_trace_make(&h->link, QS_NAME);
+		if (!h->root.trace)
+			return -ENOMEM;
+	}
+	for (u32 i = 0; i < QSOCKET_FLOWS; i++) {
 		if (qs_add(&h->link, &flow) != i)
 			return -ENOSPC;
+		qs_record_attr(h->root.trace, &h->link, QSOCKET_RECORD_ADD, i, &flow);
+	}
 	return 0;
 }
 
@@ -165,13 +194,20 @@ static int host_set(struct Qdisc *sch, struct nlattr *attr, struct netlink_ext_a
 		NL_SET_ERR_MSG(extack, "the number of streams and messages is for good");
 		return -EOPNOTSUPP;
 	}
+	if (options.flags != h->root.options.flags) {
+		NL_SET_ERR_MSG(extack, "it is initialised without a trace, or with one, for good");
+		return -EINVAL;
+	}
 	options.streams = h->root.options.streams;
 	options.queue_messages = h->root.options.queue_messages;
 	error = qsocket_root_set(&h->root, &options);
 	if (error)
 		return error;
 	sch_tree_lock(sch);
-	qs_rate(&h->link, options.rate);
+	qs_pace_rate(&h->link, &h->pace, options.rate, ktime_get_ns());
+	/* what waits for the link has been told when it would be free at the old rate */
+	if (h->link.messages_len)
+		qdisc_watchdog_schedule_ns(&h->watchdog, h->pace.free_ns);
 	sch_tree_unlock(sch);
 	return 0;
 }
@@ -186,11 +222,16 @@ static void host_reset(struct Qdisc *sch)
 	if (!h->packets)
 		return;
 	spin_lock_bh(&h->root.calls);
-	for (u32 i = 0; i < h->link.streams_used; i++)
-		if (h->link.streams[i].messages > 0)
-			qs_flush(&h->link, i, QSOCKET_ERROR);
+	qs_turn(h->root.trace);
+	for (u32 i = 0; i < h->link.streams_used; i++) {
+		if (!h->link.streams[i].messages)
+			continue;
+		qs_flush(&h->link, i, QSOCKET_ERROR);
+		qs_record_loss(h->root.trace, &h->link, QSOCKET_RECORD_FLUSH, i, QS_NONE,
+			       QSOCKET_ERROR);
+	}
 	kfree_skb_list(host_lost(sch));
-	h->free_ns = 0;
+	h->pace.free_ns = 0;
 	spin_unlock_bh(&h->root.calls);
 }
 
@@ -200,17 +241,13 @@ static void host_destroy(struct Qdisc *sch)
 
 	qsocket_root_leave(&h->root);
 	qdisc_watchdog_cancel(&h->watchdog);
+	qsocket_trace_put(h->root.trace);
 	kvfree(h->packets);
 	kvfree(h->memory);
 }
 
-static int host_dump(struct Qdisc *sch, struct sk_buff *skb)
-{
-	const struct host *h = qdisc_priv(sch);
-
-	return nla_put(skb, TCA_OPTIONS, sizeof(h->root.options), &h->root.options) ? -EMSGSIZE : 0;
-}
-
+/* Without a dump of its options, which tc(8) does not know: it would say so in the
+ * midst of its JSON, of whatever device that is asked for. */
 static struct Qdisc_ops host_ops __read_mostly = {
 	.id = QSOCKET_KIND QS_NAME,
 	.priv_size = sizeof(struct host),
@@ -221,7 +258,6 @@ static struct Qdisc_ops host_ops __read_mostly = {
 	.reset = host_reset,
 	.destroy = host_destroy,
 	.change = host_set,
-	.dump = host_dump,
 	.owner = THIS_MODULE,
 };
 
@@ -231,6 +267,7 @@ static struct qsocket_scheduler host_scheduler = {
 	.add = host_add,
 	.change = host_change,
 	.remove = host_remove,
+	.abandon = host_abandon,
 	.report = host_report,
 };
 

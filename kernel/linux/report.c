@@ -6,6 +6,8 @@
  */
 #include <linux/net.h>
 #include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 
 #include "manager.h"
 
@@ -29,21 +31,38 @@ static void describe(const struct qsocket_root *root, u32 kind, struct qsocket_i
 	strscpy_pad(info->scheduler, root->scheduler->name, sizeof(info->scheduler));
 }
 
-/* On the heap: a caller's own struct is filled, and one beside it is too large
- * for a stack. */
-static int report_link(u32 link, struct qsocket_info *info)
-{
-	struct qsocket_root *root =
-		qsocket_root_of(current->nsproxy->net_ns, link & ~QSOCKET_LINK_HANDLE);
-	struct qsocket_member *member;
-	struct qsocket_info *sum;
+/* What is added up of a link's streams, some at a time: everybody's calls wait for
+ * qsocket_lock. On the heap: a caller's own struct is filled, and one beside it is
+ * too large for a stack. */
+struct sum {
+	bool reaped;
+	u64 after;		/* the cookie of the last one */
+	u64 left;		/* of the link, when that began */
+	struct qsocket_info of; /* all these, and those that had gone before */
+};
 
-	if (!root)
-		return -ENOLINK;
-	sum = kmemdup(&root->past, sizeof(*sum), GFP_KERNEL);
-	if (!sum)
-		return -ENOMEM;
-	list_for_each_entry(member, &root->members, list) report(root, member->stream, sum);
+#define TRIES 4 /* to add them up without one that leaves, and would be missed */
+
+static bool add_some(struct qsocket_root *root, struct sum *sum)
+{
+	struct qsocket_member *member;
+
+	if (!sum->after) {
+		sum->left = root->left;
+		sum->of = root->past;
+	}
+	member = qsocket_member_after(root, sum->after);
+	for (u32 i = 0; member && i < QSOCKET_AT_ONCE; i++) {
+		report(root, member->stream, &sum->of);
+		sum->after = member->cookie;
+		member = qsocket_member_after(root, sum->after);
+	}
+	return member;
+}
+
+static void tell_link(struct qsocket_root *root, const struct qsocket_info *sum,
+		      struct qsocket_info *info)
+{
 	report(root, QS_NONE, info);
 	memcpy(info->frames_offered, sum->frames_offered, sizeof(sum->frames_offered));
 	memcpy(info->frames_sent, sum->frames_sent, sizeof(sum->frames_sent));
@@ -53,8 +72,56 @@ static int report_link(u32 link, struct qsocket_info *info)
 	info->violations = sum->violations;
 	info->streams = root->members_len;
 	describe(root, QSOCKET_LINK, info);
-	kfree(sum);
+}
+
+/* The next ones: whether there are more to look at, or -ENOLINK. */
+static int look_on(u32 link, struct sum *sum, u32 *tries, struct qsocket_info *info)
+{
+	struct qsocket_root *root =
+		qsocket_root_of(current->nsproxy->net_ns, link & ~QSOCKET_LINK_HANDLE);
+
+	if (!root)
+		return -ENOLINK;
+	if (!sum->reaped) {
+		sum->reaped = !qsocket_reap_some(root, &sum->after, QSOCKET_AT_ONCE);
+		if (sum->reaped)
+			sum->after = 0;
+		return 1;
+	}
+	if (add_some(root, sum))
+		return 1;
+	if (sum->left != root->left && --*tries) {
+		sum->after = 0;
+		return 1;
+	}
+	tell_link(root, &sum->of, info);
 	return 0;
+}
+
+static int report_link(u32 link, struct qsocket_info *info)
+{
+	struct sum *sum = kzalloc(sizeof(*sum), GFP_KERNEL_ACCOUNT);
+	u32 tries = TRIES;
+	int more;
+
+	if (!sum)
+		return -ENOMEM;
+	do {
+		mutex_lock(&qsocket_lock);
+		more = look_on(link, sum, &tries, info);
+		mutex_unlock(&qsocket_lock);
+		cond_resched();
+	} while (more > 0);
+	kfree(sum);
+	return more;
+}
+
+void qsocket_report_member(const struct qsocket_member *member, struct qsocket_info *info)
+{
+	report(member->root, member->stream, info);
+	describe(member->root, QSOCKET_STREAM, info);
+	if (member->draining)
+		info->state |= QSOCKET_STATE_CLOSING;
 }
 
 static int report_stream(int fd, struct qsocket_info *info)
@@ -66,27 +133,20 @@ static int report_stream(int fd, struct qsocket_info *info)
 	sock = sockfd_lookup(fd, &error);
 	if (!sock)
 		return error;
+	mutex_lock(&qsocket_lock);
 	member = qsocket_member_of(sock->sk);
-	if (member) {
-		report(member->root, member->stream, info);
-		describe(member->root, QSOCKET_STREAM, info);
-	}
+	if (member)
+		qsocket_report_member(member, info);
+	mutex_unlock(&qsocket_lock);
 	sockfd_put(sock);
 	return member ? 0 : -ENOLINK;
 }
 
 long qsocket_report(struct qinfo_args *args)
 {
-	int error;
-
 	if (args->zero)
 		return -EINVAL;
 	memset(&args->info, 0, sizeof(args->info));
-	mutex_lock(&qsocket_lock);
-	if (args->handle & QSOCKET_LINK_HANDLE)
-		error = report_link(args->handle, &args->info);
-	else
-		error = report_stream(args->handle, &args->info);
-	mutex_unlock(&qsocket_lock);
-	return error;
+	return args->handle & QSOCKET_LINK_HANDLE ? report_link(args->handle, &args->info)
+						  : report_stream(args->handle, &args->info);
 }

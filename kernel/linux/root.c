@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Devices that have a scheduler: found, and made. A root is its qdisc's, which
- * traffic control makes and destroys; here is the list of them.
+ * traffic control makes and destroys.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -14,23 +14,26 @@
 #include "compat.h"
 #include "manager.h"
 
-static LIST_HEAD(roots);
-
-/* While one replaces another a device has two, of which one is attached. */
-struct qsocket_root *qsocket_root_of(const struct net *net, int ifindex)
+/* By the device, and not by a list of all there are: whoever rules a network of
+ * their own may make thousands. Its qdisc is there under RCU; as long as it has
+ * entered, until qsocket_lock is released. While one replaces another a device
+ * has two, of which one is attached. */
+struct qsocket_root *qsocket_root_of(struct net *net, int ifindex)
 {
-	struct qsocket_root *root;
+	struct qsocket_root *root = NULL;
+	const struct net_device *dev;
+	struct Qdisc *sch;
 
 	lockdep_assert_held(&qsocket_lock);
-	list_for_each_entry(root, &roots, list)
-	{
-		const struct net_device *dev = qdisc_dev(root->sch);
-
-		if (dev->ifindex == ifindex && net_eq(dev_net(dev), net) &&
-		    rcu_access_pointer(dev->qdisc) == root->sch)
-			return root;
-	}
-	return NULL;
+	rcu_read_lock();
+	dev = dev_get_by_index_rcu(net, ifindex);
+	sch = dev ? rcu_dereference(dev->qdisc) : NULL;
+	if (sch && qsocket_knows(sch->ops))
+		root = qdisc_priv(sch);
+	if (root && !root->entered)
+		root = NULL;
+	rcu_read_unlock();
+	return root;
 }
 
 int qsocket_root_enter(struct qsocket_root *root, struct Qdisc *sch,
@@ -42,14 +45,14 @@ int qsocket_root_enter(struct qsocket_root *root, struct Qdisc *sch,
 	root->sch = sch;
 	root->scheduler = scheduler;
 	root->uid = current_euid();
-	INIT_LIST_HEAD(&root->members);
+	root->members = RB_ROOT;
 	INIT_DELAYED_WORK(&root->reaper, qsocket_reap);
 	xa_init(&root->users);
 	error = qsocket_root_set(root, options);
 	if (error)
 		return error;
 	mutex_lock(&qsocket_lock);
-	list_add(&root->list, &roots);
+	root->entered = true;
 	mutex_unlock(&qsocket_lock);
 	return 0;
 }
@@ -57,12 +60,14 @@ EXPORT_SYMBOL_GPL(qsocket_root_enter);
 
 void qsocket_root_leave(struct qsocket_root *root)
 {
-	if (!root->list.next)
+	struct qsocket_member *member;
+
+	if (!root->entered)
 		return;
 	mutex_lock(&qsocket_lock);
-	list_del(&root->list);
-	while (!list_empty(&root->members))
-		qsocket_leave(list_first_entry(&root->members, struct qsocket_member, list));
+	root->entered = false;
+	while ((member = qsocket_member_after(root, 0)))
+		qsocket_leave(member);
 	mutex_unlock(&qsocket_lock);
 	cancel_delayed_work_sync(&root->reaper);
 	xa_destroy(&root->users);
@@ -83,18 +88,22 @@ int qsocket_root_set(struct qsocket_root *root, const struct qsocket_options *op
 }
 EXPORT_SYMBOL_GPL(qsocket_root_set);
 
-/* As of a file with this owner, group and mode, opened for writing. */
-bool qsocket_may_register(const struct qsocket_root *root)
+static bool lets_in(const struct qsocket_root *root)
 {
 	u32 mode = root->options.mode;
 
-	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
-		return true;
 	if (uid_eq(current_euid(), root->uid))
 		return mode & 0200;
 	if (gid_valid(root->gid) && in_egroup_p(root->gid))
 		return mode & 0020;
 	return mode & 0002;
+}
+
+/* As of a file with this owner, group and mode, opened for writing. The capability
+ * is asked for last: who is refused it may get into an audit. */
+bool qsocket_may_register(const struct qsocket_root *root)
+{
+	return lets_in(root) || ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN);
 }
 
 /* What is there, in place of what was asked for. */
@@ -132,10 +141,11 @@ static long join(struct net *net, int ifindex, struct qsockinit_args *args)
 	return tell(root, args);
 }
 
-/* What to do about a device that has this scheduler, or another, or none. */
-enum plan { MAKE, MAKE_ANEW, CHANGE, LEAVE };
+/* What to do about a device that has this scheduler, or another, or none. What
+ * it has recorded it goes on to record. */
+enum plan { MAKE, MAKE_ANEW, CHANGE, LEAVE, UNTRACED };
 
-static enum plan plan(const struct qsocket_root *root, const struct qsocket_options *wanted,
+static enum plan plan(const struct qsocket_root *root, struct qsocket_options *wanted,
 		      const char *scheduler)
 {
 	const struct qsocket_options *has;
@@ -147,6 +157,9 @@ static enum plan plan(const struct qsocket_root *root, const struct qsocket_opti
 	    (wanted->streams && wanted->streams != has->streams) ||
 	    (wanted->queue_messages && wanted->queue_messages != has->queue_messages))
 		return MAKE_ANEW;
+	if (wanted->flags & ~has->flags)
+		return UNTRACED;
+	wanted->flags = has->flags;
 	return wanted->rate == has->rate && wanted->gid == has->gid && wanted->mode == has->mode
 		       ? LEAVE
 		       : CHANGE;
@@ -197,6 +210,7 @@ static long initialise(struct net *net, int ifindex, struct qsockinit_args *args
 		.queue_messages = args->queue_messages,
 		.gid = args->gid,
 		.mode = args->mode ? args->mode : QSOCKET_MODE_DEFAULT,
+		.flags = args->flags & QSOCKINIT_TRACE ? QSOCKET_OPTION_TRACE : 0,
 	};
 	struct qsocket_root *root;
 	enum plan todo;
@@ -209,6 +223,11 @@ static long initialise(struct net *net, int ifindex, struct qsockinit_args *args
 	mutex_lock(&qsocket_lock);
 	todo = plan(qsocket_root_of(net, ifindex), &options, args->scheduler);
 	mutex_unlock(&qsocket_lock);
+	if (todo == UNTRACED) {
+		strscpy(args->why, "it is initialised without a trace: restore it first",
+			sizeof(args->why));
+		return -EEXIST;
+	}
 	if ((todo == CHANGE || todo == MAKE_ANEW) && !(args->flags & QSOCKINIT_REPLACE)) {
 		strscpy(args->why, "it is initialised for something else", sizeof(args->why));
 		return -EBUSY;

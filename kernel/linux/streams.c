@@ -1,181 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Streams: a socket that asks for one has it until it says otherwise, or is
- * gone, or the device has another qdisc. Who has a socket open may do that, and
- * nobody else.
- *
- * A socket is gone when it is released for the last time, after close(2), exit,
- * SIGKILL, and whoever it was shared with by fork(2) or SCM_RIGHTS. It is then
- * dead (SOCK_DEAD), and freed only when nobody holds it. Here it is held, and
- * looked at: when one of its packets would leave (qdisc.c), when there seem to
- * be too many streams, and every QSOCKET_REAP_MS. So no code of a module is
- * entered in any socket, and none can be left there when the module goes.
+ * The calls that make a socket a stream, change it, and end it. Who has a socket
+ * open may do that, and nobody else. How long it then is one: members.c.
  */
-#include <linux/capability.h>
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/in.h>
 #include <linux/net.h>
-#include <linux/slab.h>
-#include <net/net_namespace.h>
+#include <net/sock.h>
 
 #include "compat.h"
 #include "manager.h"
-
-/* Of TCP, what was written before is delivered first. */
-static bool is_gone(const struct qsocket_member *member)
-{
-	const struct sock *sk = member->sk;
-
-	return sock_flag(sk, SOCK_DEAD) && (member->udp || sk->sk_state == TCP_CLOSE);
-}
-
-/* A message's time is that of SO_TXTIME, switched on as setsockopt(2) does it.
- * Without qsocket_lock: whoever holds the socket may wait long for room in it,
- * and nobody else shall wait for them. */
-static void take_time(struct sock *sk, struct qsocket_time *before)
-{
-	lock_sock(sk);
-	before->on = sock_flag(sk, SOCK_TXTIME);
-	before->clockid = sk->sk_clockid;
-	before->deadline_mode = sk->sk_txtime_deadline_mode;
-	before->report_errors = sk->sk_txtime_report_errors;
-	sk->sk_clockid = CLOCK_MONOTONIC;
-	sk->sk_txtime_deadline_mode = 0;
-	sk->sk_txtime_report_errors = 0;
-	sock_set_flag(sk, SOCK_TXTIME);
-	release_sock(sk);
-}
-
-static void give_time_back(struct sock *sk, const struct qsocket_time *before)
-{
-	lock_sock(sk);
-	sk->sk_clockid = before->clockid;
-	sk->sk_txtime_deadline_mode = before->deadline_mode;
-	sk->sk_txtime_report_errors = before->report_errors;
-	sock_valbool_flag(sk, SOCK_TXTIME, before->on);
-	release_sock(sk);
-}
-
-static struct qsocket_user *user_of(struct qsocket_root *root, kuid_t uid)
-{
-	return xa_load(&root->users, __kuid_val(uid));
-}
-
-/* One more stream of a user's; NULL without memory. */
-static struct qsocket_user *take_user(struct qsocket_root *root, kuid_t uid)
-{
-	struct qsocket_user *user = user_of(root, uid);
-
-	if (!user) {
-		user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-		if (user && xa_err(xa_store(&root->users, __kuid_val(uid), user, GFP_KERNEL))) {
-			kfree(user);
-			user = NULL;
-		}
-	}
-	if (user)
-		user->streams++;
-	return user;
-}
-
-/* The stream's packets are gone. */
-static void drop_user(struct qsocket_root *root, kuid_t uid)
-{
-	struct qsocket_user *user = user_of(root, uid);
-
-	if (--user->streams)
-		return;
-	xa_erase(&root->users, __kuid_val(uid));
-	kfree(user);
-}
-
-static void remove_stream(struct qsocket_member *member)
-{
-	struct qsocket_root *root = member->root;
-	u32 stream = member->stream;
-
-	qsocket_root_lock(root);
-	member->stream = QS_NONE;
-	root->scheduler->remove(root, stream, &root->past);
-	qsocket_root_unlock(root);
-}
-
-void qsocket_leave(struct qsocket_member *member)
-{
-	struct qsocket_root *root = member->root;
-
-	lockdep_assert_held(&qsocket_lock);
-	qsocket_members_remove(member);
-	remove_stream(member);
-	drop_user(root, member->uid);
-	list_del(&member->list);
-	root->members_len--;
-	sock_put(member->sk);
-	kfree_rcu(member, rcu);
-}
-
-static void reap(struct qsocket_root *root)
-{
-	struct qsocket_member *member, *next;
-
-	list_for_each_entry_safe(member, next, &root->members, list) if (is_gone(member))
-		qsocket_leave(member);
-}
-
-void qsocket_reap(struct work_struct *work)
-{
-	struct qsocket_root *root = container_of(work, struct qsocket_root, reaper.work);
-
-	mutex_lock(&qsocket_lock);
-	reap(root);
-	if (!list_empty(&root->members))
-		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
-	mutex_unlock(&qsocket_lock);
-}
-
-/* Whether there is room for one more of the caller's. */
-static int find_room(struct qsocket_root *root, kuid_t uid)
-{
-	u32 most = root->options.streams - QSOCKET_FLOWS, share = most / QSOCKET_USER_SHARE;
-	struct qsocket_user *user = user_of(root, uid);
-
-	if (ns_capable(dev_net(qdisc_dev(root->sch))->user_ns, CAP_NET_ADMIN))
-		share = most;
-	if (root->members_len >= most || (user && user->streams >= share)) {
-		reap(root);
-		user = user_of(root, uid);
-	}
-	if (root->members_len >= most)
-		return -ENOSPC;
-	return user && user->streams >= share ? -EDQUOT : 0;
-}
-
-static int add_stream(struct qsocket_member *member, const struct qsocket_attr *attr)
-{
-	struct qsocket_root *root = member->root;
-	int stream, error;
-
-	member->user = take_user(root, member->uid);
-	if (!member->user)
-		return -ENOMEM;
-	qsocket_root_lock(root);
-	stream = root->scheduler->add(root, attr, &member->admission);
-	qsocket_root_unlock(root);
-	if (stream < 0) {
-		drop_user(root, member->uid);
-		return stream;
-	}
-	member->stream = stream;
-	if (uid_eq(member->uid, GLOBAL_ROOT_UID))
-		member->user = NULL; /* whose messages nobody counts */
-	error = qsocket_members_add(member);
-	if (error) {
-		remove_stream(member);
-		drop_user(root, member->uid);
-	}
-	return error;
-}
 
 static struct qsocket_attr with_type(const struct qsocket_attr *attr, bool udp)
 {
@@ -186,55 +20,15 @@ static struct qsocket_attr with_type(const struct qsocket_attr *attr, bool udp)
 	return result;
 }
 
-static int enter(struct sock *sk, u32 link, const struct qsocket_attr *given,
-		 const struct qsocket_time *before, struct qsocket_admission *admission)
-{
-	bool udp = sk->sk_protocol == IPPROTO_UDP;
-	struct qsocket_attr attr = with_type(given, udp);
-	int ifindex = link & ~QSOCKET_LINK_HANDLE, error;
-	struct qsocket_root *root = qsocket_root_of(sock_net(sk), ifindex);
-	struct qsocket_member *member;
-
-	if (!(link & QSOCKET_LINK_HANDLE) || !root)
-		return -EBADF;
-	if (!qsocket_may_register(root))
-		return -EACCES;
-	if (qsocket_member_of(sk))
-		return -EALREADY;
-	error = find_room(root, current_euid());
-	if (error)
-		return error;
-	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
-	if (!member)
-		return -ENOMEM;
-	member->sk = sk;
-	member->root = root;
-	member->ifindex = ifindex;
-	member->udp = udp;
-	member->uid = current_euid();
-	member->before = *before;
-	error = add_stream(member, &attr);
-	*admission = member->admission;
-	if (error) {
-		kfree(member);
-		return error;
-	}
-	sock_hold(sk);
-	list_add_tail(&member->list, &root->members);
-	if (!root->members_len++)
-		schedule_delayed_work(&root->reaper, msecs_to_jiffies(QSOCKET_REAP_MS));
-	return 0;
-}
-
 /* Internet sockets alone have what a stream needs. */
 static int check_socket(const struct sock *sk, u32 type)
 {
 	if (sk->sk_family != AF_INET && sk->sk_family != AF_INET6)
 		return -EAFNOSUPPORT;
 	if (type == QSOCKET_UDP)
-		return sk->sk_protocol == IPPROTO_UDP ? 0 : -EPROTOTYPE;
+		return sk_is_udp(sk) ? 0 : -EPROTOTYPE;
 	if (type == QSOCKET_TCP)
-		return sk->sk_protocol == IPPROTO_TCP ? 0 : -EPROTOTYPE;
+		return sk_is_tcp(sk) ? 0 : -EPROTOTYPE;
 	return -EINVAL;
 }
 
@@ -242,19 +36,17 @@ static int attach(struct socket *sock, u32 type, u32 link, const struct qsocket_
 		  struct qsocket_admission *admission)
 {
 	int error = check_socket(sock->sk, type);
-	struct qsocket_time before = {};
+	struct qsocket_attr wanted = with_type(attr, type == QSOCKET_UDP);
 
 	if (!error)
 		error = qsocket_check_attr(attr);
 	if (error)
 		return error;
-	if (type == QSOCKET_UDP)
-		take_time(sock->sk, &before);
+	lock_sock(sock->sk);
 	mutex_lock(&qsocket_lock);
-	error = enter(sock->sk, link, attr, &before, admission);
+	error = qsocket_enter(sock->sk, link, &wanted, admission);
 	mutex_unlock(&qsocket_lock);
-	if (error && type == QSOCKET_UDP)
-		give_time_back(sock->sk, &before);
+	release_sock(sock->sk);
 	return error;
 }
 
@@ -317,15 +109,20 @@ static int change(struct sock *sk, struct qchange_args *args)
 	struct qsocket_member *member = qsocket_member_of(sk);
 	struct qsocket_root *root;
 	struct qsocket_attr attr;
-	int error;
+	int error, periods;
 
 	if (!member)
 		return -ENOLINK;
 	root = member->root;
 	attr = with_type(&args->attr, member->udp);
+	periods = qsocket_periods(member, &attr);
+	if (periods < 0)
+		return periods;
 	qsocket_root_lock(root);
 	error = root->scheduler->change(root, member->stream, &attr, &args->admission);
 	qsocket_root_unlock(root);
+	if (!error)
+		qsocket_set_periods(member, periods);
 	member->admission = args->admission;
 	return error;
 }
@@ -358,29 +155,21 @@ long qsocket_change(struct qchange_args *args)
 
 long qsocket_close(const struct qclose_args *args)
 {
-	struct qsocket_member *member;
-	struct qsocket_time before;
 	struct socket *sock;
-	bool udp = false;
 	int error;
 
-	if (args->flags)
-		return args->flags == QCLOSE_DRAIN ? -EOPNOTSUPP : -EINVAL;
+	if (args->flags & ~QCLOSE_DRAIN)
+		return -EINVAL;
 	if (args->handle & QSOCKET_LINK_HANDLE)
 		return 0;
 	sock = sockfd_lookup(args->handle, &error);
 	if (!sock)
 		return error;
+	lock_sock(sock->sk);
 	mutex_lock(&qsocket_lock);
-	member = qsocket_member_of(sock->sk);
-	if (member) {
-		before = member->before;
-		udp = member->udp;
-		qsocket_leave(member);
-	}
+	error = qsocket_end(sock->sk, args->flags & QCLOSE_DRAIN);
 	mutex_unlock(&qsocket_lock);
-	if (udp)
-		give_time_back(sock->sk, &before);
+	release_sock(sock->sk);
 	sockfd_put(sock);
-	return member ? 0 : -ENOLINK;
+	return error;
 }

@@ -156,7 +156,7 @@ static const struct qs_order order = {
 	.next_ns = next_ns,
 };
 
-const struct qs_policy qs_cbq = {
+QS_LOCAL const struct qs_policy qs_cbq = {
 	.name = "cbq",
 	.classes = 1,
 	.frames = 1,

@@ -38,7 +38,7 @@ static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 	key->third = s->seq;
 }
 
-const struct qs_policy qs_dwcs = {
+QS_LOCAL const struct qs_policy qs_dwcs = {
 	.name = "dwcs",
 	.frames = 1,
 	.lossy = 1,

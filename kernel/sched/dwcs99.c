@@ -33,7 +33,7 @@ static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 	key->third = x_left << 48 | s->seq;
 }
 
-const struct qs_policy qs_dwcs99 = {
+QS_LOCAL const struct qs_policy qs_dwcs99 = {
 	.name = "dwcs99",
 	.frames = 1,
 	.lossy = 1,

@@ -14,7 +14,7 @@ static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 	*key = (struct qs_key){s->rank_ns, s->seq, 0};
 }
 
-const struct qs_policy qs_edf = {
+QS_LOCAL const struct qs_policy qs_edf = {
 	.name = "edf",
 	.frames = 1,
 	.lossy = 1,
@@ -23,7 +23,7 @@ const struct qs_policy qs_edf = {
 	.key = key,
 };
 
-const struct qs_policy qs_edf_lossless = {
+QS_LOCAL const struct qs_policy qs_edf_lossless = {
 	.name = "edf-lossless",
 	.frames = 1,
 	.by_deadline = 1,

@@ -11,7 +11,7 @@ static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 	*key = (struct qs_key){s->seq, 0, 0};
 }
 
-const struct qs_policy qs_fifo = {
+QS_LOCAL const struct qs_policy qs_fifo = {
 	.name = "fifo",
 	.key_span_log = 20,
 	.key = key,

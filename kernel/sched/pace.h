@@ -18,18 +18,19 @@ struct qs_pace {
 
 /* Whether a packet may leave now. Then the scheduler may count on what the host
  * has overslept (lag_ns). */
-int qs_pace_open(struct qs_link QS_MEM *link, const struct qs_pace QS_MEM *pace, uint64_t now_ns);
+QS_LOCAL int qs_pace_open(struct qs_link QS_MEM *link, const struct qs_pace QS_MEM *pace,
+			  uint64_t now_ns);
 /* One of so many bytes leaves. */
-void qs_pace_charge(const struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace, uint32_t bytes,
-		    uint64_t now_ns);
+QS_LOCAL void qs_pace_charge(const struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace,
+			     uint32_t bytes, uint64_t now_ns);
 /* None could: what time there was is gone. */
-void qs_pace_rest(struct qs_pace QS_MEM *pace, uint64_t now_ns);
+QS_LOCAL void qs_pace_rest(struct qs_pace QS_MEM *pace, uint64_t now_ns);
 /* From now on another rate: what is on its way goes at that. */
-void qs_pace_rate(struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace, uint64_t rate,
-		  uint64_t now_ns);
+QS_LOCAL void qs_pace_rate(struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace, uint64_t rate,
+			   uint64_t now_ns);
 /* Before anything comes that may be sent: while nothing might be, the link's
  * time stood still. */
-void qs_pace_stand_still(const struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace,
-			 uint64_t now_ns);
+QS_LOCAL void qs_pace_stand_still(const struct qs_link QS_MEM *link, struct qs_pace QS_MEM *pace,
+				  uint64_t now_ns);
 
 #endif

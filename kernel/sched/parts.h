@@ -18,79 +18,80 @@
 #define QS_EMSGSIZE 90
 #define QS_ENOBUFS 105
 
-extern const struct qs_policy qs_dwcs, qs_dwcs99, qs_vds, qs_edf, qs_edf_lossless, qs_fifo;
-extern const struct qs_policy qs_sfq, qs_cbq;
+QS_LOCAL_EXTERN const struct qs_policy qs_dwcs, qs_dwcs99, qs_vds, qs_edf, qs_edf_lossless, qs_fifo;
+QS_LOCAL_EXTERN const struct qs_policy qs_sfq, qs_cbq;
 
 /* window.c */
-void qs_window_reset(struct qs_stream QS_MEM *s);
-void qs_window_served(struct qs_stream QS_MEM *s);
-void qs_window_missed(struct qs_stream QS_MEM *s, uint64_t times);
-int qs_window_allows_loss(const struct qs_stream QS_MEM *s);
+QS_LOCAL void qs_window_reset(struct qs_stream QS_MEM *s);
+QS_LOCAL void qs_window_served(struct qs_stream QS_MEM *s);
+QS_LOCAL void qs_window_missed(struct qs_stream QS_MEM *s, uint64_t times);
+QS_LOCAL int qs_window_allows_loss(const struct qs_stream QS_MEM *s);
 
 /* ring.c: what is far from being the first, in buckets */
-size_t qs_ring_bytes(uint32_t ids_max);
+QS_LOCAL size_t qs_ring_bytes(uint32_t ids_max);
 /* 2^span_log of keys are in its reach, in memory of zeros. */
-void qs_ring_init(struct qs_ring QS_MEM *ring, void QS_MEM *memory, struct qs_place QS_MEM *places,
-		  uint32_t ids_max, uint8_t span_log);
+QS_LOCAL void qs_ring_init(struct qs_ring QS_MEM *ring, void QS_MEM *memory,
+			   struct qs_place QS_MEM *places, uint32_t ids_max, uint8_t span_log);
 /* 0 where it belongs into the exact part instead. */
-int qs_ring_add(struct qs_ring QS_MEM *ring, uint32_t id, uint64_t key);
-void qs_ring_remove(struct qs_ring QS_MEM *ring, uint32_t id);
+QS_LOCAL int qs_ring_add(struct qs_ring QS_MEM *ring, uint32_t id, uint64_t key);
+QS_LOCAL void qs_ring_remove(struct qs_ring QS_MEM *ring, uint32_t id);
 /* Takes out the first bucket: how many there were in it, now in ring->taken.
  * None where it has become empty; then the next call finds another. */
-uint32_t qs_ring_take(struct qs_ring QS_MEM *ring);
+QS_LOCAL uint32_t qs_ring_take(struct qs_ring QS_MEM *ring);
 
 /* heap.c: streams that come up, first to be served on top */
-void qs_heap_push(struct qs_heap QS_MEM *heap, const struct qs_heap_entry *entry);
-void qs_heap_remove(struct qs_heap QS_MEM *heap, uint32_t place);
+QS_LOCAL void qs_heap_push(struct qs_heap QS_MEM *heap, const struct qs_heap_entry *entry);
+QS_LOCAL void qs_heap_remove(struct qs_heap QS_MEM *heap, uint32_t place);
 
 /* watch.c: units that can still expire, earliest first */
-void qs_watch(struct qs_link QS_MEM *link, uint32_t unit);
-void qs_unwatch(struct qs_link QS_MEM *link, uint32_t unit);
-uint64_t qs_watch_bound_ns(const struct qs_link QS_MEM *link);
-uint32_t qs_watch_first(struct qs_link QS_MEM *link);
-uint32_t qs_watch_next(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL void qs_watch(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL void qs_unwatch(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL uint64_t qs_watch_bound_ns(const struct qs_link QS_MEM *link);
+QS_LOCAL uint32_t qs_watch_first(struct qs_link QS_MEM *link);
+QS_LOCAL uint32_t qs_watch_next(struct qs_link QS_MEM *link, uint32_t unit);
 
 /* admit.c: what the frames already begun were promised, and who may begin */
-int qs_doomed(const struct qs_link QS_MEM *link, uint32_t unit, uint64_t now_ns);
-int qs_fits(const struct qs_link QS_MEM *link, uint32_t unit, uint32_t packet_bytes,
-	    uint64_t now_ns);
-int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uint8_t drop,
-		 uint64_t now_ns);
-void qs_promise(struct qs_link QS_MEM *link, uint32_t unit);
-void qs_unpromise(struct qs_link QS_MEM *link, uint32_t unit);
-uint32_t qs_promised_first(const struct qs_link QS_MEM *link);
+QS_LOCAL int qs_doomed(const struct qs_link QS_MEM *link, uint32_t unit, uint64_t now_ns);
+QS_LOCAL int qs_fits(const struct qs_link QS_MEM *link, uint32_t unit, uint32_t packet_bytes,
+		     uint64_t now_ns);
+QS_LOCAL int qs_endangers(struct qs_link QS_MEM *link, uint32_t unit, uint64_t bytes, uint8_t drop,
+			  uint64_t now_ns);
+QS_LOCAL void qs_promise(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL void qs_unpromise(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL uint32_t qs_promised_first(const struct qs_link QS_MEM *link);
 
 /* feasible.c: counts what a stream asks for, and takes it out again */
-void qs_book(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s);
-void qs_unbook(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s);
+QS_LOCAL void qs_book(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s);
+QS_LOCAL void qs_unbook(struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s);
 
 /* lose.c */
-void qs_lose(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason);
-void qs_drop(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason);
-void qs_expire(struct qs_link QS_MEM *link, uint64_t now_ns);
-void qs_missed(struct qs_link QS_MEM *link, uint32_t stream);
-void qs_break_chain(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s, uint32_t unit);
-void qs_count_lost(struct qs_link QS_MEM *link, uint32_t stream, uint8_t drop, uint32_t bytes,
-		   uint8_t reason);
+QS_LOCAL void qs_lose(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason);
+QS_LOCAL void qs_drop(struct qs_link QS_MEM *link, uint32_t unit, uint8_t reason);
+QS_LOCAL void qs_expire(struct qs_link QS_MEM *link, uint64_t now_ns);
+QS_LOCAL void qs_missed(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_break_chain(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s,
+			     uint32_t unit);
+QS_LOCAL void qs_count_lost(struct qs_link QS_MEM *link, uint32_t stream, uint8_t drop,
+			    uint32_t bytes, uint8_t reason);
 
 /* worth.c: units not begun, by what overflow takes first */
-void qs_worth_add(struct qs_link QS_MEM *link, uint32_t unit);
-void qs_worth_remove(struct qs_link QS_MEM *link, uint32_t unit);
-uint32_t qs_least_valuable(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
-			   uint32_t except);
+QS_LOCAL void qs_worth_add(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL void qs_worth_remove(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL uint32_t qs_least_valuable(const struct qs_link QS_MEM *link,
+				    const struct qs_stream QS_MEM *s, uint32_t except);
 
 /* sched.c */
-void qs_settle(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_settle(struct qs_link QS_MEM *link, uint32_t stream);
 
 /* ready.c: streams that compete */
-void qs_compete(struct qs_link QS_MEM *link, uint32_t stream);
-void qs_withdraw(struct qs_link QS_MEM *link, uint32_t stream);
-void qs_reorder(struct qs_link QS_MEM *link, uint32_t stream);
-uint32_t qs_queue_first(struct qs_queue QS_MEM *queue, const struct qs_link QS_MEM *link);
-void qs_tag_key(const struct qs_stream QS_MEM *s, struct qs_key *key);
-void qs_tag(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_compete(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_withdraw(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_reorder(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL uint32_t qs_queue_first(struct qs_queue QS_MEM *queue, const struct qs_link QS_MEM *link);
+QS_LOCAL void qs_tag_key(const struct qs_stream QS_MEM *s, struct qs_key *key);
+QS_LOCAL void qs_tag(struct qs_link QS_MEM *link, uint32_t stream);
 
-void qs_unit_unlink(struct qs_link QS_MEM *link, uint32_t unit);
+QS_LOCAL void qs_unit_unlink(struct qs_link QS_MEM *link, uint32_t unit);
 
 /* Whether a unit is scheduled by its attributes; else it is best effort. */
 static inline int qs_manages(const struct qs_policy *policy, uint64_t period_ns, uint64_t due_ns)
@@ -161,15 +162,17 @@ struct qs_fair {
 	uint32_t served;  /* the last, if it has not been put where it belongs now */
 };
 
-void qs_fair_init(struct qs_fair QS_MEM *fair);
-void qs_fair_push(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream);
-void qs_fair_remove(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream);
-uint32_t qs_fair_first(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair);
+QS_LOCAL void qs_fair_init(struct qs_fair QS_MEM *fair);
+QS_LOCAL void qs_fair_push(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair,
+			   uint32_t stream);
+QS_LOCAL void qs_fair_remove(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair,
+			     uint32_t stream);
+QS_LOCAL uint32_t qs_fair_first(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair);
 /* So many bytes of a stream that waits leave; its next packet waits instead. */
-void qs_fair_charge(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair, uint32_t stream,
-		    uint32_t bytes, uint64_t now_ns);
+QS_LOCAL void qs_fair_charge(struct qs_link QS_MEM *link, struct qs_fair QS_MEM *fair,
+			     uint32_t stream, uint32_t bytes, uint64_t now_ns);
 /* When the head of a stream became whole. */
-uint64_t qs_whole_ns(const struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL uint64_t qs_whole_ns(const struct qs_link QS_MEM *link, uint32_t stream);
 
 /* class.c: what a class may send; a leaf is one that streams join */
 enum qs_source { QS_OWN, QS_OF_CLASS, QS_OF_LINK, QS_NO_SOURCE };
@@ -200,19 +203,20 @@ struct qs_classes {
 	uint32_t turn; /* the leaf that was chosen, or QS_NONE */
 };
 
-void qs_classes_init(struct qs_link QS_MEM *link);
-void qs_clock_advance(struct qs_clock QS_MEM *clock, uint64_t rate, uint32_t bytes);
+QS_LOCAL void qs_classes_init(struct qs_link QS_MEM *link);
+QS_LOCAL void qs_clock_advance(struct qs_clock QS_MEM *clock, uint64_t rate, uint32_t bytes);
 /* Whether no ceiling keeps it from sending now. */
-int qs_class_open(const struct qs_link QS_MEM *link, uint32_t leaf, uint64_t now_ns);
+QS_LOCAL int qs_class_open(const struct qs_link QS_MEM *link, uint32_t leaf, uint64_t now_ns);
 /* By whose rate it may send now. */
 enum qs_source qs_class_source(const struct qs_classes QS_MEM *classes, uint32_t leaf,
 			       uint64_t now_ns);
 /* When it may send next, nothing being sent before. */
-uint64_t qs_class_next_ns(const struct qs_link QS_MEM *link, uint32_t leaf);
+QS_LOCAL uint64_t qs_class_next_ns(const struct qs_link QS_MEM *link, uint32_t leaf);
 /* A leaf has something to send, as of this time; it has nothing more. */
-void qs_class_wake(struct qs_classes QS_MEM *classes, uint32_t leaf, uint64_t time_ns);
-void qs_class_rest(struct qs_classes QS_MEM *classes, uint32_t leaf);
+QS_LOCAL void qs_class_wake(struct qs_classes QS_MEM *classes, uint32_t leaf, uint64_t time_ns);
+QS_LOCAL void qs_class_rest(struct qs_classes QS_MEM *classes, uint32_t leaf);
 /* Bytes of a leaf's leave. */
-void qs_class_charge(struct qs_link QS_MEM *link, uint32_t leaf, uint32_t bytes, uint64_t now_ns);
+QS_LOCAL void qs_class_charge(struct qs_link QS_MEM *link, uint32_t leaf, uint32_t bytes,
+			      uint64_t now_ns);
 
 #endif

@@ -18,6 +18,8 @@
  *	QS_ZERO		where a loop begins to count, or to sum up: to a verifier not a
  *			known number, or it would look at round after round
  *	QS_POLICY(link)	the link's policy, where only one is compiled in
+ *	QS_LOCAL	of every function and policy of the scheduler: static, for a
+ *			host of which several are linked together, each one unit
  *	QS_FETCH(p)	asks for memory that will be needed soon, where QS_FETCHES
  */
 #ifndef QS_MEM
@@ -31,6 +33,12 @@
 #endif
 #ifndef QS_POLICY
 #define QS_POLICY(link) ((link)->policy)
+#endif
+#ifdef QS_LOCAL
+#define QS_LOCAL_EXTERN QS_LOCAL
+#else
+#define QS_LOCAL
+#define QS_LOCAL_EXTERN extern
 #endif
 #ifndef QS_FETCH
 #define QS_FETCH(p) __builtin_prefetch(p)

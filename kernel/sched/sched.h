@@ -186,7 +186,7 @@ struct qs_order {
 };
 
 /* All there are, by name; NULL if there is none such. */
-const struct qs_policy *qs_policy_find(const char *name);
+QS_LOCAL const struct qs_policy *qs_policy_find(const char *name);
 
 /* What streams ask for: bytes per second, and parts of 2^-32 of one. */
 struct qs_demand {
@@ -265,50 +265,55 @@ struct qs_packet {
 
 /* Bytes of memory a link wants, and its set-up in that memory (zeroed,
  * aligned to QS_ALIGNMENT). */
-uint32_t qs_messages_held(uint32_t streams_max, uint32_t messages_max); /* indexes there are */
-size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max, uint32_t messages_max);
-void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64_t rate,
-	     void QS_MEM *memory, uint32_t streams_max, uint32_t messages_max);
+QS_LOCAL uint32_t qs_messages_held(uint32_t streams_max,
+				   uint32_t messages_max); /* indexes there are */
+QS_LOCAL size_t qs_link_bytes(const struct qs_policy *policy, uint32_t streams_max,
+			      uint32_t messages_max);
+QS_LOCAL void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64_t rate,
+		      void QS_MEM *memory, uint32_t streams_max, uint32_t messages_max);
 
 /* Whether nothing can be sent: no stream has a whole unit queued. */
-int qs_idle(const struct qs_link QS_MEM *link);
+QS_LOCAL int qs_idle(const struct qs_link QS_MEM *link);
 
 /* When something that is queued may be sent: 0 where nothing keeps it, QS_FOREVER
  * where nothing is. */
-uint64_t qs_open_ns(const struct qs_link QS_MEM *link);
+QS_LOCAL uint64_t qs_open_ns(const struct qs_link QS_MEM *link);
 
 /* Whether a stream may have such attributes, on whatever link: 0, -EINVAL or
  * -ERANGE. Whoever lets them in from outside asks, before anything below. */
-int32_t qs_attr_check(const struct qsocket_attr *attr);
+QS_LOCAL int32_t qs_attr_check(const struct qsocket_attr *attr);
 
 /* Streams. qs_add() returns an index or -ENOSPC. qs_remove() drops what is
  * queued (QSOCKET_CLOSED) and frees the index. */
-int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr);
-void qs_change(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr);
-void qs_remove(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL int32_t qs_add(struct qs_link QS_MEM *link, const struct qsocket_attr *attr);
+QS_LOCAL void qs_change(struct qs_link QS_MEM *link, uint32_t stream,
+			const struct qsocket_attr *attr);
+QS_LOCAL void qs_remove(struct qs_link QS_MEM *link, uint32_t stream);
 /* What all streams would ask for if this one (QS_NONE: one more) had these
  * attributes. -EBUSY where QSOCKET_ADMIT is among them, that is more than
  * there is, and the stream asks for more than before; -EINVAL where it may not
  * join its class: then it should not be added, or changed. */
-int32_t qs_feasible(struct qs_link QS_MEM *link, uint32_t stream, const struct qsocket_attr *attr,
-		    struct qsocket_admission *admission);
+QS_LOCAL int32_t qs_feasible(struct qs_link QS_MEM *link, uint32_t stream,
+			     const struct qsocket_attr *attr, struct qsocket_admission *admission);
 /* What they ask for as they are, and what one of them does. */
-void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admission);
-uint64_t qs_share_ppm(const struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_booked(const struct qs_link QS_MEM *link, struct qsocket_admission *admission);
+QS_LOCAL uint64_t qs_share_ppm(const struct qs_link QS_MEM *link, uint32_t stream);
 /* Drops a stream's queue with a reason. */
-void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason);
-void qs_rate(struct qs_link QS_MEM *link, uint64_t rate);
+QS_LOCAL void qs_flush(struct qs_link QS_MEM *link, uint32_t stream, uint8_t reason);
+QS_LOCAL void qs_rate(struct qs_link QS_MEM *link, uint64_t rate);
 
 /* Classes of cbq, once, before there are streams: 0, or -EINVAL where they
  * cannot be kept, or the policy knows none. */
-int32_t qs_classes(struct qs_link QS_MEM *link, const struct qsocket_class *classes, uint32_t len);
-int qs_classes_same(const struct qs_link QS_MEM *link, const struct qsocket_class *classes,
-		    uint32_t len);
+QS_LOCAL int32_t qs_classes(struct qs_link QS_MEM *link, const struct qsocket_class *classes,
+			    uint32_t len);
+QS_LOCAL int qs_classes_same(const struct qs_link QS_MEM *link, const struct qsocket_class *classes,
+			     uint32_t len);
 /* Whether a stream may join it: a leaf, or 0. */
-int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id);
+QS_LOCAL int qs_class_ok(const struct qs_link QS_MEM *link, uint32_t class_id);
 
 /* Adds a stream's counters to a struct that starts out zeroed. */
-void qs_info(const struct qs_link QS_MEM *link, uint32_t stream, struct qsocket_info *info);
+QS_LOCAL void qs_info(const struct qs_link QS_MEM *link, uint32_t stream,
+		      struct qsocket_info *info);
 
 /* What qs_enqueue() did with a message. */
 struct qs_queued {
@@ -318,45 +323,45 @@ struct qs_queued {
 
 /* Queues one message. Returns 0: queued, or accepted, dropped at once and
  * counted; or -ENOBUFS and -ETIME (counted), or -EPROTO and -EMSGSIZE. */
-int32_t qs_enqueue(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
-		   const struct qs_arrival *arrival, struct qs_queued *queued);
+QS_LOCAL int32_t qs_enqueue(struct qs_link QS_MEM *link, uint32_t stream, uint64_t now_ns,
+			    const struct qs_arrival *arrival, struct qs_queued *queued);
 
 /* The next packet at this time, of at most bytes_max where a message can be
  * cut (0: no limit). 1, or 0 when nothing can be sent now. The host calls
  * qs_free() once it is through with a message that is done. */
-int qs_dequeue(struct qs_link QS_MEM *link, uint64_t now_ns, uint32_t bytes_max,
-	       struct qs_packet *packet);
-void qs_free(struct qs_link QS_MEM *link, uint32_t message);
+QS_LOCAL int qs_dequeue(struct qs_link QS_MEM *link, uint64_t now_ns, uint32_t bytes_max,
+			struct qs_packet *packet);
+QS_LOCAL void qs_free(struct qs_link QS_MEM *link, uint32_t message);
 
 /* What became of a packet: the host says so once of each, in the order in
  * which it got them, before qs_free(). qs_dequeue() has counted its message as
  * sent; frames and delays are counted here. */
-void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet);
+QS_LOCAL void qs_sent(struct qs_link QS_MEM *link, const struct qs_packet *packet);
 /* The network refused it (`partly`: but took some of its segments): its
  * message is counted as dropped, and what is left of its frame given up. */
-void qs_unsend(struct qs_link QS_MEM *link, const struct qs_packet *packet, uint8_t reason,
-	       int partly);
+QS_LOCAL void qs_unsend(struct qs_link QS_MEM *link, const struct qs_packet *packet, uint8_t reason,
+			int partly);
 /* The network kept it waiting beyond its deadline, and takes it now. */
-void qs_late(struct qs_link QS_MEM *link, struct qs_packet *packet);
+QS_LOCAL void qs_late(struct qs_link QS_MEM *link, struct qs_packet *packet);
 
 /* Counts a message that qs_enqueue() would not take (-EPROTO, -EMSGSIZE) as
  * offered and dropped, for hosts that owe an outcome for every message. */
-void qs_refuse(struct qs_link QS_MEM *link, uint32_t stream, const struct qs_arrival *arrival,
-	       uint8_t reason);
+QS_LOCAL void qs_refuse(struct qs_link QS_MEM *link, uint32_t stream,
+			const struct qs_arrival *arrival, uint8_t reason);
 
 /* The frame that a stream has open is not continued: what of it came is lost.
  * For hosts whose messages may be lost on their way here. */
-void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream);
+QS_LOCAL void qs_abandon(struct qs_link QS_MEM *link, uint32_t stream);
 
 /* When qs_dequeue() found nothing: when to ask again, at the latest. */
-uint64_t qs_next_ns(struct qs_link QS_MEM *link);
+QS_LOCAL uint64_t qs_next_ns(struct qs_link QS_MEM *link);
 
 /* Takes one message from the list of the dead: its index, or QS_NONE. The
  * host then calls qs_free(). */
-uint32_t qs_reap(struct qs_link QS_MEM *link);
+QS_LOCAL uint32_t qs_reap(struct qs_link QS_MEM *link);
 
 /* A stream whose socket is full sits out. */
-void qs_block(struct qs_link QS_MEM *link, uint32_t stream, int blocked);
+QS_LOCAL void qs_block(struct qs_link QS_MEM *link, uint32_t stream, int blocked);
 
 /* Time that so many bytes take on the link. */
 static inline uint64_t qs_duration_ns(const struct qs_link QS_MEM *link, uint64_t bytes)

@@ -44,7 +44,7 @@ static const struct qs_order order = {
 	.next_ns = next_ns,
 };
 
-const struct qs_policy qs_sfq = {
+QS_LOCAL const struct qs_policy qs_sfq = {
 	.name = "sfq",
 	.frames = 1,
 	.lossy = 1,

@@ -202,6 +202,8 @@ void qs_info(const struct qs_link QS_MEM *link, uint32_t stream, struct qsocket_
 				   ((uint64_t)link->delays[stream].high[i] << 32);
 	if (s->open != QS_NONE || s->fifo_open)
 		info->state |= QSOCKET_STATE_FRAME_OPEN;
+	if (s->open != QS_NONE && s->open == s->head)
+		info->state |= QSOCKET_STATE_STUCK;
 	if (s->blocked)
 		info->state |= QSOCKET_STATE_BLOCKED;
 	if (s->ledgered)

@@ -48,7 +48,7 @@ static void key(const struct qs_stream QS_MEM *s, struct qs_key *key)
 	key->third = s->seq;
 }
 
-const struct qs_policy qs_vds = {
+QS_LOCAL const struct qs_policy qs_vds = {
 	.name = "vds",
 	.frames = 1,
 	.lossy = 1,

@@ -463,7 +463,7 @@ static const char *tells_what_the_scheduler_counts(void)
 	HOLDS(info.host == QSOCKET_BELOW && info.kind == QSOCKET_STREAM);
 	kept.stream = 3;
 	kept.state.head = 12345; /* points at what is not here */
-	kept.state.open = 12345;
+	kept.state.open = 12346;
 	kept.state.sent = 5;
 	kept.state.late = 2;
 	kept.state.messages = 4;
@@ -486,6 +486,11 @@ static const char *tells_what_the_scheduler_counts(void)
 	HOLDS(!call_close(stream, QCLOSE_DRAIN));
 	HOLDS(call_info(stream).state == QSOCKET_STATE_CLOSING && call_info(stream).queued == 4);
 	HOLDS(send_bytes(stream, &info, 4, 0) == -EPIPE);
+	/* a frame that was never ended is all that is left */
+	kept.state.head = kept.state.open;
+	kept.state.messages = 2;
+	info = call_info(stream);
+	HOLDS(info.queued == 0 && info.dropped[QSOCKET_CLOSED] == 2 && balanced(&info));
 	kept.state.messages = 0;
 	HOLDS(call_info(stream).queued == 0 && !call_close(stream, 0) && !call_close(link, 0));
 	return NULL;

@@ -1,6 +1,7 @@
 // The guest's base: a kernel, an initial RAM disk with the modules that reach the disks, and a root
-// file system made by unpacking Debian's packages. No package's script is run and no root right is
-// needed; what those scripts would have set up and the tests need is written here.
+// file system made by unpacking Debian's packages, which are sid's whichever the kernel. No package's
+// script is run and no root right is needed; what those scripts would have set up and the tests need
+// is written here.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -16,7 +17,8 @@ import { dirname, join } from "node:path";
 import { cached } from "./cache.mjs";
 import { cpio } from "./cpio.mjs";
 import { makeDisk } from "./disk.mjs";
-import { KERNELS, Suite } from "./packages.mjs";
+import { OWN_KERNELS, ownKernel } from "./kernel.mjs";
+import { KERNELS, Suite, unpack } from "./packages.mjs";
 
 const RECIPE = 1; // counts the changes of this file after which a cached base is of no use
 const PACKAGES = [
@@ -82,27 +84,56 @@ $bb mount --bind /new/opt/runtimes/node_modules /new/project/node_modules
 $bb umount /proc
 exec $bb switch_root /new /usr/bin/sh /project/test/vm/guest/init.sh
 `;
+const OWN_INIT = INIT.replace(/^for module in .*\n/m, "");
 
-/** The base of a kernel flavour, from the cache unless it is wanted anew. */
+const MEGABYTES = 2048; // of a guest's memory
+
+/**
+ * The base of a kernel flavour, from the cache unless it is wanted anew. `suite` is that of a Debian kernel's
+ * packages, if it is another than the programs'; `modules` are to be added, for a kernel of one's own.
+ */
 export async function base(flavour, { anew = false, say }) {
-  const inputs = [RECIPE, PACKAGES, DISK_MODULES, ETC, INIT, KERNELS[flavour]];
+  if (OWN_KERNELS[flavour]) return await ownBase(flavour, { anew, say });
+  const { suffix, suite } = KERNELS[flavour];
+  const inputs = [RECIPE, PACKAGES, DISK_MODULES, ETC, INIT, suffix, ...suite ? [suite] : []];
   const folder = await cached(`base-${flavour}`, inputs, (it) => make(it, flavour, say), { anew });
   return {
     kernel: join(folder, "vmlinuz"),
     initrd: join(folder, "initrd"),
     disk: join(folder, "base.ext4"),
     version: readFileSync(join(folder, "version"), "utf8").trim(),
+    suite,
+    isOwn: false,
+    modules: [],
+    megabytes: MEGABYTES,
+    slowness: 1,
+    words: [],
   };
+}
+
+/** The programs are those of another base; what reaches the disks is in the kernel. */
+async function ownBase(flavour, { anew, say }) {
+  const { kernel, version, modules } = await ownKernel(flavour, { anew, say });
+  const { disk } = await base("cloud", { anew, say });
+  const folder = await cached("initrd", [RECIPE, INIT, OWN_INIT], (folder) => {
+    const busybox = join(folder, "busybox");
+    tool("debugfs", ["-R", `dump /usr/bin/busybox ${busybox}`, disk]);
+    writeFileSync(join(folder, "initrd"), archive(readFileSync(busybox), OWN_INIT, []));
+    rmSync(busybox);
+  }, { anew });
+  const initrd = join(folder, "initrd"), { megabytes, slowness, words } = OWN_KERNELS[flavour];
+  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness, words };
 }
 
 function make(folder, flavour, say) {
   const suite = join(folder, "suite"), root = join(folder, "root");
+  const { suffix, packages, suite: kernels } = KERNELS[flavour];
   say("reading Debian's package lists");
   const debian = new Suite(suite);
-  const version = debian.newestKernel(flavour) + KERNELS[flavour];
+  const source = kernels ? new Suite(join(folder, "kernels"), kernels) : debian;
+  const version = source.newestKernel(flavour) + suffix;
   say(`downloading Linux ${version}`);
-  const kernel = ["linux-binary-", "linux-modules-", "linux-base-"].map((name) => name + version);
-  const files = debian.download(kernel, { dependencies: false });
+  const files = source.download(packages.map((name) => name + version), { dependencies: false });
   say(`downloading ${PACKAGES.join(" ")}`);
   files.push(...debian.download(PACKAGES));
   say(`unpacking ${files.length} packages`);
@@ -110,12 +141,14 @@ function make(folder, flavour, say) {
     mkdirSync(join(root, "usr", name), { recursive: true });
     symlinkSync(`usr/${name}`, join(root, name));
   }
-  for (const file of files) tool("dpkg-deb", ["-x", file, root]);
-  rmSync(suite, { recursive: true });
+  for (const file of files) unpack(file, root);
+  for (const it of [suite, join(folder, "kernels")]) rmSync(it, { recursive: true, force: true });
   furnish(root);
   say("making the initial RAM disk and the root file system");
   listModules(root, version);
-  renameSync(join(root, "lib/modules", version, "vmlinuz"), join(folder, "vmlinuz"));
+  const image = ["lib/modules/V/vmlinuz", "boot/vmlinuz-V"]
+    .map((path) => join(root, path.replace("V", version))).find((path) => existsSync(path));
+  renameSync(image, join(folder, "vmlinuz"));
   writeFileSync(join(folder, "initrd"), initialDisk(root, version));
   makeDisk(root, join(folder, "base.ext4"), { spareBytes: 128 << 20 });
   rmSync(root, { recursive: true });
@@ -149,12 +182,8 @@ function listModules(root, version) {
   tool(loader, [...command, "--basedir", root, version]);
 }
 
-/** busybox, init, and the modules of the disks in the order in which they can be loaded. */
+/** With the modules of the disks, in the order in which they can be loaded. */
 function initialDisk(root, version) {
-  const entries = [
-    { name: "bin/busybox", mode: 0o755, data: readFileSync(join(root, "usr/bin/busybox")) },
-    { name: "init", mode: 0o755, data: INIT },
-  ];
   const folder = join(root, "lib/modules", version);
   const needs = new Map(
     readFileSync(join(folder, "modules.dep"), "utf8").trim().split("\n").map((line) => {
@@ -172,15 +201,24 @@ function initialDisk(root, version) {
     const path = [...needs.keys()].find((path) => file.test(path));
     if (path) add(path); // else it is part of the kernel
   }
-  [...paths].forEach((path, index) => {
+  const modules = [...paths].map((path, index) => {
     const name = `modules/${String(index).padStart(2, "0")}-${path.split("/").pop()}`;
     const data = path.endsWith(".xz")
       ? spawnSync("xz", ["-dc", join(folder, path)], { maxBuffer: 1 << 28 }).stdout
       : readFileSync(join(folder, path));
-    entries.push({ name: name.replace(/\.xz$/, ""), mode: 0o644, data });
+    return { name: name.replace(/\.xz$/, ""), mode: 0o644, data };
   });
+  return archive(readFileSync(join(root, "usr/bin/busybox")), INIT, modules);
+}
+
+function archive(busybox, init, modules) {
   const folders = ["bin", "dev", "modules", "new", "proc"];
-  return cpio([...folders.map((name) => ({ name, mode: 0o40755, data: "" })), ...entries]);
+  return cpio([
+    ...folders.map((name) => ({ name, mode: 0o40755, data: "" })),
+    { name: "bin/busybox", mode: 0o755, data: busybox },
+    { name: "init", mode: 0o755, data: init },
+    ...modules,
+  ]);
 }
 
 function tool(command, args) {

@@ -12,6 +12,8 @@ const FAULTS = [
   /\bKernel panic\b/,
   /^(Unable to handle|general protection fault, probably)/i,
   /\bINFO: .*(stall|lock|RCU|blocked for more than)/, // RCU stalls, hung tasks, lockdep turned off
+  /\bINFO: trying to register non-static key\b/, // lockdep: a lock that nobody initialised
+  /\bkmemleak: .*(new suspected memory leaks|pool empty)\b|^unreferenced object 0x/,
   /\bpossible (recursive|circular|irq lock inversion|deadlock)/,
   /\bUBSAN:|\bKASAN:|\bKCSAN:|\bKFENCE:/,
   /\brefcount_t:/,

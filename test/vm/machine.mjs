@@ -54,9 +54,11 @@ class Machine {
   #server;
   #ended;
   #isGone = false;
+  #bootSeconds;
 
   constructor(options) {
-    const { port, interactive, onConsole = () => {} } = options;
+    const { base, port, interactive, onConsole = () => {} } = options;
+    this.#bootSeconds = BOOT_SECONDS_MAX * base.slowness;
     this.#server = createServer((socket) => this.#listen(socket)).listen(port);
     const args = qemuArguments(options, this.#marker);
     // setpriv lets the machine die with this process, however that ends.
@@ -100,7 +102,7 @@ class Machine {
 
   /** Resolves with status 0 when it takes commands, else with why it does not. */
   booted() {
-    return this.#result(BOOT_SECONDS_MAX);
+    return this.#result(this.#bootSeconds);
   }
 
   /**
@@ -181,15 +183,18 @@ class Machine {
   }
 }
 
-function qemuArguments({ base, disks, port, interactive, countInstructions }, marker) {
-  const kernel = [COMMAND_LINE, `marker=${marker}`];
+function qemuArguments({ base, disks, port, interactive, countInstructions, gate }, marker) {
+  const kernel = [COMMAND_LINE, ...base.words, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
+  kernel.push(`QSOCKETS_GATE=${gate}`);
+  const { QSOCKETS_FUZZ_SECONDS: fuzz } = process.env;
+  if (fuzz) kernel.push(`QSOCKETS_FUZZ_SECONDS=${Number(fuzz)}`);
   if (countInstructions) kernel.push("QSOCKETS_COUNTS_INSTRUCTIONS=1");
   const quoted = (name) => name.replaceAll(",", ",,");
   return [
     ...(countInstructions ? COUNTING : PARALLEL),
-    ...["-cpu", "max", "-m", "2048"],
+    ...["-cpu", "max", "-m", `${base.megabytes}`],
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
     ...["-serial", interactive ? "mon:stdio" : "stdio"],
     ...["-kernel", base.kernel, "-initrd", base.initrd, "-append", kernel.join(" ")],

@@ -1,6 +1,7 @@
 // The kernel modules of kernel/linux, for the guest's kernel: built with Debian's headers and compiler
 // for it, in a root file system made by unpacking their packages, in which nothing is installed either.
 // That and the modules are cached: the one by the kernel's version, the other by the sources as well.
+// A kernel built here (kernel.mjs) has all that, and gets the programs alone that use the calls.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -20,45 +21,51 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cached } from "./cache.mjs";
-import { Suite } from "./packages.mjs";
+import { Suite, unpack } from "./packages.mjs";
 
 /** Where the guest has them, and the programs that use them. */
 export const MODULES = "/opt/qsockets";
 
-const RECIPE = 2; // counts the changes of this file after which what is cached is of no use
+const RECIPE = 3; // counts the changes of this file after which what is cached is of no use
 const TOOLS = ["bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "make"]
-  .concat("perl-base", "sed");
+  .concat("perl", "sed");
 const FOLDERS = ["sched", "linux", "linux/include"]; // below kernel
 const SOURCE = /(\.[ch]|Kbuild|Makefile|dkms\.conf)$/;
 const BUILD_MS_MAX = 10 * 60_000;
+const LOAD_SECONDS_MAX = 60;
 const kernel = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "kernel");
-const clients = ["gate", "fuzz"].map((name) => ({
-  name,
-  file: fileURLToPath(new URL(`guest/${name}.c`, import.meta.url)),
-}));
+const clients = ["gate", "fuzz", "calls", "tcp"];
+const clientFile = (name) => fileURLToPath(new URL(`guest/${name}`, import.meta.url));
 
-/** The files to add to a guest of this kernel: `{ file, path }` of each. */
-export async function modules(version, { anew = false, say }) {
-  const inputs = [
-    RECIPE,
-    version,
-    [
-      ...sources().map(({ from }) => from),
-      ...clients.map(({ file }) => file),
-    ].map(hash),
-  ];
+/** The files to add to a guest of this base: `{ file, path }` of each. */
+export async function modules({ version, suite, isOwn }, { anew = false, say }) {
+  const programs = [...clients.map((name) => `${name}.c`), "entry.h"].map(clientFile);
+  const built = isOwn ? [] : [version, ...sources().map(({ from }) => hash(from))];
+  const headers = ["qsocket.h", "linux/gate.h"].map((name) => join(kernel, name));
+  const inputs = [RECIPE, built, [...programs, ...headers].map(hash)];
   const folder = await cached("modules", inputs, async (folder) => {
-    const root = await buildRoot(version, { anew, say });
-    say(`building the kernel modules for Linux ${version}`);
-    build(folder, root, version);
-    for (const { name, file } of clients) {
-      tool("cc", ["-O1", "-pthread", "-o", join(folder, name), `-I${kernel}`, file]);
+    if (!isOwn) {
+      const root = await buildRoot(version, { suite, anew, say });
+      say(`building the kernel modules for Linux ${version}`);
+      build(folder, root, version);
+    }
+    for (const name of clients) {
+      const output = join(folder, name), file = clientFile(`${name}.c`);
+      tool("cc", ["-O1", "-pthread", "-o", output, `-I${kernel}`, file]);
     }
   });
   return readdirSync(folder).map((name) => ({
     file: join(folder, name),
     path: `${MODULES}/${name}`,
   }));
+}
+
+/** Loads them into a guest, for as long as it runs. */
+export async function loadModules(machine) {
+  const command = `set -e; cd ${MODULES}; insmod ./qsockets.ko
+    for file in qsocket-*.ko; do insmod ./$file; done`;
+  const { status, why, output } = await machine.run(command, { seconds: LOAD_SECONDS_MAX });
+  if (status !== 0) throw new Error(`Cannot load the kernel modules: ${why ?? output}`);
 }
 
 /** What is built, by where it is to be: qsocket.h and sched stay beside linux. */
@@ -102,10 +109,10 @@ function inRoot(root, work, command) {
 }
 
 /** A root file system with the headers of a kernel, its compiler, and what make needs. */
-function buildRoot(version, { anew, say }) {
+function buildRoot(version, { suite, anew, say }) {
   return cached("headers", [RECIPE, version, TOOLS], (folder) => {
-    const suite = join(folder, "suite");
-    const debian = new Suite(suite);
+    const lists = join(folder, "suite");
+    const debian = new Suite(lists, suite);
     say(`downloading the headers and the compiler of Linux ${version}`);
     const files = debian.download([`linux-headers-${version}`, ...TOOLS]);
     say(`unpacking ${files.length} packages`);
@@ -113,8 +120,8 @@ function buildRoot(version, { anew, say }) {
       mkdirSync(join(folder, "usr", name), { recursive: true });
       symlinkSync(`usr/${name}`, join(folder, name));
     }
-    for (const file of files) tool("dpkg-deb", ["-x", file, folder]);
-    rmSync(suite, { recursive: true });
+    for (const file of files) unpack(file, folder);
+    rmSync(lists, { recursive: true });
     for (const name of ["doc", "locale", "man", "info"]) {
       rmSync(join(folder, "usr/share", name), { recursive: true, force: true });
     }

@@ -7,13 +7,16 @@ import { isAbsolute, normalize } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { BUILD_HEADERS, BUILD_TOOLS, OWN_KERNELS } from "./kernel.mjs";
 import { KERNELS, KEYRING } from "./packages.mjs";
 
-const SECONDS = 540; // with the boot and the disks, all is done within ten minutes
+const SECONDS = 660; // with the boot and the disks, all is done within twelve minutes
 const SECONDS_MAX = 24 * 3600;
-// At a time, as a test waits more than it computes; each has 2 GB of its own.
+// At a time, as a test waits more than it computes; each has 2 GB or more of its own.
 const GUESTS = availableParallelism() > 1 && freemem() > 6 * 2 ** 30 ? 2 : 1;
 const GUESTS_MAX = 8;
+/** By which the library speaks to a scheduler below the stack. */
+const GATES = ["bpf", "module"]; // of Debian's kernels
 
 /** What is run, by the Debian and Ubuntu package that has it. */
 const TOOLS = {
@@ -36,10 +39,11 @@ export function parse(args) {
         shell: { type: "string" },
         add: { type: "string", multiple: true, default: [] },
         kernel: { type: "string", default: "cloud" },
+        gate: { type: "string" },
         runtime: { type: "string", multiple: true, default: ["bun", "deno"] },
         only: { type: "string", multiple: true, default: [] },
         guests: { type: "string" },
-        "time-limit": { type: "string", default: `${SECONDS}` },
+        "time-limit": { type: "string" },
         "count-instructions": { type: "boolean", default: false },
         keep: { type: "boolean", default: false },
         refresh: { type: "boolean", default: false },
@@ -56,21 +60,24 @@ export function parse(args) {
     process.exit(0);
   }
   const { shell, keep, refresh, verbose } = values;
-  const seconds = Number(values["time-limit"]);
-  if (!(Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX)) {
-    fail(
-      `Cannot run a guest: --time-limit must be whole seconds from 1 to ${SECONDS_MAX}, got ` +
-        `"${values["time-limit"]}"`,
-    );
-  }
   // One alone where two would be mixed up or count each other's instructions.
   const isAlone = shell !== undefined || keep || verbose || values["count-instructions"];
   const guests = Number(values.guests ?? (isAlone ? 1 : GUESTS));
   if (!(Number.isInteger(guests) && guests >= 1 && guests <= GUESTS_MAX)) {
     fail(`Cannot run guests: --guests must be from 1 to ${GUESTS_MAX}, got "${values.guests}"`);
   }
-  if (!Object.hasOwn(KERNELS, values.kernel)) {
-    fail(`Cannot boot a kernel "${values.kernel}": there are ${Object.keys(KERNELS).join(", ")}`);
+  const kernels = Object.keys({ ...KERNELS, ...OWN_KERNELS });
+  if (!kernels.includes(values.kernel)) {
+    fail(`Cannot boot a kernel "${values.kernel}": there are ${kernels.join(", ")}`);
+  }
+  const gate = gateOf(values.kernel, values.gate);
+  const slowness = OWN_KERNELS[values.kernel]?.slowness ?? 1;
+  const seconds = Number(values["time-limit"] ?? SECONDS * slowness);
+  if (!(Number.isInteger(seconds) && seconds >= 1 && seconds <= SECONDS_MAX)) {
+    fail(
+      `Cannot run a guest: --time-limit must be whole seconds from 1 to ${SECONDS_MAX}, got ` +
+        `"${values["time-limit"]}"`,
+    );
   }
   const unknown = values.runtime.find((name) => !["bun", "deno"].includes(name));
   if (unknown !== undefined) fail(`Cannot test under "${unknown}": there are bun and deno`);
@@ -84,15 +91,26 @@ export function parse(args) {
     shell,
     added,
     kernel,
+    gate,
     countInstructions,
     places: runtime,
     only,
     guests,
     seconds,
+    slowness,
     keep,
     refresh,
     verbose,
   };
+}
+
+/** That of the kernel's own calls is a kernel's that has them; older ones have no qdiscs of BPF. */
+function gateOf(kernel, wanted) {
+  const gates = Object.hasOwn(OWN_KERNELS, kernel)
+    ? ["syscall"]
+    : GATES.filter((gate) => gate !== "bpf" || !KERNELS[kernel].suite);
+  if (wanted === undefined || gates.includes(wanted)) return wanted ?? gates[0];
+  fail(`Cannot test by a gate "${wanted}" with the kernel "${kernel}": it has ${gates.join(", ")}`);
 }
 
 /** `FILE=/guest/path` as `{ file, path }`. */
@@ -107,18 +125,20 @@ function parseAdded(text) {
   return { file, path };
 }
 
-/** Why no guest can be run on this machine, or null. */
-export function whatIsMissing() {
+/** Why no guest with that kernel can be run on this machine, or null. */
+export function whatIsMissing(kernel) {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return `the guest runs this machine's Bun and Deno and must be x86-64 Linux, this is ` +
       `${process.platform} ${process.arch}`;
   }
   // The machine's own tools may lie where only root's PATH leads.
   process.env.PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
-  const missing = Object.entries(TOOLS).filter(([tool]) =>
+  const isBuilt = Object.hasOwn(OWN_KERNELS, kernel);
+  const missing = Object.entries({ ...TOOLS, ...(isBuilt && BUILD_TOOLS) }).filter(([tool]) =>
     spawnSync(tool, ["--version"], { stdio: "ignore" }).error
   );
-  if (!existsSync(KEYRING)) missing.push([KEYRING, "debian-archive-keyring"]);
+  const files = { [KEYRING]: "debian-archive-keyring", ...(isBuilt && BUILD_HEADERS) };
+  missing.push(...Object.entries(files).filter(([file]) => !existsSync(file)));
   if (missing.length === 0) return null;
   return `no ${missing.map(([tool]) => tool).join(", ")} here. Debian, Ubuntu: apt install ` +
     missing.map(([, name]) => name).join(" ");

@@ -8,11 +8,24 @@ import { join } from "node:path";
 import process from "node:process";
 
 const APT_MS_MAX = 5 * 60_000;
-const KERNEL_MAJOR_MIN = 7; // older ones of Debian lack CONFIG_NET_SCH_BPF
 export const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/** What follows a kernel's version in its packages' names. Debian builds none with lockdep or KASAN. */
-export const KERNELS = { cloud: "-cloud-amd64", generic: "-amd64", rt: "-rt-amd64" };
+/** The suite of the guest's programs, and of its kernel unless that says another. */
+const SUITE = process.env.QSOCKETS_VM_SUITE || "sid";
+
+/**
+ * Debian's kernels: what follows the version in their packages' names, those packages, and the least
+ * version. Debian builds none with lockdep or KASAN.
+ */
+const SPLIT = ["linux-binary-", "linux-modules-", "linux-base-"], WHOLE = ["linux-image-"];
+const BPF_MIN = "7"; // older ones of Debian lack CONFIG_NET_SCH_BPF
+export const KERNELS = {
+  cloud: { suffix: "-cloud-amd64", packages: SPLIT, least: BPF_MIN },
+  generic: { suffix: "-amd64", packages: SPLIT, least: BPF_MIN },
+  rt: { suffix: "-rt-amd64", packages: SPLIT, least: BPF_MIN },
+  trixie: { suffix: "-cloud-amd64", packages: WHOLE, least: "6.12", suite: "trixie" },
+  bookworm: { suffix: "-cloud-amd64", packages: WHOLE, least: "6.1", suite: "bookworm" },
+};
 
 /** A Debian suite, read anew from its mirror; `folder` is for apt's own files. */
 export class Suite {
@@ -20,8 +33,7 @@ export class Suite {
   #options;
   #name;
 
-  constructor(folder) {
-    const suite = process.env.QSOCKETS_VM_SUITE || "sid";
+  constructor(folder, suite = SUITE) {
     const mirror = process.env.QSOCKETS_VM_MIRROR || machinesMirror();
     this.#folder = folder;
     this.#name = `${mirror} ${suite}`;
@@ -59,16 +71,20 @@ export class Suite {
 
   /** The version of the newest kernel of a flavour, such as `7.2.13+deb14`. */
   newestKernel(flavour) {
-    const suffix = KERNELS[flavour].replaceAll("-", "\\-");
-    const name = new RegExp(`^linux-binary-(([0-9]+)\\.[0-9.]+[0-9+a-z.~]*)${suffix}$`);
-    const names = this.#run("apt-cache", ["pkgnames", "linux-binary-"], "Cannot list kernels");
-    const versions = names.split("\n").map((line) => line.match(name)).filter((match) => match)
-      .filter((match) => Number(match[2]) >= KERNEL_MAJOR_MIN).map((match) => match[1]);
-    if (versions.length === 0) {
-      const wanted = `a ${flavour} kernel ${KERNEL_MAJOR_MIN}.x or later`;
-      throw new Error(`Cannot find ${wanted} in ${this.#name}`);
-    }
-    return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).at(-1);
+    const { suffix, packages: [first], least } = KERNELS[flavour];
+    const name = new RegExp(`^${first}([0-9][0-9.]*[0-9+a-z.~]*(?:-[0-9]+)?)${suffix}$`);
+    const names = this.#run("apt-cache", ["pkgnames", first], "Cannot list kernels");
+    const newest = names.split("\n").map((line) => line.match(name)?.[1])
+      .filter((version) => version && order(version, least) >= 0)
+      .sort(order).at(-1);
+    if (newest) return newest;
+    throw new Error(`Cannot find a ${flavour} kernel ${least} or later in ${this.#name}`);
+  }
+
+  /** The newest version of a package. */
+  versionOf(name) {
+    const shown = this.#run("apt-cache", ["show", name], `Cannot find ${name} in ${this.#name}`);
+    return shown.match(/^Version: (\S+)$/m)[1];
   }
 
   /** Downloads packages, and the ones that they depend on unless told not to: paths of the files. */
@@ -99,6 +115,17 @@ export class Suite {
     if (done.status === 0) return done.stdout;
     throw new Error(`${why}: ${done.error?.message ?? (done.stderr.trim() || done.signal)}`);
   }
+}
+
+/** Unpacks a package's files; what an older one has in /lib goes where that leads. */
+export function unpack(file, root) {
+  const script = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"';
+  const done = spawnSync("sh", ["-c", script, "sh", file, root], { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(`Cannot unpack ${file}: ${done.stderr}`);
+}
+
+function order(a, b) {
+  return a.localeCompare(b, "en", { numeric: true });
 }
 
 /** The mirror that this machine's own apt takes Debian from, even if it never did. */

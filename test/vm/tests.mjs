@@ -1,6 +1,8 @@
 // Runs the guest's tests, test/vm/guest/*.test.ts, each file under each runtime in a process of its
 // own, and reads the kernel's log after each. Several guests at a time share the work: each takes the
-// next file when it has done one. A file of which a line says `// runtime: bun` runs there alone.
+// next file when it has done one. A file of which a line says `// runtime: bun` runs there alone, and
+// with `// runtime of bpf: bun` so by that gate alone; one that says `// gate: module, syscall` runs by
+// these alone.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { outcome, testArguments } from "../outcome.mjs";
@@ -8,8 +10,19 @@ import { complaints, isEmulators } from "./kernellog.mjs";
 
 const FILE_SECONDS_MAX = 240; // a test file that runs longer is ended, and counts as failed
 const LOG_SECONDS_MAX = 30;
+const SCAN_SECONDS_MAX = 240;
 const RESTARTS_MAX = 2; // of a guest that its emulator broke
 const JUNIT = "/run/junit.xml";
+
+/**
+ * What a kernel that looks for its own faults is asked in the end: memory that nothing points to, twice,
+ * as what a processor just has in a register is none the second time; and whether it still looks at locks,
+ * which it does no more after its first complaint about them.
+ */
+const LAST_LOOK = `cd /sys/kernel/debug && [ -e kmemleak ] &&
+  echo scan > kmemleak && sleep 6 && echo scan > kmemleak && cat kmemleak
+[ ! -e /proc/lockdep_stats ] || grep -q 'debug_locks: *1$' /proc/lockdep_stats ||
+  echo 'INFO: lockdep is turned off'`;
 
 /** The files whose names contain one of the words, or all. */
 export function guestTests(words) {
@@ -19,23 +32,35 @@ export function guestTests(words) {
     .sort();
 }
 
+/** The files that are for a gate, of these. */
+export function filesBy(gate, files) {
+  return files.filter((file) => told(file, "gate")?.split(/, */).includes(gate) ?? true);
+}
+
 /** Each file under each runtime that it is for; one that is for another runs where it can. */
-export function plan(files, places) {
+export function plan(files, places, gate) {
   const placesOf = (file) => {
-    const text = readFileSync(new URL(`guest/${file}`, import.meta.url), "utf8");
-    const only = text.match(/^\/\/ runtime: (\w+)/m)?.[1];
-    return places.includes(only) ? [only] : places;
+    const only = told(file, `runtime of ${gate}`) ?? told(file, "runtime");
+    const place = places.find((place) => only?.startsWith(place));
+    return place ? [place] : places;
   };
   return places.flatMap((place) =>
     files.filter((file) => placesOf(file).includes(place)).map((file) => ({ place, file }))
   );
 }
 
+/** What a file says itself of where it runs. */
+function told(file, what) {
+  const text = readFileSync(new URL(`guest/${file}`, import.meta.url), "utf8");
+  return text.match(new RegExp(`^// ${what}: (.*)$`, "m"))?.[1];
+}
+
 /**
  * Counts of `{ passed, failed, skipped }` of the runs planned; the kernels' logs, over all files, count
- * as one test. `boot` gives a guest; those that run in the end are given back.
+ * as one test. `boot` gives a guest; those that run in the end are given back. A file may take `slowness` times
+ * the time that it may take otherwise.
  */
-export async function runTests({ boot, guests, runs, seconds, report, onOutput }) {
+export async function runTests({ boot, guests, runs, seconds, slowness, report, onOutput }) {
   const end = performance.now() + seconds * 1000;
   const total = { passed: 0, failed: 0, skipped: 0 };
   const told = (place, what, counts, note, output) => {
@@ -43,7 +68,7 @@ export async function runTests({ boot, guests, runs, seconds, report, onOutput }
     report(place, what, counts, note, output);
   };
   const waiting = [...runs];
-  const work = () => workOff(waiting, { boot, end, seconds, told, onOutput });
+  const work = () => workOff(waiting, { boot, end, seconds, slowness, told, onOutput });
   const done = await Promise.all(Array.from({ length: guests }, work));
   const faults = done.reduce((sum, { faults }) => sum + faults, 0);
   const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
@@ -52,12 +77,14 @@ export async function runTests({ boot, guests, runs, seconds, report, onOutput }
 }
 
 /** Takes what waits, one after the other, in a guest of its own. */
-async function workOff(waiting, { boot, end, seconds, told, onOutput }) {
+async function workOff(waiting, { boot, end, seconds, slowness, told, onOutput }) {
   let machine = await boot(), faults = 0, restarts = 0;
-  const readLog = async (when) => {
-    const found = await newFaults(machine);
+  const tell = (found, when) => {
     faults += found.length;
     for (const { text } of found) console.log(`the kernel, ${when}:\n${text}`);
+  };
+  const readLog = async (when) => {
+    tell(await newFaults(machine), when);
   };
   await readLog("at its start");
   for (let run = waiting.shift(); run; run = waiting.shift()) {
@@ -68,7 +95,7 @@ async function workOff(waiting, { boot, end, seconds, told, onOutput }) {
       told(place, file, { passed: 0, failed: 1, skipped: 0 }, why, "");
       continue;
     }
-    const limit = Math.min(left, FILE_SECONDS_MAX);
+    const limit = Math.min(left, FILE_SECONDS_MAX * slowness);
     const result = await runFile(machine, place, file, limit, onOutput);
     if (machine.isGone && isEmulators(machine.console) && restarts++ < RESTARTS_MAX) {
       console.log(`${place.padEnd(5)} ${file}: QEMU broke the guest; once more, in a new one`);
@@ -79,6 +106,11 @@ async function workOff(waiting, { boot, end, seconds, told, onOutput }) {
     }
     told(place, file, result.counts, result.note, result.output);
     await readLog(`in ${file} under ${place}`);
+  }
+  if (!machine.isGone) {
+    const { output } = await machine.run(LAST_LOOK, { seconds: SCAN_SECONDS_MAX });
+    tell(complaints(output), "asked in the end");
+    await readLog("at its end");
   }
   return { machine, faults };
 }

@@ -5,20 +5,7 @@
 
 import assert from "node:assert/strict";
 import { sh } from "./guest.ts";
-import { DEVICE, deviceTest, owner, program } from "./prepared.ts";
-
-const PINS = "/sys/fs/bpf/qsockets";
-
-const entries = (map: string) => JSON.parse(sh(`bpftool -j map dump ${map}`));
-const members = () => entries(`pinned ${PINS}/*/members`).length;
-/** Registered sockets of all users but root. */
-function counted(): number {
-  // deno-lint-ignore no-explicit-any
-  return entries("name users").reduce((sum: number, entry: any) => {
-    const { key, value } = entry.formatted ?? entry;
-    return key === 0 ? sum : sum + (typeof value === "object" ? value.members : value);
-  }, 0);
-}
+import { counted, DEVICE, deviceTest, members, owner, program } from "./prepared.ts";
 
 const PLAIN = `
   import { once } from "node:events";

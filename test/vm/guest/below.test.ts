@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { Link, restoreDevice } from "../../../ffi/link.ts";
 import { type Actor, actor } from "./actor.ts";
-import { attempt, evaluate, guestTest, isGuest, sh } from "./guest.ts";
+import { attempt, evaluate, gate, guestTest, isGuest, sh } from "./guest.ts";
 import { PRELUDE, type Program, start } from "./program.ts";
 
 const DEVICE = "vmbelow0";
@@ -105,7 +105,7 @@ for (const [family, hostname] of [["IPv4", V4], ["IPv6", V6]]) {
       return { uid: process.getuid(), info };
     `);
       assert.equal(uid, 1000);
-      assert.equal(info.host, "below");
+      assert.deepEqual([info.host, info.gate], ["below", gate]);
       assert.equal(info.scheduler, "dwcs");
       assert.equal(info.rate, 125_000);
       assert.equal(info.offered, 100);

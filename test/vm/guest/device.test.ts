@@ -5,10 +5,8 @@ import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { Link } from "../../../ffi/link.ts";
 import { type Actor, actor } from "./actor.ts";
-import { isGuest, sh } from "./guest.ts";
-import { DEVICE, deviceTest, initialise, initialiseBelow, OTHER } from "./prepared.ts";
-
-const PINS = "/sys/fs/bpf/qsockets";
+import { isGuest } from "./guest.ts";
+import { DEVICE, deviceTest, initialise, initialiseBelow, members, OTHER } from "./prepared.ts";
 
 const TO = `{ hostname: "${OTHER}", port: 5004 }`;
 
@@ -107,8 +105,6 @@ deviceTest("a socket that is refused holds no place, and may ask for less", asyn
     return "attached";
   `);
   assert.deepEqual(refused, { code: "EBUSY", utilisation: 8 });
-  const members = () =>
-    Number(sh(`bpftool map dump pinned ${PINS}/*/members | grep -c key || true`));
   assert.equal(members(), 0);
   alice.write("");
   assert.equal(await alice.next(), "attached");

@@ -7,11 +7,13 @@
  * under that traffic. What the calls answer is not looked at, but counted; the
  * kernel must live, and its log stay clean.
  *
- *	fuzz DEVICE ADDRESS SECONDS SEED
+ *	fuzz DEVICE ADDRESS SECONDS SEED [steady]
+ *
+ * `steady`: every stream has a period, no weight, and may lose messages, however it is
+ * changed. The tests' model knows no other changes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -19,21 +21,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "linux/gate.h"
+#include "entry.h"
 
 #define THREADS 6
 #define SOCKETS 32
 #define PAGE 4096
 
 static const char *device, *address;
-static int gate;
 static uint32_t ifindex;
+static int is_steady;
 static time_t end;
 static _Atomic int sockets[SOCKETS];
 static _Atomic unsigned long accepted, refused;
@@ -59,7 +60,7 @@ static uint32_t below(struct thread *t, uint32_t most)
 
 static int call(unsigned number, void *args, unsigned bytes)
 {
-	int result = ioctl(gate, QSOCKETS_CALL(number, bytes), args);
+	int result = entry_call(number, args, bytes);
 
 	if (result < 0)
 		refused++;
@@ -95,7 +96,9 @@ static void nonsense(struct thread *t)
 		args += below(t, 64); /* into what is not there */
 		break;
 	}
-	call(below(t, 14), args, below(t, 4) ? len : below(t, 16384));
+	if (below(t, 4) == 0) /* an ioctl's number has 14 bits for it */
+		len = device_fd < 0 ? (uint32_t)next(t) >> below(t, 24) : below(t, 16384);
+	call(below(t, 14), args, len);
 }
 
 static struct qsocket_attr some_attr(struct thread *t)
@@ -108,6 +111,10 @@ static struct qsocket_attr some_attr(struct thread *t)
 	attr.queue_messages = below(t, 40);
 	attr.unit_bytes = below(t, 3000);
 	attr.weight = below(t, 3);
+	if (is_steady) {
+		attr.ipg_ns += 1000000;
+		attr.flags = attr.weight = 0;
+	}
 	return attr;
 }
 
@@ -130,6 +137,26 @@ static void send_some(struct thread *t, int fd)
 	else if (below(t, 8))
 		args.flags |= QSOCKET_FRAME | QSOCKET_START | QSOCKET_END;
 	call(QSENDTO, &args, sizeof(args));
+}
+
+/* All streams, and what was recorded: root's, others are refused. */
+static void tell(struct thread *t)
+{
+	struct {
+		struct qlist_args args;
+		struct qlist_stream streams[8];
+	} list = {.args = {.link = QSOCKET_LINK_HANDLE | ifindex,
+			   .streams_max = 8,
+			   .stream_bytes = sizeof(struct qlist_stream),
+			   .after = below(t, 2) ? 0 : next(t) >> below(t, 64)}};
+	struct qtrace_args trace = {.link = QSOCKET_LINK_HANDLE | ifindex,
+				    .records = (uintptr_t)t->edge,
+				    .records_max = below(t, 100)};
+
+	if (below(t, 2))
+		call(QLIST, &list, sizeof(list));
+	else
+		call(QTRACE, &trace, sizeof(trace));
 }
 
 static void sense(struct thread *t)
@@ -163,10 +190,14 @@ static void sense(struct thread *t)
 		call(QCHANGE, &changing, sizeof(changing));
 		break;
 	case 4:
+		closing.flags = below(t, 2);
 		call(QCLOSE, &closing, sizeof(closing));
 		break;
 	case 5:
 		call(QINFO, &asking, sizeof(asking));
+		break;
+	case 6:
+		tell(t);
 		break;
 	default:
 		send_some(t, fd);
@@ -176,14 +207,17 @@ static void sense(struct thread *t)
 /* The device itself: root only. */
 static void govern(struct thread *t)
 {
-	static const char *const schedulers[] = {"dwcs", "edf", "edf-lossless", "fifo", "vds"};
+	static const char *const schedulers[] = {"dwcs", "edf",	   "edf-lossless", "fifo",
+						 "vds",	 "dwcs99", "sfq"};
 	struct qsockinit_args args = {.flags = QSOCKINIT_SYSTEM | QSOCKINIT_REPLACE};
 	char command[128];
 
 	snprintf(args.device, sizeof(args.device), "%s", device);
-	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 5)]);
+	snprintf(args.scheduler, sizeof(args.scheduler), "%s", schedulers[below(t, 7)]);
 	args.rate = 10000ull << below(t, 10);
 	args.mode = 0666;
+	if (!below(t, 4))
+		args.flags |= QSOCKINIT_TRACE;
 	args.streams = below(t, 2) ? 0 : 65 + below(t, 100);
 	args.queue_messages = below(t, 2) ? 0 : 1 + below(t, 100);
 	switch (below(t, 8)) {
@@ -234,8 +268,8 @@ int main(int len, char **words)
 	address = words[2];
 	end = time(NULL) + atoi(words[3]);
 	ifindex = if_nametoindex(device);
-	gate = open(QSOCKETS_DEVICE, O_RDWR | O_CLOEXEC);
-	if (gate < 0 || !ifindex) {
+	is_steady = len > 5;
+	if (entry_open() || !ifindex) {
 		perror(device);
 		return 1;
 	}

@@ -14,9 +14,20 @@ export const isGuest = process.env.QSOCKETS_GUEST === "1";
 /** Whether clocks count instructions there, a nanosecond each (`--count-instructions`). */
 export const countsInstructions = process.env.QSOCKETS_COUNTS_INSTRUCTIONS === "1";
 
+/** By which the library speaks to a scheduler below the stack there (`--gate`). */
+export const gate = process.env.QSOCKETS_GATE ?? "bpf";
+
+/** Whether that is the kernel's own calls, and not options of sockets. */
+export const hasCalls = gate !== "bpf";
+
 /** A test that runs in the guest alone, where it is root; elsewhere it counts as skipped. */
 export function guestTest(name: string, run: () => void | Promise<void>): void {
   test(name, { skip: !isGuest }, run);
+}
+
+/** One of what there is of schedulers in BPF alone. */
+export function bpfTest(name: string, run: () => void | Promise<void>): void {
+  test(name, { skip: !isGuest || hasCalls }, run);
 }
 
 /** What a shell command did; `output` is both its streams, as they came. */

@@ -6,7 +6,7 @@ import { Link } from "../../../mod.ts";
 import { ASIDE, DEVICE, deviceTest, membersLeft, PREPARED } from "./device.ts";
 import type { Setting } from "./device.ts";
 import type { Program } from "./program.ts";
-import { sh } from "./guest.ts";
+import { hasCalls, sh } from "./guest.ts";
 import { stream, wholeFrames } from "./traffic.ts";
 
 const RATE = 125_000; // bytes per second
@@ -19,10 +19,11 @@ const ENDLESS_FRAMES = 4;
 const LINK = { scheduler: "dwcs", streams: STREAMS_MAX, queueMessages: MESSAGES_MAX } as const;
 
 const RAW = `
-  import { AF_UNIX, attr, GATE, RawSocket } from "/project/test/vm/guest/raw.ts";
+  import { AF_UNIX, attachArgs, attr, call, CALLS, GATE, RawSocket }
+    from "/project/test/vm/guest/raw.ts";
   import { readFileSync } from "node:fs";
   const ifindex = Number(readFileSync("/sys/class/net/" + DEVICE + "/ifindex", "utf8"));
-  const register = (socket, fields) => socket.set(GATE.stream, ifindex, attr(fields));
+  const register = (socket, fields) => socket.register(ifindex, fields);
   const now = () => process.hrtime.bigint();
   const times = () => [
     0n, 1n, 0x3ffn, 0xffn, now() - 1n, now(), now() | 0x3ffn, now() + 10n ** 9n,
@@ -44,9 +45,8 @@ const STRANGER = `${RAW}
   }
 `;
 
-/** May open streams, and means no good by it. */
-const MEMBER = `${RAW}
-  // What the gate must not take.
+/** What the gate must not take, by options of sockets: `taken`. */
+const WRONG_OPTIONS = `
   const one = new RawSocket().known();
   const long = new Uint8Array(1 << 16), plain = attr();
   const taken = {
@@ -67,7 +67,41 @@ const MEMBER = `${RAW}
     told: one.get(GATE.stream, ifindex, new Uint8Array(4096)),
     toldShort: one.get(GATE.link, ifindex, new Uint8Array(16)),
   };
+`;
 
+/** By calls of the kernel. */
+const WRONG_CALLS = `
+  const one = new RawSocket();
+  const args = (fields) => attachArgs(one.fd, ifindex, attr(fields));
+  const longer = (bytes) => {
+    const some = new Uint8Array(bytes).fill(1);
+    some.set(args());
+    return some;
+  };
+  const attach = (given, length) => call(CALLS.attach, given, length);
+  const taken = {
+    short: attach(args(), 127),
+    nothing: attach(args(), 0),
+    longer: attach(longer(129)),
+    long: attach(longer((1 << 14) - 1)),
+    nowhere: attach(null, 128),
+    elsewhere: attach(attachArgs(one.fd, ifindex + 1000, attr())),
+    negative: attach(attachArgs(one.fd, -ifindex, attr())),
+    closed: attach(attachArgs(100_000, ifindex, attr())),
+    flags: register(one, { flags: 0x80 }),
+    window: register(one, { ipgNs: 1000n, oln: 3, old: 2 }),
+    windows: register(one, { ipgNs: 1000n, oln: 0, old: 1 << 20 }),
+    period: register(one, { ipgNs: (1n << 64n) - 1n }),
+    unix: register(new RawSocket(AF_UNIX)),
+    leave: one.leave(ifindex),
+    told: call(CALLS.info, new Uint8Array(new Uint32Array(220).fill(one.fd, 0, 1).buffer)),
+    toldShort: call(CALLS.info, new Uint8Array(7)),
+  };
+`;
+
+/** May open streams, and means no good by it. */
+const MEMBER = `${RAW}
+  ${hasCalls ? WRONG_CALLS : WRONG_OPTIONS}
   // Frames that never end, of which nothing may be dropped.
   const [middle, start] = [0x74n, 0x75n]; // qsocket.h's flags
   let endless = 0;
@@ -92,7 +126,7 @@ const MEMBER = `${RAW}
     register(busy, { flags: i & 1 });
     for (const time of times()) busy.send(data, { hostname: V4, port: 9 }, time);
     for (let j = 0; j < 20; j++) {
-      fickle.set(GATE.leave, ifindex, new Uint8Array(1));
+      fickle.leave(ifindex);
       register(fickle, { ipgNs: periods[j % 4] });
     }
     await pause(20);
@@ -131,7 +165,10 @@ deviceTest(
       streams += done.streams;
     }
     const waiting = link.info().queued;
-    assert.equal(streams, STREAMS_MAX / 4);
+    // the place of one's that comes and goes may have become the other's
+    const most = STREAMS_MAX / 4 + members.length;
+    assert.ok(streams >= STREAMS_MAX / 4 && streams <= most, `${streams} streams`);
+    assert.ok(link.info().streams <= STREAMS_MAX / 4);
     assert.ok(waiting > ENDLESS_FRAMES, "no frame waits for its end");
     assert.ok(waiting < 0.9 * MESSAGES_MAX, `${waiting} of ${MESSAGES_MAX} messages are queued`);
 

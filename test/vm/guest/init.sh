@@ -30,6 +30,9 @@ if cd /disk/add 2> /dev/null; then
 	find . ! -type d -exec sh -c 'for file; do cp -dp "$file" "/$file"; done' sh {} +
 fi
 
+# The modules of a kernel that is not Debian's are among them.
+[ -e "/lib/modules/$(uname -r)/modules.dep" ] || depmod
+
 marker=$(sed -E 's/.*\bmarker=([0-9a-f]+).*/\1/' /proc/cmdline)
 for entry in /sys/class/virtio-ports/*; do
 	[ "$(cat "$entry/name")" = qsockets ] && port=/dev/${entry##*/}

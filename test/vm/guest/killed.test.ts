@@ -40,12 +40,12 @@ const CLEAN = `
 const TESTATOR = `
   import { spawn } from "node:child_process";
   import { readFileSync } from "node:fs";
-  import { attr, GATE, RawSocket } from "/project/test/vm/guest/raw.ts";
+  import { RawSocket } from "/project/test/vm/guest/raw.ts";
   say("ready");
   await input.next();
   const ifindex = Number(readFileSync("/sys/class/net/" + DEVICE + "/ifindex", "utf8"));
   const socket = new RawSocket().known();
-  if (!socket.set(GATE.stream, ifindex, attr())) throw new Error("not registered");
+  if (!socket.register(ifindex)) throw new Error("not registered");
   const child = spawn("sleep", ["60"], { stdio: [socket.fd, "ignore", "ignore"] });
   child.on("spawn", () => say(child.pid));
 `;

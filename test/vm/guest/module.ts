@@ -1,12 +1,13 @@
-// What the tests of the kernel modules share: the modules loaded, a device to use them on, and the
-// program gate.c, which makes the calls. What arrives at the other end of the device is counted by that
+// What the tests of kernel/linux share: its modules loaded, unless it is built into the kernel, a device to
+// use it on, and the program gate.c, which makes the calls. What arrives at the other end of the device is counted by that
 // network's own kernel.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { asUser, attempt, guestTest, sh } from "./guest.ts";
+import { after, test } from "node:test";
+import { asUser, attempt, gate as usual, isGuest, sh } from "./guest.ts";
 
 export const FOLDER = "/opt/qsockets";
 export const GATE = `${FOLDER}/gate`;
@@ -14,7 +15,11 @@ export const V4 = "10.79.0.2";
 export const V6 = "fd79::2";
 export const SLOW = 125_000; // bytes per second: 1 Mbit/s
 export const FAST = 1_250_000;
-const WAIT_MS_MAX = 5_000;
+const WAIT_MS_MAX = 20_000; // a kernel that looks for its own faults is slow
+const TEST_MS_MAX = 150_000;
+
+/** Whether the kernel has the system call; then its manager is no module, and cannot be unloaded. */
+export const isBuiltIn = isGuest && attempt(`${GATE} entry`).output.trim() === '"system call"';
 
 export type User = "alice" | "bob" | "root";
 
@@ -33,17 +38,23 @@ export function gate(user: User, ...words: (string | number)[]): Line[] {
 }
 
 export interface Running {
+  pid: number;
   next(): Promise<Line>;
   kill(): Promise<void>;
 }
 
 /** Starts one that stays. */
 export function stay(user: User, ...words: (string | number)[]): Running {
-  const [program, ...args] = command(user, words);
+  return start(command(user, words));
+}
+
+/** Starts another program that says lines of JSON. */
+export function start([program, ...args]: string[]): Running {
   const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
   const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   return {
+    pid: child.pid!,
     async next() {
       const { value, done } = await lines.next();
       assert.ok(!done, "the program ended");
@@ -80,7 +91,12 @@ export function loaded(): Map<string, number> {
   return new Map(lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[2])]));
 }
 
-function load(): void {
+/** That no device has a scheduler any more, as far as its module can tell. */
+export function assertUnused(name: string): void {
+  if (!isBuiltIn) assert.equal(loaded().get(name), 0);
+}
+
+export function load(): void {
   const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ko"));
   assert.ok(files.length > 1, `no modules in ${FOLDER}`);
   for (const file of ["qsockets.ko", ...files.filter((name) => name !== "qsockets.ko")]) {
@@ -88,10 +104,28 @@ function load(): void {
   }
 }
 
-/** With a pair of devices, the other one in a network of its own; the first test loads the modules. */
-export function moduleTest(name: string, run: () => void | Promise<void>): void {
-  guestTest(name, async () => {
-    if (loaded().size === 0) load();
+/** The library would prefer them to schedulers in BPF, in whatever test comes next. */
+after(() => {
+  if (!isGuest || usual !== "bpf") return;
+  const names = [...loaded().keys()].sort((a, b) =>
+    Number(a === "qsockets") - Number(b === "qsockets")
+  );
+  for (const name of names) sh(`rmmod ${name}`);
+});
+
+/**
+ * With a pair of devices, the other one in a network of its own; the first test loads the modules. `form`
+ * is the one that alone it is about, if any: modules or built into the kernel.
+ */
+export function moduleTest(
+  name: string,
+  run: () => void | Promise<void>,
+  { form }: { form?: "modules" | "built-in" } = {},
+): void {
+  const isOther = form !== undefined && (form === "built-in") !== isBuiltIn;
+  const why = isOther && `here kernel/linux is ${isBuiltIn ? "built in" : "modules"}`;
+  test(name, { skip: isGuest ? why : true, timeout: TEST_MS_MAX }, async () => {
+    if (!isBuiltIn && loaded().size === 0) load();
     try {
       sh(`set -e
         ip netns add vmmod

@@ -44,7 +44,7 @@ function foretold(scheduler: Scheduler, attributes: StreamAttributes, burst: Nee
 async function seen({ link, came }: Setting, attributes: StreamAttributes, burst: Needs[]) {
   using socket = link.open({ to: TO, ...attributes });
   socket.send(new Uint8Array(BLOCKER_MESSAGES * MESSAGE_BYTES).fill(1), BLOCKER);
-  for (const [number, needs] of burst.entries()) socket.send(data(2, number), needs);
+  for (const [number, needs] of burst.entries()) taken(() => socket.send(data(2, number), needs));
   await drained(socket);
   const { order } = await came();
   return { outcome: outcomeOf(socket.info()), order: order[2] ?? [] };
@@ -147,7 +147,7 @@ policyTest("dwcs", "drops frames whole, with what needs them, and the least valu
 async function surviveReset({ link, came }: Setting): Promise<void> {
   using socket = link.open({ to: TO });
   socket.send(new Uint8Array(BLOCKER_MESSAGES * MESSAGE_BYTES).fill(1), BLOCKER);
-  for (let i = 0; i < 5; i++) socket.send(data(3));
+  for (let i = 0; i < 5; i++) taken(() => socket.send(data(3)));
   sh(`ip link set ${DEVICE} down; ip link set ${DEVICE} up`);
   const { dropped, queued } = socket.info();
   assert.equal(queued, 0);

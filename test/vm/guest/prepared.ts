@@ -7,7 +7,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { Link } from "../../../ffi/link.ts";
 import type { LinkOptions } from "../../../ffi/options.ts";
-import { asUser, attempt, type Done, evaluate, isGuest, sh } from "./guest.ts";
+import { asUser, attempt, type Done, evaluate, gate, hasCalls, isGuest, sh } from "./guest.ts";
 import { LIBRARY, PRELUDE, type Program, start } from "./program.ts";
 
 /** The device, */
@@ -49,8 +49,8 @@ export async function qsockStarts(args: string, user?: User): Promise<string> {
 }
 
 /** A device whose other end is in another network, and takes what comes. */
-export function deviceTest(name: string, run: () => Promise<void> | void): void {
-  test(name, { skip: !isGuest, timeout: TEST_MS_MAX }, async () => {
+export function deviceTest(name: string, run: () => Promise<void> | void, skip = !isGuest): void {
+  test(name, { skip, timeout: TEST_MS_MAX }, async () => {
     attempt(REMOVE); // of a test that was cut off
     sh(`set -e
       ip netns add vmdevice
@@ -68,6 +68,11 @@ export function deviceTest(name: string, run: () => Promise<void> | void): void 
   });
 }
 
+/** The same, of what there is of schedulers in BPF alone. */
+export function bpfDeviceTest(name: string, run: () => Promise<void> | void): void {
+  deviceTest(name, run, !isGuest || hasCalls);
+}
+
 /** Initialises the device as this process, root's; says what came of it. */
 export function initialise(
   options: Partial<LinkOptions>,
@@ -81,6 +86,28 @@ export function initialise(
 export function initialiseBelow(options: Partial<LinkOptions>): void {
   const { host, hostReason } = initialise(options);
   assert.equal(host, "below", hostReason);
+  using link = new Link({ device: options.device ?? DEVICE });
+  assert.equal(link.info().gate, gate);
+}
+
+const PINS = "/sys/fs/bpf/qsockets";
+const entries = (map: string) => JSON.parse(sh(`bpftool -j map dump ${map}`));
+
+/** Sockets that are registered with the device's scheduler, */
+export function members(): number {
+  if (!hasCalls) return entries(`pinned ${PINS}/*/members`).length;
+  using link = new Link({ device: DEVICE });
+  return link.info().streams;
+}
+
+/** and of all users but root, as it counts them. The kernel's own tells nobody. */
+export function counted(): number {
+  if (hasCalls) return members();
+  // deno-lint-ignore no-explicit-any
+  return entries("name users").reduce((sum: number, entry: any) => {
+    const { key, value } = entry.formatted ?? entry;
+    return key === 0 ? sum : sum + (typeof value === "object" ? value.members : value);
+  }, 0);
 }
 
 const PEER = `const to = { hostname: "${OTHER}", port: 5004 };`;

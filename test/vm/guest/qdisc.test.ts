@@ -6,12 +6,12 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { attempt, guestTest, sh } from "./guest.ts";
+import { attempt, bpfTest, sh } from "./guest.ts";
 
 const OBJECT = "kernel/bpf/built/fifo.bpf.o"; // test/vm/objects.mjs
 const PIN = "/sys/fs/bpf/qsockets-test";
 
-guestTest("the kernel takes it as a qdisc, and lets it go again", () => {
+bpfTest("the kernel takes it as a qdisc, and lets it go again", () => {
   assert.ok(existsSync(OBJECT), `${OBJECT} is missing`);
   sh(`set -e
     ulimit -l unlimited
@@ -26,7 +26,7 @@ guestTest("the kernel takes it as a qdisc, and lets it go again", () => {
     echo "it is still there"; exit 1`);
 });
 
-guestTest(
+bpfTest(
   "it refuses a device that its memory is not for, and leaves the device as it was",
   () => {
     sh(`set -e

@@ -1,7 +1,9 @@
 // Calls of the C library that no library of JavaScript makes, as a hostile program would make them:
-// options of sockets with whatever length and pointer, and messages with a time of sending.
+// options of sockets and calls of the scheduler with whatever length and pointer, and messages with a
+// time of sending.
 
 import { dlopen, type Prototype } from "../../../ffi/runtime.ts";
+import { gate, hasCalls } from "./guest.ts";
 
 const AF_INET = 2, SOCK_DGRAM = 2, SOL_SOCKET = 1, SO_TXTIME = 61, SO_COOKIE = 57, UDP = 17;
 const CLOCK_MONOTONIC = 1, MSG_DONTWAIT = 0x40;
@@ -16,9 +18,11 @@ function words(parameters: readonly string[], result = "i32"): Prototype {
   return { parameters, result } as unknown as Prototype;
 }
 
-const { socket, setsockopt, getsockopt, sendmsg } = dlopen("libc.so.6", {
+const { open, ioctl, syscall, socket, setsockopt, getsockopt, sendmsg } = dlopen("libc.so.6", {
+  open: words(["buffer", "i32"]),
+  ioctl: words(["i32", "u64", "u64"]),
+  syscall: words(["u64", "u64", "u64", "u64"]),
   socket: words(["i32", "i32", "i32"]),
-  close: words(["i32"]),
   setsockopt: words(["i32", "i32", "i32", "u64", "u32"]),
   getsockopt: words(["i32", "i32", "i32", "u64", "buffer"]),
   sendmsg: words(["i32", "buffer", "i32"]),
@@ -29,6 +33,38 @@ function addressOf(bytes: Uint8Array): bigint {
   // deno-lint-ignore no-explicit-any
   const { Bun, Deno } = globalThis as any;
   return BigInt(Bun ? Bun.FFI.ptr(bytes) : Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)));
+}
+
+const SYSCALL = 1000n;
+const READ_AND_WRITE = 2, LINK_HANDLE = 0x4000_0000, UDP_STREAM = 1, ATTR_AT = 16;
+
+/** By the kernel's own calls, where it has them: linux/gate.h's. */
+export const CALLS = { attach: 3, change: 4, info: 5, close: 8 };
+let device: number | undefined;
+
+/** Makes a call of so many bytes of arguments, whatever they are: whether it was taken. */
+export function call(number: number, args: Uint8Array | null, length = args?.length ?? 0): boolean {
+  const pointer = args ? addressOf(args) : 0n;
+  if (gate === "syscall") return syscall(SYSCALL, BigInt(number), pointer, BigInt(length)) >= 0;
+  device ??= open(new TextEncoder().encode("/dev/qsockets\0"), READ_AND_WRITE);
+  const command = 3n << 30n | BigInt(length) << 16n | 0xd7n << 8n | BigInt(number);
+  return ioctl(device, command, pointer) >= 0;
+}
+
+/** Struct qattach_args. */
+export function attachArgs(fd: number, ifindex: number, attr: Uint8Array): Uint8Array {
+  const args = new Uint8Array(128);
+  new Uint32Array(args.buffer).set([LINK_HANDLE | ifindex, UDP_STREAM, fd]);
+  args.set(attr, ATTR_AT);
+  return args;
+}
+
+/** Struct qchange_args. */
+function changeArgs(fd: number, attr: Uint8Array): Uint8Array {
+  const args = new Uint8Array(80);
+  new Uint32Array(args.buffer).set([fd]);
+  args.set(attr, ATTR_AT);
+  return args;
 }
 
 /** Struct qsocket_attr. */
@@ -54,6 +90,20 @@ export class RawSocket {
   known(): this {
     this.get(SOL_SOCKET, SO_COOKIE, new Uint8Array(8));
     return this;
+  }
+
+  /** Whether it is a stream of the device now, with these attributes. */
+  register(ifindex: number, fields?: Parameters<typeof attr>[0]): boolean {
+    const wanted = attr(fields);
+    if (!hasCalls) return this.set(GATE.stream, ifindex, wanted);
+    return call(CALLS.attach, attachArgs(this.fd, ifindex, wanted)) ||
+      call(CALLS.change, changeArgs(this.fd, wanted)); // it is one already
+  }
+
+  /** Whether it was a stream until now. */
+  leave(ifindex: number): boolean {
+    if (!hasCalls) return this.set(GATE.leave, ifindex, new Uint8Array(1));
+    return call(CALLS.close, new Uint8Array(new Uint32Array([this.fd, 0]).buffer));
   }
 
   /** Lets messages have a time of sending. */

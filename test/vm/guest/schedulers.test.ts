@@ -9,7 +9,7 @@ import { DELAY_EDGES } from "../../../ffi/delay.ts";
 import type { SocketInfo } from "../../../ffi/info.ts";
 import { Link, restoreDevice } from "../../../ffi/link.ts";
 import type { QSocket } from "../../../ffi/socket.ts";
-import { guestTest, sh } from "./guest.ts";
+import { gate, guestTest, sh } from "./guest.ts";
 
 const DEVICE = "vmpolicy";
 const TO = { hostname: "10.79.0.2", port: 5004 };
@@ -28,7 +28,7 @@ async function withLink(scheduler: string, run: (link: Link) => Promise<void>): 
     new Link({ device: DEVICE, scheduler: scheduler as "dwcs", rate: RATE, system: true }).close();
     const link = new Link({ device: DEVICE });
     try {
-      assert.equal(link.host, "below", link.hostReason);
+      assert.deepEqual([link.host, link.info().gate], ["below", gate], link.hostReason);
       await run(link);
     } finally {
       link.close();
