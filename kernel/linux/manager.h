@@ -34,9 +34,9 @@
 #include "gate.h"
 
 /* Limits. */
-#define QSOCKET_ARGS_BYTES_MAX 4096u /* of a call's struct, however new */
-#define QSOCKET_FLOW_MESSAGES 256u   /* queued in one of them */
-#define QSOCKET_ROOT_STREAMS 4096u   /* where nobody says how many; flows included */
+#define QSOCKET_ARGS_BYTES_MAX 4096u		      /* of a call's struct, however new */
+#define QSOCKET_FLOW_MESSAGES 256u		      /* queued in one of them */
+#define QSOCKET_ROOT_STREAMS (16384u + QSOCKET_FLOWS) /* where nobody says how many */
 #define QSOCKET_USER_SHARE 4u	     /* 1/4 of them may be one user's, but the administrator's */
 #define QSOCKET_ROOM_SHARE 2u	     /* of the room left, as much as is queued of one user's */
 #define QSOCKET_REAP_MS 100	     /* between two looks for sockets that are gone */
