@@ -252,8 +252,13 @@ const figure: Figure = {
 };
 const experiment = { name: "none", title: "None", reproduces: "Nothing." };
 const chapters: Chapter[] = [
-  { experiment, figures: [figure], failure: null },
-  { experiment: { ...experiment, name: "broken" }, figures: [], failure: "it did not start" },
+  { experiment, figures: [figure], failure: null, skipped: false },
+  {
+    experiment: { ...experiment, name: "broken" },
+    figures: [],
+    failure: "it did not start",
+    skipped: false,
+  },
 ];
 const circumstances = {
   date: "2000-01-01T00:00:00Z",
@@ -267,7 +272,9 @@ const circumstances = {
 test("jsonReport has each figure with its series and its aims", () => {
   const report = JSON.parse(JSON.stringify(jsonReport(circumstances, chapters)));
   assert.equal(report.seed, 1);
-  assert.deepEqual(report.failures, [{ experiment: "broken", why: "it did not start" }]);
+  assert.deepEqual(report.failures, [
+    { experiment: "broken", why: "it did not start", skipped: false },
+  ]);
   const [{ figure: name, series, aims }] = report.figures;
   assert.equal(name, "Figure 0");
   assert.deepEqual(series.map((it: { name: string }) => it.name), ["ours", "theirs"]);

@@ -1,7 +1,7 @@
 // Times the calls of the library, and the plain calls of the C library through the same FFI, in turns,
-// as a program of its own; a link of its own, above the stack.
+// as a program of its own: with links of its own, above the stack, or on a device that was prepared.
 //
-//     calls.ts HOST TURNS       the datagrams go to HOST, where nobody takes them
+//     calls.ts HOST TURNS [DEV] the datagrams go to HOST, where nobody takes them
 //     stdout  ready             it has begun
 //     stdout  [...]             `Timing` of each call; then it ends
 
@@ -43,7 +43,7 @@ const libc = dlopen("libc.so.6", {
   sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
 });
 
-const [host, turnsText] = process.argv.slice(2);
+const [host, turnsText, device] = process.argv.slice(2);
 const turns = Number(turnsText);
 const to = { hostname: host, port: PORT };
 const address = Uint8Array.of(
@@ -58,7 +58,7 @@ const data = new Uint8Array(BYTES);
 const option = new Uint8Array(Int32Array.of(0).buffer);
 const length = Uint8Array.of(4, 0, 0, 0);
 /** So slow that its thread does not touch a batch: what is timed is the caller's part. */
-const asleep = qsockinit({ rate: "1kbit", admission: "off" });
+const asleep = qsockinit(device ? { device } : { rate: "1kbit", admission: "off" });
 const sending = qsockinit({ rate: "100mbit" });
 const unlimited = qsockinit({ rate: "1000gbit" });
 const times = new Map<string, { beside: string | null; ours: number[]; plain: number[] }>();
@@ -68,6 +68,10 @@ for (let turn = 0; turn < turns; turn++) {
   timeLinks();
   timeSockets();
   timeAttached();
+  if (device) {
+    timeSendsBelow();
+    continue;
+  }
   timeSends();
   await timeSendsBesideThread(sending, "sent at 100 Mbit/s");
   await timeSendsBesideThread(unlimited, "sent at once");
@@ -102,7 +106,9 @@ function works(result: unknown): number {
 
 function timeLinks(): void {
   const links: ReturnType<typeof qsockinit>[] = [];
-  note("qsockinit", null, time(() => links.push(qsockinit({ rate: "10mbit" })), INIT_BATCH));
+  const options = device ? { device } : { rate: "10mbit" };
+  const call = device ? "qsockinit, a device that is prepared" : "qsockinit";
+  note(call, null, time(() => links.push(qsockinit(options)), INIT_BATCH));
   for (const link of links) link.close();
 }
 
@@ -135,24 +141,57 @@ function timeAttached(): void {
 }
 
 function timeSends(): void {
-  const fd = works(libc.socket(AF_INET, SOCK_DGRAM, 0));
-  const connected = works(libc.socket(AF_INET, SOCK_DGRAM, 0));
-  works(libc.connect(connected, address, address.length));
+  const plain = openPlain();
   const loose = qsocket(asleep, {});
   const bound = qsocket(asleep, { to });
-  const plainTo = time(() => works(libc.sendto(fd, data, BYTES, 0, address, address.length)));
+  const plainTo = time(plain.sendto);
   note(
     "qsendto, the caller's part, queued",
     "sendto",
     time(() => qsendto(loose, data, to)),
     plainTo,
   );
-  const plain = time(() => works(libc.send(connected, data, BYTES, 0)));
-  note("qsend, the caller's part, queued", "send", time(() => qsend(bound, data)), plain);
+  const plainSend = time(plain.send);
+  note("qsend, the caller's part, queued", "send", time(() => qsend(bound, data)), plainSend);
   qclose(loose);
   qclose(bound);
-  libc.close(fd);
-  libc.close(connected);
+  plain.close();
+}
+
+/** Through the whole stack and the device's queue, as the plain calls go. */
+function timeSendsBelow(): void {
+  const plain = openPlain();
+  const loose = qsocket(asleep, {});
+  const bound = qsocket(asleep, { to });
+  const ways = [
+    ["", undefined],
+    [", with a deadline", { deadline: 1000 }],
+    [", a whole frame with a deadline", { deadline: 1000, drop: 3, frame: "whole", level: 1 }],
+  ] as const;
+  for (const [how, options] of ways) {
+    const plainTo = time(plain.sendto);
+    note(`qsendto${how}`, "sendto", time(() => qsendto(loose, data, to, options)), plainTo);
+    const plainSend = time(plain.send);
+    note(`qsend${how}`, "send", time(() => qsend(bound, data, options)), plainSend);
+  }
+  qclose(loose);
+  qclose(bound);
+  plain.close();
+}
+
+/** Plain sockets, one of them connected. */
+function openPlain() {
+  const fd = works(libc.socket(AF_INET, SOCK_DGRAM, 0));
+  const connected = works(libc.socket(AF_INET, SOCK_DGRAM, 0));
+  works(libc.connect(connected, address, address.length));
+  return {
+    sendto: () => works(libc.sendto(fd, data, BYTES, 0, address, address.length)),
+    send: () => works(libc.send(connected, data, BYTES, 0)),
+    close() {
+      libc.close(fd);
+      libc.close(connected);
+    },
+  };
 }
 
 /** The call while the link's thread sends, and what the processors spend on a message in all. */

@@ -62,8 +62,9 @@ export interface Setting {
   seed: number;
   /** A folder for what is needed only while the lab runs. */
   scratch: string;
-  /** The receiver (receiver.c), compiled. */
+  /** The lab's programs in C, compiled: receiver.c, idler.c. */
   receiver: string;
+  idler: string;
   /** For a soak, how long, minutes; else null. */
   soak: number | null;
   /** Tells what is going on, and for how many seconds more of this experiment. */
@@ -79,6 +80,9 @@ export interface Experiment {
   seconds: (setting: Setting) => number;
   run: (setting: Setting) => Promise<Figure[]>;
 }
+
+/** An experiment that cannot be run on this machine, which lacks what the message says: no failure. */
+export class Missing extends Error {}
 
 /** What a number is not to exceed, to reach, to stay below or above. */
 export type Bound =

@@ -3,6 +3,7 @@
 import type { Experiment } from "./experiment.ts";
 import { acquisition } from "./experiments/acquisition.ts";
 import { alternatives } from "./experiments/alternatives.ts";
+import { below } from "./experiments/below.ts";
 import { calls } from "./experiments/calls.ts";
 import { mixture } from "./experiments/mixture.ts";
 import { perturbation } from "./experiments/perturbation.ts";
@@ -14,6 +15,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   mixture,
   acquisition,
   calls,
+  below,
   alternatives,
   scale,
   soak,

@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { mayHurry } from "./children.ts";
-import type { Experiment, Setting } from "./experiment.ts";
+import { type Experiment, Missing, type Setting } from "./experiment.ts";
 import { EXPERIMENTS } from "./experiments.ts";
 import { page } from "./page.ts";
 import { clear } from "./path.ts";
@@ -23,6 +23,7 @@ interface Order {
   soak: number | null;
   scratch: string;
   receiver: string;
+  idler: string;
   command: string;
   list?: boolean;
 }
@@ -62,7 +63,7 @@ async function main(): Promise<number> {
     write(circumstances, chapters);
   }
   console.log(`report ${join(order.out, "index.html")}`);
-  return chapters.some(({ failure }) => failure !== null) ? 1 : 0;
+  return chapters.some(({ failure, skipped }) => failure !== null && !skipped) ? 1 : 0;
 }
 
 async function runOne(experiment: Experiment, after: readonly Experiment[]): Promise<Chapter> {
@@ -73,6 +74,7 @@ async function runOne(experiment: Experiment, after: readonly Experiment[]): Pro
     soak: order.soak,
     scratch: order.scratch,
     receiver: order.receiver,
+    idler: order.idler,
     progress: (what, left) => progress(`${name}: ${what}`, left + sum(after, setting)),
   };
   progress(name, experiment.seconds(setting) + sum(after, setting));
@@ -81,11 +83,13 @@ async function runOne(experiment: Experiment, after: readonly Experiment[]): Pro
     const figures = await experiment.run(setting);
     for (const figure of figures) console.log(`${tell(figure)}\n`);
     console.error(`${name}: done in ${((performance.now() - begun) / 1000).toFixed(0)} s`);
-    return { experiment: { name, title, reproduces }, figures, failure: null };
+    return { experiment: { name, title, reproduces }, figures, failure: null, skipped: false };
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);
-    console.error(process.env.DEBUG ? error : `${name} FAILED: ${failure}`);
-    return { experiment: { name, title, reproduces }, figures: [], failure };
+    const skipped = error instanceof Missing;
+    const words = `${name} ${skipped ? "is left out" : "FAILED"}: ${failure}`;
+    console.error(process.env.DEBUG ? error : words);
+    return { experiment: { name, title, reproduces }, figures: [], failure, skipped };
   } finally {
     clear();
   }

@@ -22,6 +22,8 @@ export interface Chapter {
   figures: Figure[];
   /** Why it has no figures, if it could not be run. */
   failure: string | null;
+  /** It was left out, as the machine lacks what `failure` says; else it broke. */
+  skipped: boolean;
 }
 
 export interface JsonFigure {
@@ -35,7 +37,7 @@ export interface JsonFigure {
 
 export interface JsonReport extends Circumstances {
   figures: JsonFigure[];
-  failures: { experiment: string; why: string }[];
+  failures: { experiment: string; why: string; skipped: boolean }[];
 }
 
 /** The report as `--json` and report.json have it. */
@@ -57,8 +59,8 @@ export function jsonReport(
         aims,
       }))
     ),
-    failures: chapters.flatMap(({ experiment, failure }) =>
-      failure === null ? [] : [{ experiment: experiment.name, why: failure }]
+    failures: chapters.flatMap(({ experiment, failure, skipped }) =>
+      failure === null ? [] : [{ experiment: experiment.name, why: failure, skipped }]
     ),
   };
 }

@@ -33,7 +33,8 @@ const order = {
   out: values.out === undefined ? join(root, "report") : resolve(folder, values.out),
   soak: values.soak === undefined ? null : number("soak", 1, SOAK_MINUTES_MAX),
   scratch,
-  receiver: buildReceiver(),
+  receiver: compile("receiver"),
+  idler: compile("idler"),
   command: `npm run lab${["", ...process.argv.slice(2)].map(quoted).join(" ")}`.replace(
     /^npm run lab (?=.)/,
     "npm run lab -- ",
@@ -110,17 +111,18 @@ function labProgram() {
   return join(root, "test", "lab", "lab.ts");
 }
 
-function buildReceiver() {
-  const output = join(root, "kernel", "build", "lab", "receiver");
-  const source = join(root, "test", "lab", "receiver.c");
+/** Compiles one of the lab's C programs; returns its path. */
+function compile(name) {
+  const output = join(root, "kernel", "build", "lab", name);
+  const source = join(root, "test", "lab", `${name}.c`);
   mkdirSync(join(output, ".."), { recursive: true });
   const compiler = ["cc", "gcc", "clang"].find((name) =>
     spawnSync(name, ["--version"]).status === 0
   );
   if (!compiler) fail("Cannot run the lab: no C compiler (cc, gcc or clang) found.", 1);
-  const flags = ["-O2", "-Wall", "-Wextra", "-o", output, source];
+  const flags = ["-O2", "-Wall", "-Wextra", "-o", output, source, "-lm"];
   const { status, stderr } = spawnSync(compiler, flags, { encoding: "utf8" });
-  if (status !== 0) fail(`Cannot build the lab's receiver: ${stderr}`, 1);
+  if (status !== 0) fail(`Cannot build the lab's ${name}: ${stderr}`, 1);
   return output;
 }
 

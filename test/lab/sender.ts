@@ -25,8 +25,9 @@ import {
 import { TokenBucket } from "./bucket.ts";
 import { type LabFrame, packetsOf, type Video } from "./video.ts";
 
-/** Timers are late by about so much: the rest is waited for awake. */
-const AWAKE_MS = 2;
+/** Timers are late by about so much: the rest is waited for without the event loop, to the microsecond. */
+const TIMER_MS = 2;
+const NEVER = new Int32Array(new SharedArrayBuffer(4)); // changes, and nobody wakes who waits for it
 
 /** One stream of a program. */
 export interface StreamPlan {
@@ -107,8 +108,8 @@ async function send(start: number): Promise<void> {
 
 async function until(at: number): Promise<void> {
   const ahead = at - monotonic();
-  if (ahead > AWAKE_MS) await sleep(ahead - AWAKE_MS);
-  while (monotonic() < at) { /* awake */ }
+  if (ahead > TIMER_MS) await sleep(ahead - TIMER_MS);
+  for (let left; (left = at - monotonic()) > 0;) Atomics.wait(NEVER, 0, 0, left);
 }
 
 function managed({ video, fps, port }: StreamPlan): Outlet {

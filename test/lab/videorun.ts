@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { monotonic } from "../../mod.ts";
 import { type Fate, judge } from "../../examples/demo/measure.ts";
 import { type Datagram, readArrivals, reassemble } from "./arrivals.ts";
-import { hurry, type startProgram, startPrograms, startReceiver } from "./children.ts";
+import { Child, hurry, type startProgram, startPrograms, startReceiver } from "./children.ts";
 import { HEADERS_BYTES, TO } from "./path.ts";
 import type { Plan, Sending } from "./sender.ts";
 import type { LabFrame } from "./video.ts";
@@ -22,6 +22,12 @@ const GRACE_MS = 30_000;
 /** What disturbs, in a sentence. */
 export const BULK_ABOUT = `${PROCESSES} other processes with ${CONNECTIONS} TCP connections each`;
 
+/** From the first frame until all was sent, ms, and of that when the processor had something to do. */
+export interface Busy {
+  wallMs: number;
+  busyMs: number;
+}
+
 /** What became of one stream. */
 export interface StreamRun {
   frames: LabFrame[];
@@ -34,17 +40,21 @@ export interface StreamRun {
 export interface VideoRun {
   /** The streams of all senders, in the order of the plans. */
   streams: StreamRun[];
-  senders: Pick<Sending, "behind" | "cpuMs">[];
+  senders: Omit<Sending, "streams">[];
   bulkBytes: number;
+  /** How long the machine was busy while the senders were at it, where that was asked for. */
+  busy: Busy | null;
 }
 
 /** Runs the plans at once, with bulk transfer in the `bursts` (seconds, from and to). */
 export async function runVideo(
-  { plans, bursts, scratch, receiver: program }: {
+  { plans, bursts, scratch, receiver: program, idler: idlerProgram = null }: {
     plans: readonly Plan[];
     bursts: readonly (readonly [from: number, to: number])[];
     scratch: string;
     receiver: string;
+    /** Counts how busy the machine is, if it has one processor: idler.c, compiled. */
+    idler?: string | null;
   },
 ): Promise<VideoRun> {
   const file = join(scratch, "arrivals");
@@ -60,13 +70,18 @@ export async function runVideo(
     plans.map((plan) => ["./sender.ts", [JSON.stringify(plan)]]),
   );
   senders.forEach(hurry);
+  const idler = idlerProgram === null ? null : children.use(new Child([idlerProgram]));
+  await idler?.line();
   const start = monotonic() + LEAD_MS;
+  idler?.say("begin");
   senders.forEach((sender) => sender.say(String(start)));
   await bulk.disturb(start, bursts);
   const sendings: Sending[] = [];
   for (const sender of senders) {
     sendings.push(JSON.parse(await sender.line(seconds * 1000 + GRACE_MS)));
   }
+  idler?.say("end");
+  const busy: Busy | null = idler && JSON.parse(await idler.line());
   await sleep(SETTLE_MS);
   await receiver.finish();
   const bulkBytes = await bulk.finish();
@@ -84,8 +99,9 @@ export async function runVideo(
         sending,
       };
     }),
-    senders: sendings.map(({ behind, cpuMs }) => ({ behind, cpuMs })),
+    senders: sendings.map(({ streams: _, ...sender }) => sender),
     bulkBytes,
+    busy,
   };
 }
 

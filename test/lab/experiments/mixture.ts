@@ -101,7 +101,7 @@ async function runOnce(
     streams,
   });
   const plans = [plan(streams.slice(0, 2), managed), plan(streams.slice(2), false)];
-  return (await runVideo({ ...setting, plans, bursts: [] })).streams;
+  return (await runVideo({ ...setting, idler: null, plans, bursts: [] })).streams;
 }
 
 /** Whole frames, in time or not, in the second in which they arrived. */

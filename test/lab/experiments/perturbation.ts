@@ -2,46 +2,11 @@
 // same link. What comes of the video when it is plain, managed in its own program, and managed on
 // a device that was prepared for all programs.
 
-import type { LinkOptions } from "../../../mod.ts";
-import type { Fate } from "../../../examples/demo/measure.ts";
-import { type Experiment, type Figure, judge, type Panel, type Setting } from "../experiment.ts";
-import { beyondLink, interFrameJitter, inTime, perSecond, quantile } from "../measures.ts";
-import { DEVICE, layIsolated, layPlain, RATE, TO } from "../path.ts";
-import type { Plan } from "../sender.ts";
-import { findVideo, type LabFrame, type Video } from "../video.ts";
-import { BULK_ABOUT, runVideo } from "../videorun.ts";
+import { frameRates, jitters, type Load, NAMES, type Run, runWay } from "../disturbed.ts";
+import type { Experiment, Setting } from "../experiment.ts";
+import { findVideo } from "../video.ts";
 
-const FPS = 20;
-const LATENCY_MS = 200;
-const PORT = 5004;
-/** Of the link, for a program that knows of no other: its own headers are counted less exactly. */
-const OWN_RATE = 0.98 * RATE;
-
-/** The ways in which the same video is sent. */
 const WAYS = ["plain", "above", "isolated"] as const;
-type Way = typeof WAYS[number];
-const NAMES: Record<Way, string> = {
-  plain: "unmanaged (node:dgram)",
-  above: "managed, in its own program (above)",
-  isolated: "managed, on a prepared device (isolated)",
-};
-
-const LINKS: Record<Way, LinkOptions | null> = {
-  plain: null,
-  above: { scheduler: "dwcs", rate: OWN_RATE },
-  isolated: { device: DEVICE },
-};
-
-interface Run {
-  way: Way;
-  fates: Fate[];
-  frames: LabFrame[];
-  fps: number[];
-  jitter: (number | null)[];
-  rawJitter: (number | null)[];
-  behind: number[];
-  bulkBytes: number;
-}
 
 export const perturbation: Experiment = {
   name: "perturbation",
@@ -51,192 +16,21 @@ export const perturbation: Experiment = {
     "perturbations.",
   seconds: (setting) => WAYS.length * (lengthOf(setting) + 3) + 3,
   async run(setting) {
-    const video = await findVideo();
+    const load: Load = {
+      ...setting,
+      idler: null,
+      video: await findVideo(),
+      seconds: lengthOf(setting),
+    };
     const runs: Run[] = [];
     for (const way of WAYS) {
-      const left = (WAYS.length - runs.length) * (lengthOf(setting) + 3);
-      setting.progress(NAMES[way], left);
-      runs.push(await runOnce(way, video, setting));
+      setting.progress(NAMES[way], (WAYS.length - runs.length) * (load.seconds + 3));
+      runs.push(await runWay(way, load));
     }
-    return [frameRates(runs, video, setting), jitters(runs, setting)];
+    return [frameRates(runs, load), jitters(runs, load)];
   },
 };
 
 function lengthOf({ quick }: Setting): number {
   return quick ? 9 : 60;
-}
-
-/** The perturbations: each a tenth of the run, from a third and from two thirds of it on. */
-function burstsOf(seconds: number): [from: number, to: number][] {
-  return [1, 2].map((third) => [third * seconds / 3, third * seconds / 3 + seconds / 10]);
-}
-
-async function runOnce(way: Way, video: Video, setting: Setting): Promise<Run> {
-  const seconds = lengthOf(setting);
-  if (way === "isolated") layIsolated("dwcs");
-  else layPlain();
-  const plan: Plan = {
-    host: TO,
-    seconds,
-    link: LINKS[way],
-    streams: [{
-      video,
-      way: way === "plain" ? "plain" : "managed",
-      fps: FPS,
-      port: PORT,
-      latency: LATENCY_MS,
-    }],
-  };
-  const run = await runVideo({ ...setting, plans: [plan], bursts: burstsOf(seconds) });
-  const [{ frames, fates }] = run.streams;
-  const delays = fates.map(({ delay }) => delay);
-  return {
-    way,
-    fates,
-    frames,
-    fps: perSecond(fates, seconds, inTime),
-    jitter: interFrameJitter(beyondLink(frames, delays, RATE)),
-    rawJitter: interFrameJitter(delays),
-    behind: run.senders[0].behind,
-    bulkBytes: run.bulkBytes,
-  };
-}
-
-function frameRates(runs: readonly Run[], video: Video, setting: Setting): Figure {
-  const seconds = lengthOf(setting);
-  const disturbed = (run: Run) =>
-    run.fps.filter((_, second) =>
-      burstsOf(seconds).some(([from, to]) => second >= Math.floor(from) && second < to)
-    );
-  const share = (counts: number[]) => 100 * Math.min(...counts) / FPS;
-  const by = (way: Way) => runs.find((run) => run.way === way)!;
-  const mbit = (RATE * 8 / 1e6).toFixed(0);
-  const videoMbit = (video.bytes.mean * FPS * 8 / 1e6).toFixed(2);
-  return {
-    figure: "Figure 4",
-    title: "Frame rate of a video beside bulk transfer of other processes",
-    facts: [
-      `Frames that arrived whole and within ${LATENCY_MS} ms of when they were due, in each ` +
-      `second in which they were due.`,
-      `Video: ${video.about}; ${FPS} frames/s, ${videoMbit} Mbit/s with all headers.`,
-      `Link: ${mbit} Mbit/s, a cable between two network namespaces behind an HTB (burst 3k), ` +
-      `the queue of a device as Linux makes it (1000 packets, first come, first served).`,
-      `Perturbation: ${BULK_ABOUT}, started at a third and at two thirds of the run, for a tenth ` +
-      `of it. What is then in the queue is under way for longer.`,
-      "The program is the same three times. Above: it has a link of its own of 0.98 times the rate, " +
-      "and nothing keeps others out of the device's queue. Isolated: the device was prepared by " +
-      "root for all programs, and the video has a class of its own.",
-    ],
-    panels: runs.map((run): Panel => ({
-      title: NAMES[run.way],
-      x: "time, s",
-      y: "frames/s",
-      yMin: 0,
-      yMax: 24,
-      xMax: seconds,
-      height: 130,
-      level: { at: FPS, what: "ideal" },
-      shaded: shades(seconds),
-      series: [{ name: NAMES[run.way], as: "step", points: steps(run.fps, seconds) }],
-    })),
-    tables: [{
-      title: "Frames",
-      head: ["", "sent", "in time", "late", "partial", "lost", "worst second, frames", "bulk, MB"],
-      rows: runs.map((run) => {
-        const count = (fate: Fate["fate"]) => run.fates.filter((it) => it.fate === fate).length;
-        return [
-          NAMES[run.way],
-          `${run.fates.length}`,
-          `${count("in time")}`,
-          `${count("late")}`,
-          `${count("partial")}`,
-          `${count("lost")}`,
-          `${Math.min(...run.fps)}`,
-          (run.bulkBytes / 1e6).toFixed(2),
-        ];
-      }),
-    }],
-    aims: [
-      judge(
-        "frame rate in every second, isolated",
-        share(by("isolated").fps),
-        { atLeast: 99 },
-        "%",
-      ),
-      judge("frame rate in every second, above", share(by("above").fps), { atLeast: 99 }, "%"),
-      judge(
-        "unmanaged, worst second of the perturbations (visibly broken)",
-        share(disturbed(by("plain"))),
-        { atMost: 50 },
-        "%",
-      ),
-    ],
-  };
-}
-
-function jitters(runs: readonly Run[], setting: Setting): Figure {
-  const seconds = lengthOf(setting);
-  const values = (list: (number | null)[]) => list.filter((it) => it !== null);
-  const p = (list: (number | null)[], q: number) => quantile(values(list), q);
-  const ms = (value: number) => Number.isFinite(value) ? value.toFixed(2) : "-";
-  return {
-    figure: "Figure 5",
-    title: "Inter-frame jitter of the same runs",
-    facts: [
-      "D of RFC 3550, 6.4.1, of each two frames that arrived whole one after the other, in time or " +
-      "not: by how much the spacing of their last bytes' arrivals differs from the spacing at which " +
-      "they were due.",
-      "Frames differ in size, so their last bytes differ in time on any link. That part is taken " +
-      "out: a frame's delay counts beyond what it would be if the video were alone on a link of " +
-      `${(RATE * 8 / 1e6).toFixed(0)} Mbit/s. The table has it with that part as well (raw).`,
-      "Arrival is when the far end's kernel took the packet from the device.",
-    ],
-    panels: runs.map((run): Panel => ({
-      title: NAMES[run.way],
-      x: "time, s",
-      y: "jitter, ms",
-      log: true,
-      yMin: 0.01,
-      yMax: 1000,
-      xMax: seconds,
-      height: 150,
-      level: { at: 2, what: "aim" },
-      shaded: shades(seconds),
-      series: [{
-        name: NAMES[run.way],
-        as: "dots",
-        points: run.jitter.map((d, i) => [
-          run.frames[i].dts / 1000,
-          d === null ? null : Math.max(d, 0.01),
-        ]),
-      }],
-    })),
-    tables: [{
-      title: "Jitter, ms",
-      head: ["", "p50", "p99", "max", "raw p50", "raw p99", "raw max", "handed over late by, p99"],
-      rows: runs.map((run) => [
-        NAMES[run.way],
-        ...[0.5, 0.99, 1].map((q) => ms(p(run.jitter, q))),
-        ...[0.5, 0.99, 1].map((q) => ms(p(run.rawJitter, q))),
-        ms(quantile(run.behind, 0.99)),
-      ]),
-    }],
-    aims: (["isolated", "above"] as const).map((way) =>
-      judge(
-        `p99 of the jitter, ${way}`,
-        p(runs.find((run) => run.way === way)!.jitter, 0.99),
-        { atMost: 2 },
-        "ms",
-      )
-    ),
-  };
-}
-
-function shades(seconds: number) {
-  return burstsOf(seconds).map(([from, to]) => ({ what: "bulk transfer", from, to }));
-}
-
-/** Each second as a level stretch, to the second's end. */
-function steps(values: readonly number[], seconds: number): [number, number][] {
-  return [...values.map((value, i): [number, number] => [i, value]), [seconds, values.at(-1)!]];
 }
