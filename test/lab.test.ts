@@ -24,7 +24,7 @@ import {
   quantile,
   smoothedJitter,
 } from "./lab/measures.ts";
-import { page } from "./lab/page.ts";
+import { page, picture } from "./lab/page.ts";
 import { PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
 import { packetsOf } from "./lab/video.ts";
@@ -237,6 +237,8 @@ test("judge says whether an aim was met, and that nothing is not enough", () => 
 const figure: Figure = {
   figure: "Figure 0",
   title: "A <figure> & its parts",
+  paper: "It was so.",
+  found: "It is so.",
   facts: ["What was measured."],
   panels: [{
     title: "One",
@@ -275,7 +277,9 @@ test("jsonReport has each figure with its series and its aims", () => {
   assert.deepEqual(report.failures, [
     { experiment: "broken", why: "it did not start", skipped: false },
   ]);
-  const [{ figure: name, series, aims }] = report.figures;
+  const [{ figure: name, paper, found, command, series, aims }] = report.figures;
+  assert.deepEqual([paper, found], ["It was so.", "It is so."]);
+  assert.equal(command, "npm run lab -- --only none --seed 1 --quick");
   assert.equal(name, "Figure 0");
   assert.deepEqual(series.map((it: { name: string }) => it.name), ["ours", "theirs"]);
   assert.deepEqual(series[0].points, [[0, 1], [1, null]]);
@@ -290,7 +294,9 @@ test("the page holds figures as SVG, the aims, and what failed, all escaped", ()
   const html = page(circumstances, chapters);
   assert.match(html, /<svg /);
   assert.match(html, /1 of 2 aims met/);
-  assert.match(html, /it did not start/);
+  assert.match(html, /Failed: it did not start/);
+  assert.match(html, /It was so\..*It is so\./);
+  assert.match(html, /npm run lab -- --only none --seed 1 --quick/);
   assert.doesNotMatch(html, /<figure>/);
   assert.match(tell(figure), /MISSED size: 3 \(aim: at most 2\)/);
 });
@@ -300,6 +306,34 @@ test("draw names every panel, axis and series", () => {
   for (const text of ["One", "Two", "time, s", "frames/s", "dB", "ours", "theirs"]) {
     assert.ok(svg.includes(text), text);
   }
+});
+
+test("draw keeps every dot, at its place", () => {
+  const points = Array.from({ length: 50 }, (_, i): [number, number] => [i, 2 * i % 37]);
+  const panel = { title: "Dots", x: "x", y: "y", xMax: 50, yMin: 0, yMax: 40 };
+  const svg = draw([{ ...panel, series: [{ name: "dots", as: "dots", points }] }]);
+  const dots = [...svg.matchAll(/M([\d.]+) ([\d.]+)h\.1/g)].map(([, x, y]) => [+x, +y]);
+  assert.equal(dots.length, points.length);
+  const scale = (axis: 0 | 1) =>
+    (dots[1][axis] - dots[0][axis]) / (points[1][axis] - points[0][axis]);
+  for (const [i, dot] of dots.entries()) {
+    for (const axis of [0, 1] as const) {
+      const wanted = dots[0][axis] + scale(axis) * points[i][axis];
+      assert.ok(
+        Math.abs(dot[axis] - wanted) < 5,
+        `dot ${i}: ${dot}, not ${wanted} on axis ${axis}`,
+      );
+    }
+  }
+});
+
+test("a picture says what it shows, and what makes it again", () => {
+  const svg = picture(figure, circumstances, "none");
+  assert.match(svg, /^<svg [^>]*>\s*<title>Figure 0\. A &#60;figure&#62; &#38; its parts<\/title>/);
+  assert.match(
+    svg,
+    /<desc>What was measured\.\nnone; .*npm run lab -- --only none --seed 1 --quick<\/desc>/,
+  );
 });
 
 test("every experiment has a name of its own, and says what it is", () => {

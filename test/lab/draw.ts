@@ -14,6 +14,7 @@ const HEIGHT_DEFAULT = 240;
 const HEADING = 34;
 const LEGEND = 26;
 const FOOT = 58;
+const DOT_SIZE = 4;
 const INK = "#222222";
 const FAINT = "#666666";
 const FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif";
@@ -60,8 +61,33 @@ export function draw(panels: readonly Panel[]): string {
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  // Its own width would hold against the page's.
-  return svg.replace(/^<svg width="\d+" height="\d+"/, "<svg");
+  return plainer(svg);
+}
+
+/** A dot as ECharts draws it, of a series: up to its place, its colour, and the end. */
+const DOT =
+  /<path d="M1 0A[^"]*" transform="matrix\([\d.]+,0,0,[\d.]+,([\d.]+),([\d.]+)\)" fill="([^"]+)" fill-opacity="([\d.]+)" ecmeta_series_index="(\d+)"[^>]*><\/path>\n?/g;
+
+/** The same picture without what a pointer would do to it, and with the dots of a series as one path. */
+function plainer(svg: string): string {
+  const dots = new Map<string, { colour: string; opacity: string; path: string }>();
+  return svg
+    // Its own width would hold against the page's.
+    .replace(/^<svg width="\d+" height="\d+"/, "<svg")
+    .replace(DOT, (_, x, y, colour, opacity, series) => {
+      const first = !dots.has(series);
+      const known = dots.get(series) ?? { colour, opacity, path: "" };
+      known.path += `M${Number(x).toFixed(1)} ${Number(y).toFixed(1)}h.1`;
+      dots.set(series, known);
+      return first ? `<!--${series}-->` : "";
+    })
+    .replace(/<!--(\d+)-->/g, (_, series) => {
+      const { colour, opacity, path } = dots.get(series)!;
+      return `<path d="${path}" fill="none" stroke="${colour}" stroke-opacity="${opacity}" ` +
+        `stroke-width="${DOT_SIZE}" stroke-linecap="round"/>\n`;
+    })
+    .replace(/<style >.*?<\/style>\s*/s, "")
+    .replace(/ (class|ecmeta_\w+|pointer-events)="[^"]*"/g, "");
 }
 
 function heading({ title, series }: Panel, top: number) {
@@ -136,7 +162,9 @@ function series(panel: Panel, i: number, { name, points, as = "line", colour }: 
 }
 
 function shape(as: Series["as"], symbol: string) {
-  if (as === "dots") return { type: "scatter", symbol, symbolSize: 4, itemStyle: { opacity: 0.8 } };
+  if (as === "dots") {
+    return { type: "scatter", symbol: "circle", symbolSize: DOT_SIZE, itemStyle: { opacity: 0.8 } };
+  }
   if (as === "bars") return { type: "bar", barMaxWidth: 48, barGap: "10%" };
   if (as === "step") return { type: "line", step: "end", symbol: "none" };
   return { type: "line", symbol, symbolSize: 7, connectNulls: false };

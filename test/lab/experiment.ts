@@ -49,6 +49,9 @@ export interface Figure {
   /** As the paper counts, where it has it: "Figure 4". */
   figure: string;
   title: string;
+  /** What the paper found, where it measured the same; and what was found here, in a sentence. */
+  paper?: string;
+  found: string;
   /** What was measured, and how: a sentence each. */
   facts: string[];
   panels: Panel[];

@@ -9,7 +9,7 @@ import process from "node:process";
 import { mayHurry } from "./children.ts";
 import { type Experiment, Missing, type Setting } from "./experiment.ts";
 import { EXPERIMENTS } from "./experiments.ts";
-import { page } from "./page.ts";
+import { page, picture, slug } from "./page.ts";
 import { clear } from "./path.ts";
 import { type Chapter, type Circumstances, jsonReport, machine, tell } from "./report.ts";
 
@@ -20,6 +20,7 @@ interface Order {
   seed: number;
   json: string | null;
   out: string;
+  figures: string | null;
   soak: number | null;
   scratch: string;
   receiver: string;
@@ -110,4 +111,20 @@ function write(circumstances: Circumstances, chapters: readonly Chapter[]): void
   writeFileSync(join(order.out, "report.json"), json);
   if (order.json !== null) writeFileSync(order.json, json);
   writeFileSync(join(order.out, "index.html"), page(circumstances, chapters));
+  if (order.figures !== null) writeFigures(order.figures, circumstances, chapters);
+}
+
+/** Each figure that is drawn as a file of its own, for what shows it without the report. */
+function writeFigures(
+  folder: string,
+  circumstances: Circumstances,
+  chapters: readonly Chapter[],
+): void {
+  mkdirSync(folder, { recursive: true });
+  for (const { experiment, figures } of chapters) {
+    for (const figure of figures.filter(({ panels }) => panels.length > 0)) {
+      const svg = picture(figure, circumstances, experiment.name);
+      writeFileSync(join(folder, `${slug(figure.figure)}.svg`), svg);
+    }
+  }
 }

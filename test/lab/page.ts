@@ -2,7 +2,7 @@
 
 import { draw } from "./draw.ts";
 import type { Aim, Figure, Table } from "./experiment.ts";
-import type { Chapter, Circumstances } from "./report.ts";
+import { again, type Chapter, type Circumstances } from "./report.ts";
 
 const STYLE = `
   body { margin: 2rem auto; max-width: 1040px; padding: 0 1rem; color: #222; background: #fff;
@@ -20,7 +20,9 @@ const STYLE = `
            vertical-align: bottom; font-variant-numeric: tabular-nums; }
   th { font-weight: 600; border-bottom: 1px solid #888; }
   th:first-child, td:first-child { text-align: left; padding-left: 0; }
-  .aims td, .aims th { text-align: left; }
+  .aims td, .aims th, .summary td, .summary th { text-align: left; }
+  .summary td { vertical-align: top; } .summary td:first-child { white-space: nowrap; }
+  .found { color: #222; font-weight: 600; } .source { font-size: 0.875rem; color: #666; }
   .met { color: #00694a; font-weight: 600; } .missed { color: #a83f00; font-weight: 600; }
   code { font-family: "DejaVu Sans Mono", ui-monospace, monospace; font-size: 0.875em; }
 `;
@@ -49,33 +51,89 @@ network paths. ${met} of ${aims.length} aims met.</p>
 <p>Again: <code>${escape(command)}</code></p>
 ${short}
 ${summary(chapters)}
-${chapters.map(chapterHtml).join("\n")}
+<h3>All aims</h3>
+${allAims(chapters)}
+${chapters.map((chapter) => chapterHtml(chapter, circumstances)).join("\n")}
 </html>
 `;
 }
 
+/** Each figure in a sentence, beside what the paper found. */
 function summary(chapters: readonly Chapter[]): string {
+  const rows = chapters.flatMap(({ experiment: { name, title }, figures, failure, skipped }) =>
+    failure === null
+      ? figures.map(({ figure, paper = "", found, aims }) => {
+        const met = aims.filter((aim) => aim.met).length;
+        const kind = met === aims.length ? "met" : "missed";
+        const count = aims.length === 0 ? "" : `${met} of ${aims.length}`;
+        return `<tr><td><a href="#${slug(figure)}">${escape(figure)}</a></td><td>${
+          escape(paper)
+        }</td>` +
+          `<td>${escape(found)}</td><td class="${kind}">${count}</td></tr>`;
+      })
+      : [
+        `<tr><td><a href="#${escape(name)}">${escape(title)}</a></td><td></td><td>${
+          skipped ? "Left out" : "Failed"
+        }: ${escape(failure)}</td><td></td></tr>`,
+      ]
+  );
+  return `<div class="wide"><table class="summary">
+<thead><tr><th></th><th>the paper</th><th>here</th><th>aims met</th></tr></thead>
+<tbody>
+${rows.join("\n")}
+</tbody>
+</table></div>`;
+}
+
+function allAims(chapters: readonly Chapter[]): string {
   const rows = chapters.flatMap(({ figures }) =>
     figures.flatMap(({ figure, aims }) => aims.map((aim) => ({ figure, aim })))
   );
   return aimTable(rows.map(({ figure, aim }) => [figure, aim]));
 }
 
-function chapterHtml({ experiment, figures, failure }: Chapter): string {
-  const failed = failure === null ? "" : `<p class="missed">Not run: ${escape(failure)}</p>`;
+function chapterHtml(
+  { experiment, figures, failure, skipped }: Chapter,
+  circumstances: Circumstances,
+): string {
+  const why = `${skipped ? "Left out" : "Failed"}: ${escape(failure ?? "")}`;
+  const failed = failure === null ? "" : `<p class="missed">${why}</p>`;
+  const { machine, date, seed } = circumstances;
+  const source = `<p class="source">${escape(machine)}; ${escape(date)}; seed ${seed}; <code>${
+    escape(again(circumstances, experiment.name))
+  }</code></p>`;
   return `<h2 id="${escape(experiment.name)}">${escape(experiment.title)}</h2>
 <p>${escape(experiment.reproduces)}</p>
-${failed}${figures.map(figureHtml).join("\n")}`;
+${failed}${figures.map((figure) => figureHtml(figure, source)).join("\n")}`;
 }
 
-function figureHtml({ figure, title, facts, panels, tables, aims }: Figure): string {
-  return `<h3>${escape(figure)}. ${escape(title)}</h3>
+function figureHtml(
+  { figure, title, paper, found, facts, panels, tables, aims }: Figure,
+  source: string,
+): string {
+  return `<h3 id="${slug(figure)}">${escape(figure)}. ${escape(title)}</h3>
+${paper === undefined ? "" : `<p>The paper: ${escape(paper)}</p>`}
+<p class="found">${escape(found)}</p>
+${panels.length > 0 ? draw(panels) : ""}
+${tables.map(tableHtml).join("\n")}
+${aims.length > 0 ? aimTable(aims.map((aim) => [null, aim])) : ""}
 <ul>
 ${facts.map((fact) => `<li>${escape(fact)}</li>`).join("\n")}
 </ul>
-${panels.length > 0 ? draw(panels) : ""}
-${tables.map(tableHtml).join("\n")}
-${aims.length > 0 ? aimTable(aims.map((aim) => [null, aim])) : ""}`;
+${source}`;
+}
+
+/** A figure's panels as an SVG file, which says what it shows and how it was made. */
+export function picture(
+  { figure, title, facts, panels }: Figure,
+  circumstances: Circumstances,
+  experiment: string,
+): string {
+  const { machine, date, seed } = circumstances;
+  const made = `${machine}; ${date}; seed ${seed}; ${again(circumstances, experiment)}`;
+  const words = `<title>${escape(figure)}. ${escape(title)}</title>\n` +
+    `<desc>${escape([...facts, made].join("\n"))}</desc>\n`;
+  return `${draw(panels).replace(/^<svg [^>]*>\n?/, (tag) => tag + words)}\n`;
 }
 
 function tableHtml({ title, head, rows }: Table): string {
@@ -106,6 +164,11 @@ function aimTable(rows: readonly (readonly [figure: string | null, aim: Aim])[])
 ${lines.join("\n")}
 </tbody>
 </table></div>`;
+}
+
+/** A figure's name as that of a file or a place in the page. */
+export function slug(figure: string): string {
+  return figure.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 }
 
 function escape(text: string): string {

@@ -30,6 +30,11 @@ export interface JsonFigure {
   experiment: string;
   figure: string;
   title: string;
+  paper: string | null;
+  found: string;
+  facts: string[];
+  /** Makes this figure again. */
+  command: string;
   series: (Series & { panel: string; x: string; y: string })[];
   tables: Figure["tables"];
   aims: Aim[];
@@ -48,10 +53,14 @@ export function jsonReport(
   return {
     ...circumstances,
     figures: chapters.flatMap(({ experiment, figures }) =>
-      figures.map(({ figure, title, panels, tables, aims }) => ({
+      figures.map(({ figure, title, paper = null, found, facts, panels, tables, aims }) => ({
         experiment: experiment.name,
         figure,
         title,
+        paper,
+        found,
+        facts,
+        command: again(circumstances, experiment.name),
         series: panels.flatMap(({ title: panel, x, y, series, categories }) =>
           series.map((it) => ({ ...it, panel, x: categories ? categories.join(" | ") : x, y }))
         ),
@@ -65,9 +74,14 @@ export function jsonReport(
   };
 }
 
+/** The command that makes one experiment's figures again. */
+export function again({ seed, quick }: Circumstances, experiment: string): string {
+  return `npm run lab -- --only ${experiment} --seed ${seed}${quick ? " --quick" : ""}`;
+}
+
 /** A figure's tables and aims, for a terminal. */
-export function tell({ figure, title, tables, aims }: Figure): string {
-  const lines = [`${figure}: ${title}`];
+export function tell({ figure, title, found, tables, aims }: Figure): string {
+  const lines = [`${figure}: ${title}`, `  ${found}`];
   for (const { title, head, rows } of tables) {
     const all = [[title, ...head.slice(1)], ...rows];
     const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));

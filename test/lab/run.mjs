@@ -30,6 +30,7 @@ const order = {
   only: values.soak === undefined ? values.only : [...values.only, "soak"],
   seed: number("seed", 0, 2 ** 32 - 1),
   json: values.json === undefined ? null : resolve(folder, values.json),
+  figures: values.figures === undefined ? null : resolve(folder, values.figures),
   out: values.out === undefined ? join(root, "report") : resolve(folder, values.out),
   soak: values.soak === undefined ? null : number("soak", 1, SOAK_MINUTES_MAX),
   scratch,
@@ -52,6 +53,7 @@ function parse() {
         seed: { type: "string", default: "1" },
         json: { type: "string" },
         out: { type: "string" },
+        figures: { type: "string" },
         runtime: { type: "string" },
         soak: { type: "string" },
       },
@@ -66,7 +68,8 @@ async function help() {
 
 Measures on real network paths what the paper measured, and what else a user would pick; writes a
 report with figures. Needs unshare(1), ip and tc, and root or user namespaces; ffmpeg, GStreamer and
-srt-live-transmit are used where they are.
+srt-live-transmit are used where they are. Below the stack is measured in the guest of test/vm, which
+needs QEMU: npm run test:vm -- --help.
 
   --quick          all of it within three minutes: fewer seconds, rougher numbers
   --only NAME      only this experiment; may be given again
@@ -74,6 +77,7 @@ srt-live-transmit are used where they are.
   --seed N         of what is random (1)
   --out DIR        folder of the report (report)
   --json FILE      write the report's JSON there too
+  --figures DIR    write each figure there too, as an SVG file
   --runtime NAME   bun or deno (bun)
   --help           this text
 

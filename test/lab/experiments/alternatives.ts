@@ -216,6 +216,12 @@ function figureOf(
   return {
     figure: disturbed ? "Alternatives, disturbed" : "Alternatives",
     title: `One video by every way of sending, ${beside}`,
+    found: `Decodable frames, ours and the best of what is not ours: ${
+      loads.map((load) => {
+        const [ours, theirs] = beaten(load, shown);
+        return `at ${load} times the link ${ours} % and ${theirs.replace(" (", " % (")}`;
+      }).join("; ")
+    }.`,
     facts: [
       `Video: ${video.about}, ${lengthOf(setting)} s at ${
         video.fps.toFixed(0)

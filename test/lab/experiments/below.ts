@@ -4,7 +4,15 @@
 // compares.
 
 import type { BelowOrder, BelowResult, Cost } from "../below.ts";
-import { frameRates, jitterOf, jitters, NAMES, type Run, worstSecond } from "../disturbed.ts";
+import {
+  frameRates,
+  jitterOf,
+  jitters,
+  NAMES,
+  type Run,
+  SHORT,
+  worstSecond,
+} from "../disturbed.ts";
 import { type Experiment, type Figure, judge, type Setting } from "../experiment.ts";
 import { type Gate, GATES, runInGuest } from "../guest.ts";
 import { findVideo, type Video } from "../video.ts";
@@ -101,6 +109,8 @@ function comparison(
 ): Figure {
   const plain = costs.find(({ way }) => way === "plain")!;
   const micro = ({ messages }: Cost, ms: number) => (1000 * ms / messages).toFixed(1);
+  const ratio = ({ machineMs, messages }: Cost) =>
+    (machineMs / messages / (plain.machineMs / plain.messages)).toFixed(2);
   const by = (way: Run["way"]) => runs.find((run) => run.way === way);
   const count = (run: Run, fate: string) => `${run.fates.filter((it) => it.fate === fate).length}`;
   const ms = (value: number) => Number.isFinite(value) ? value.toFixed(2) : "-";
@@ -108,6 +118,13 @@ function comparison(
   return {
     figure,
     title: "The same load with the scheduler above, above with an HTB, and below",
+    paper: "Left open: it built the scheduler below, and asked what one above would cost and give.",
+    found: `Processor time for a message, beside unmanaged: ${
+      costs.filter(({ way }) => way !== "plain").map((cost) => `${ratio(cost)} ${SHORT[cost.way]}`)
+        .join(", ")
+    }. Of what other processes do only the device's queue can tell, below or as an HTB: worst second ${
+      managed.map((run) => `${worstSecond(run).toFixed(0)} % ${SHORT[run.way]}`).join(", ")
+    }.`,
     facts: [
       "Frame rate, jitter and late frames: of the runs of the figures above, with their two " +
       "perturbations. Cost: of runs of the same video without, in which a program that takes only what " +
@@ -161,7 +178,7 @@ function comparison(
         ms(cost.jitterP99),
         micro(cost, cost.cpuMs),
         micro(cost, cost.machineMs),
-        (cost.machineMs / cost.messages / (plain.machineMs / plain.messages)).toFixed(2),
+        ratio(cost),
       ]),
     }],
     aims: managed.filter(({ way }) => way === "below" && by("plain")).map((run) =>

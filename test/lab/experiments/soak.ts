@@ -130,6 +130,11 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   return {
     figure: "Soak",
     title: `${seconds} s with everything that may happen`,
+    found:
+      `${last.offered} messages, ${unbalanced.length} of ${seconds} samples in which they do not ` +
+      `add up; memory ${(samples[0].rssBytes / 2 ** 20).toFixed(0)} MB in the beginning and ${
+        (last.rssBytes / 2 ** 20).toFixed(0)
+      } MB in the end.`,
     facts: [
       "One program: eight streams of 25 frames/s, a best-effort one that asks for the rest and more, " +
       "and four more streams every second that are closed in the next, half of them at once.",
