@@ -58,8 +58,8 @@ function plansOf({ quick }: Setting): GuestPlan[] {
   const ways: GuestPlan["ways"] = ["plain", "above", "isolated", "below"];
   if (quick) return [{ gate: "bpf", ways: [], seconds: 0, calmSeconds: 0, turns: 8 }];
   return [
-    { gate: "bpf", ways, seconds: 30, calmSeconds: 10, turns: 40 },
-    { gate: "module", ways: ["plain", "below"], seconds: 30, calmSeconds: 10, turns: 40 },
+    { gate: "bpf", ways, seconds: 20, calmSeconds: 6, turns: 30 },
+    { gate: "module", ways: ["plain", "below"], seconds: 20, calmSeconds: 6, turns: 30 },
   ];
 }
 
