@@ -79,6 +79,8 @@ export interface Experiment {
   title: string;
   /** What of the paper it repeats, or what it answers. */
   reproduces: string;
+  /** Why it is no part of a quick run that does not name it. */
+  notQuick?: string;
   /** How long it will take, in seconds. */
   seconds: (setting: Setting) => number;
   run: (setting: Setting) => Promise<Figure[]>;

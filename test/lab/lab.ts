@@ -4,6 +4,7 @@
 //     lab.ts JSON               `Order`; only run.mjs calls it
 
 import { mkdirSync, writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { mayHurry } from "./children.ts";
@@ -55,16 +56,30 @@ async function main(): Promise<number> {
     seed: order.seed,
     quick: order.quick,
     machine: machine(),
+    load: Number(loadavg()[0].toFixed(1)),
     hurried: mayHurry(),
   };
   const chapters: Chapter[] = [];
   mkdirSync(order.out, { recursive: true });
   for (const [i, experiment] of chosen.entries()) {
-    chapters.push(await runOne(experiment, chosen.slice(i + 1)));
+    const why = whyNot(experiment);
+    const after = chosen.slice(i + 1).filter((it) => whyNot(it) === null);
+    chapters.push(why === null ? await runOne(experiment, after) : leftOut(experiment, why));
     write(circumstances, chapters);
   }
   console.log(`report ${join(order.out, "index.html")}`);
   return chapters.some(({ failure, skipped }) => failure !== null && !skipped) ? 1 : 0;
+}
+
+/** Why a quick run does without it, unless it is asked for by name. */
+function whyNot({ name, notQuick }: Experiment): string | null {
+  if (notQuick === undefined || !order.quick || order.only.length > 0) return null;
+  return `${notQuick}; npm run lab -- --quick --only ${name}`;
+}
+
+function leftOut({ name, title, reproduces }: Experiment, why: string): Chapter {
+  console.error(`${name} is left out: ${why}`);
+  return { experiment: { name, title, reproduces }, figures: [], failure: why, skipped: true };
 }
 
 async function runOne(experiment: Experiment, after: readonly Experiment[]): Promise<Chapter> {

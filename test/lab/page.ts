@@ -29,7 +29,7 @@ const STYLE = `
 
 /** Writes the page; returns its HTML. */
 export function page(circumstances: Circumstances, chapters: readonly Chapter[]): string {
-  const { date, machine, seed, command, quick, hurried } = circumstances;
+  const { date, machine, load, seed, command, quick, hurried } = circumstances;
   const aims = chapters.flatMap(({ figures }) => figures.flatMap((it) => it.aims));
   const met = aims.filter((aim) => aim.met).length;
   const short = quick
@@ -47,7 +47,7 @@ export function page(circumstances: Circumstances, chapters: readonly Chapter[])
 <h1>Q.Sockets: the lab</h1>
 <p>The experiments of "A Quality-of-Service Enhanced Socket API in GNU/Linux", and others, on real
 network paths. ${met} of ${aims.length} aims met.</p>
-<p>${escape(date)}. ${escape(machine)}. Seed ${seed}. ${priority}</p>
+<p>${escape(date)}. ${escape(machine)}. Load average before: ${load}. Seed ${seed}. ${priority}</p>
 <p>Again: <code>${escape(command)}</code></p>
 ${short}
 ${summary(chapters)}

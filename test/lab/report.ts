@@ -12,6 +12,8 @@ export interface Circumstances {
   seed: number;
   quick: boolean;
   machine: string;
+  /** The machine's load average before: of what others did there. */
+  load: number;
   /** Senders ran before whatever else the machine does. */
   hurried: boolean;
 }

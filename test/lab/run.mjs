@@ -1,7 +1,7 @@
 // The lab: the experiments of the paper, and ours beside today's alternatives, on real network paths.
 //
 //   npm run lab                    all experiments; report/index.html is the report
-//   npm run lab -- --quick         the same within three minutes
+//   npm run lab -- --quick         the same within three minutes, without the guest
 //   npm run lab -- --help          says more, and names the experiments
 //
 // Everything runs in network, mount and process namespaces of its own, as root in new ones, else in
@@ -71,7 +71,7 @@ report with figures. Needs unshare(1), ip and tc, and root or user namespaces; f
 srt-live-transmit are used where they are. Below the stack is measured in the guest of test/vm, which
 needs QEMU: npm run test:vm -- --help.
 
-  --quick          all of it within three minutes: fewer seconds, rougher numbers
+  --quick          within three minutes: fewer seconds, rougher numbers, and no guest
   --only NAME      only this experiment; may be given again
   --soak MINUTES   the long run, and nothing else unless --only names it
   --seed N         of what is random (1)

@@ -29,6 +29,7 @@ export const below: Experiment = {
   title: "Above or below the protocol stack",
   reproduces: "The paper's open question: the same load with the scheduler above and below; " +
     "Figures 4 and 5 and Table 1 below the stack. In a guest, where the kernel has a scheduler.",
+  notQuick: "a guest alone takes half a minute",
   seconds: (setting) => plansOf(setting).reduce((sum, plan) => sum + secondsOf(plan), 0),
   async run(setting) {
     const video = await findVideo();
