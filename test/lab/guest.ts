@@ -25,7 +25,7 @@ export const GATES: Record<Gate, string> = { bpf: "a BPF program", module: "kern
 /** Runs the order there. Throws an error with the guest's last words if it fails, or there can be none. */
 export async function runInGuest(
   gate: Gate,
-  order: Omit<BelowOrder, "scratch">,
+  order: BelowOrder,
   progress: (what: string) => void,
 ): Promise<BelowResult> {
   const { receiver, idler, video } = order;
@@ -48,7 +48,11 @@ export async function runInGuest(
     ...["--gate", gate, "--time-limit", String(GUEST_SECONDS_MAX)],
     ...Object.entries(files).flatMap(([file, path]) => ["--add", `${file}=${path}`]),
     ...["--shell", command],
-  ], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  ], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, TMPDIR: order.scratch }, // its disks go with it, however this ends
+  });
   const said: string[] = [];
   let result: BelowResult | null = null;
   const listen = (stream: NodeJS.ReadableStream) =>
@@ -69,7 +73,7 @@ export async function runInGuest(
   if (result === null) {
     const lacking = said.find((line) => line.startsWith(SKIPPED));
     if (lacking !== undefined) {
-      throw new Missing(`there can be no guest: ${lacking.split(": ")[1]}`);
+      throw new Missing(`there can be no guest: ${lacking.slice(lacking.indexOf(": ") + 2)}`);
     }
     const why = said.slice(-TAIL_LINES).join("\n") || "it said nothing";
     throw new Error(`Cannot measure in the guest: ${why}`);

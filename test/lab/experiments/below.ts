@@ -39,8 +39,9 @@ export const below: Experiment = {
     for (const plan of plans) {
       setting.progress(`a guest, by ${GATES[plan.gate]}`, left);
       const begun = performance.now();
-      const { receiver, idler } = setting;
-      const result = await runInGuest(plan.gate, { ...plan, video, receiver, idler }, (what) => {
+      const { receiver, idler, scratch } = setting;
+      const order = { ...plan, video, receiver, idler, scratch };
+      const result = await runInGuest(plan.gate, order, (what) => {
         setting.progress(what, Math.max(0, left - (performance.now() - begun) / 1000));
       });
       left -= secondsOf(plan);
@@ -79,11 +80,12 @@ function figuresOf(plan: GuestPlan, result: BelowResult, video: Video): Figure[]
   ];
   const name = (figure: string) =>
     `${figure}, ${plan.gate === "bpf" ? "below" : "below by modules"}`;
+  const open = `Above or below${plan.gate === "bpf" ? "" : ", by modules"}`;
   const load = { video, seconds: plan.seconds, where, scratch: "", receiver: "" };
   const figures = runs.length === 0 ? [] : [frameRates(runs, load), jitters(runs, load)];
   return [
     ...figures.map((it) => ({ ...it, figure: name(it.figure) })),
-    ...(runs.length === 0 ? [] : [comparison(name("Above or below"), runs, costs, where)]),
+    ...(runs.length === 0 ? [] : [comparison(open, runs, costs, where)]),
     ...(timings.length === 0 ? [] : [figureOfCalls(timings, {
       figure: name("Table 1"),
       title: `The cost of the calls, below the stack, by ${host}`,
