@@ -15,7 +15,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonic, QError, qsockinit } from "../../mod.ts";
-import { randomFrom } from "./measures.ts";
+import { mulberry32 } from "../../examples/demo/bulk.ts";
 
 export const PERIOD_MS = 200;
 export const MESSAGE_BYTES = 400;
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
 
 /** Sends until the time is over; returns how many messages that were. */
 async function send(plan: ManyPlan, start: number, sends: readonly Send[]): Promise<number> {
-  const random = randomFrom(plan.seed);
+  const random = mulberry32(plan.seed);
   const phases = sends.map(() => random() * PERIOD_MS);
   const numbers = new Uint32Array(sends.length);
   const end = start + plan.seconds * 1000;

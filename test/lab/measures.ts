@@ -67,14 +67,3 @@ export function perSecond(
 }
 
 export const inTime = ({ fate }: Fate): boolean => fate === "in time";
-
-/** Numbers from 0 up to 1: the generator "mulberry32" of Tommy Ettinger, of the public domain. */
-export function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = state + 0x6d2b79f5 | 0;
-    let t = Math.imul(state ^ state >>> 15, 1 | state);
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
-  };
-}
