@@ -19,8 +19,11 @@ const LOAD = 1.2;
 const SIZES = [100, 1200] as const;
 const DEADLINES_MS = [20, 400] as const;
 const SENSORS = 8;
-/** So much before it is due a sample must have left: for the link itself and the far end's kernel. */
-const MARGIN_MS = 4;
+/**
+ * So much before it is due a sample must have left: for the link itself (1 ms), the burst that its HTB
+ * owes (2.4 ms), and for a machine that wakes a thread late.
+ */
+const MARGIN_MS = 6;
 /** A link of the program's own, slower than the device's by the Ethernet headers of small samples. */
 const OWN_SHARE = 0.95;
 const OWN_RATE = OWN_SHARE * RATE;
