@@ -122,12 +122,16 @@ function comparison(
     figure,
     title: "The same load with the scheduler above, above with an HTB, and below",
     paper: "Left open: it built the scheduler below, and asked what one above would cost and give.",
-    found: `Processor time for a message, beside unmanaged: ${
-      costs.filter(({ way }) => way !== "plain").map((cost) => `${ratio(cost)} ${SHORT[cost.way]}`)
-        .join(", ")
-    }. Of what other processes do only the device's queue can tell, below or as an HTB: worst second ${
-      managed.map((run) => `${worstSecond(run).toFixed(0)} % ${SHORT[run.way]}`).join(", ")
-    }.`,
+    found:
+      `Processor time for a message, beside unmanaged: ${
+        costs.filter(({ way }) => way !== "plain").map((cost) =>
+          `${ratio(cost)} ${SHORT[cost.way]}`
+        )
+          .join(", ")
+      }. Only what is in the device's queue, an HTB or the scheduler itself, keeps other processes off: ` +
+      `of the worst second's frames in time ${
+        managed.map((run) => `${worstSecond(run).toFixed(0)} % ${SHORT[run.way]}`).join(", ")
+      }.`,
     facts: [
       "Frame rate, jitter and late frames: of the runs of the figures above, with their two " +
       "perturbations. Cost: of runs of the same video without, in which a program that takes only what " +
