@@ -21,7 +21,8 @@ const STYLE = `
   th { font-weight: 600; border-bottom: 1px solid #888; }
   th:first-child, td:first-child { text-align: left; padding-left: 0; }
   .aims td, .aims th, .summary td, .summary th { text-align: left; }
-  .summary td { vertical-align: top; } .aims td:first-child { white-space: nowrap; } .summary td:first-child { white-space: nowrap; }
+  .summary td { vertical-align: top; } .aims td:nth-last-child(-n+3),
+  .summary td:last-child { white-space: nowrap; } .summary td:first-child { white-space: nowrap; }
   .found { color: #222; font-weight: 600; } .source { font-size: 0.875rem; color: #666; }
   .met { color: #00694a; font-weight: 600; } .missed { color: #a83f00; font-weight: 600; }
   code { font-family: "DejaVu Sans Mono", ui-monospace, monospace; font-size: 0.875em; }
