@@ -117,8 +117,15 @@ function legend({ series }: Panel, i: number, top: number) {
 
 function xAxis(panel: Panel, gridIndex: number) {
   const base = { ...axis(gridIndex, panel.x, 30), splitLine: { show: false } };
+  const axisLabel = { ...base.axisLabel, interval: 0 }; // each is named, or it is not known what it is
   return panel.categories
-    ? { ...base, type: "category", data: panel.categories, axisTick: { alignWithLabel: true } }
+    ? {
+      ...base,
+      type: "category",
+      data: panel.categories,
+      axisTick: { alignWithLabel: true },
+      axisLabel,
+    }
     : { ...base, type: "value", min: 0, max: panel.xMax };
 }
 

@@ -145,7 +145,7 @@ function comparison(
       title: "Processor time for one message, alone on the link",
       x: "",
       y: "µs",
-      categories: costs.map(({ way }) => NAMES[way]),
+      categories: costs.map(({ way }) => SHORT[way]),
       height: 180,
       series: [
         {
