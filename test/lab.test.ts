@@ -2,7 +2,7 @@
 // networks is run by `npm run lab`.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -267,7 +267,9 @@ const circumstances = {
   command: "npm run lab",
   seed: 1,
   quick: true,
+  soak: null,
   machine: "none",
+  load: 0,
   hurried: false,
 };
 
@@ -334,6 +336,41 @@ test("a picture says what it shows, and what makes it again", () => {
     svg,
     /<desc>What was measured\.\nnone; .*npm run lab -- --only none --seed 1 --quick<\/desc>/,
   );
+});
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const figures = new URL("lab/figures/", import.meta.url);
+
+test("README.md shows every figure there is, and none that is not", () => {
+  const shown = [...readme.matchAll(/!\[[^\]]+\]\(test\/lab\/figures\/([^)]+)\)/g)].map(([, it]) =>
+    it
+  );
+  assert.ok(shown.length > 0);
+  assert.deepEqual(shown.toSorted(), readdirSync(figures).toSorted());
+  for (const name of shown) {
+    const svg = readFileSync(new URL(name, figures), "utf8");
+    assert.match(svg, /^<svg [^>]*>\s*<title>.+<\/title>/, name);
+    assert.match(
+      svg,
+      /; seed \d+; npm run lab -- --(only [a-z]+|soak \d+) --seed \d+<\/desc>/,
+      name,
+    );
+    assert.doesNotMatch(svg, /\/(tmp|work|home|root)\//, name);
+    assert.ok(svg.length < 100_000, `${name} has ${svg.length} characters`);
+  }
+});
+
+test("README.md's commands of the lab name experiments and options that there are", () => {
+  const help = readFileSync(new URL("lab/run.mjs", import.meta.url), "utf8");
+  const commands = [...readme.matchAll(/npm run lab(?: -- ([^`\n]*))?/g)].map(([, it]) => it ?? "");
+  assert.ok(commands.some((command) => command.includes("--only")));
+  const names = EXPERIMENTS.map(({ name }) => name);
+  for (const words of commands.map((command) => command.split(" "))) {
+    for (const [i, word] of words.entries()) {
+      if (word.startsWith("--")) assert.ok(help.includes(`\n  ${word} `), word);
+      if (word === "--only") assert.ok(names.includes(words[i + 1]), words[i + 1]);
+    }
+  }
 });
 
 test("every experiment has a name of its own, and says what it is", () => {

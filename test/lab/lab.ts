@@ -55,6 +55,7 @@ async function main(): Promise<number> {
     command: order.command,
     seed: order.seed,
     quick: order.quick,
+    soak: order.soak,
     machine: machine(),
     load: Number(loadavg()[0].toFixed(1)),
     hurried: mayHurry(),

@@ -11,6 +11,8 @@ export interface Circumstances {
   command: string;
   seed: number;
   quick: boolean;
+  /** Of a long run, minutes. */
+  soak: number | null;
   machine: string;
   /** The machine's load average before: of what others did there. */
   load: number;
@@ -77,8 +79,9 @@ export function jsonReport(
 }
 
 /** The command that makes one experiment's figures again. */
-export function again({ seed, quick }: Circumstances, experiment: string): string {
-  return `npm run lab -- --only ${experiment} --seed ${seed}${quick ? " --quick" : ""}`;
+export function again({ seed, quick, soak }: Circumstances, experiment: string): string {
+  const what = experiment === "soak" && soak !== null ? `--soak ${soak}` : `--only ${experiment}`;
+  return `npm run lab -- ${what} --seed ${seed}${quick ? " --quick" : ""}`;
 }
 
 /** A figure's tables and aims, for a terminal. */

@@ -9,7 +9,7 @@ import { median } from "../measures.ts";
 import { DEVICE, layPlain, RATE, setRate, sh, TO } from "../path.ts";
 import type { SoakSample } from "../soaker.ts";
 
-const POINTS_MAX = 1500; // of a series in the figure
+const POINTS_MAX = 600; // of a series in the figure
 /** What happens, over and over: from when to when in each cycle, s. */
 const CYCLE_S = 30;
 const EVENTS = [
