@@ -78,7 +78,7 @@ async function waitUntil(at: number, signal: AbortSignal): Promise<boolean> {
 }
 
 /** Numbers from 0 up to 1: the generator "mulberry32" of Tommy Ettinger, of the public domain. */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = state + 0x6d2b79f5 | 0;

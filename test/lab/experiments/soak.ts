@@ -1,0 +1,211 @@
+// The long run: a program that sends without an end, while the link goes down and comes back, the
+// receiver disappears, and the rate changes. Does it hold more and more, and do its counters add up?
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { monotonic } from "../../../mod.ts";
+import { type Child, startProgram } from "../children.ts";
+import { type Experiment, type Figure, judge, type Setting } from "../experiment.ts";
+import { median } from "../measures.ts";
+import { DEVICE, layPlain, RATE, setRate, sh, TO } from "../path.ts";
+import type { SoakSample } from "../soaker.ts";
+
+const POINTS_MAX = 600; // of a series in the figure
+/** What happens, over and over: from when to when in each cycle, s. */
+const CYCLE_S = 30;
+const EVENTS = [
+  { what: "link down", from: 5, to: 8 },
+  { what: "no receiver", from: 13, to: 17 },
+  { what: "half the rate", from: 21, to: 26 },
+] as const;
+type Event = typeof EVENTS[number]["what"];
+/** The device's link is a little faster than the program's, as its packets are a little larger. */
+const OWN_SHARE = 0.95;
+const SHADED_MAX = 40;
+
+export const soak: Experiment = {
+  name: "soak",
+  title: "The long run",
+  reproduces:
+    "Memory, descriptors and counters over time, while the link, the receiver and the rate " +
+    "come and go.",
+  seconds: (setting) => secondsOf(setting) + 3,
+  async run(setting) {
+    layPlain();
+    const receiver = new Receiver();
+    await using _receiver = receiver;
+    await receiver.appear();
+    await using soaker = await startProgram("./soaker.ts", [TO, String(OWN_SHARE * RATE)]);
+    const end = new AbortController();
+    const happening = happen(soaker, receiver, end.signal);
+    try {
+      const samples: SoakSample[] = [];
+      while (samples.length < secondsOf(setting)) {
+        samples.push(JSON.parse(await soaker.line()));
+        const left = secondsOf(setting) - samples.length;
+        if (left % 10 === 0) setting.progress(`${samples.length} s`, left);
+      }
+      return [figureOf(samples)];
+    } finally {
+      end.abort();
+      await happening;
+    }
+  },
+};
+
+/** Without --soak (but asked for by name) a minute. */
+function secondsOf({ soak }: Setting): number {
+  return (soak ?? 1) * 60;
+}
+
+/** What takes the datagrams, or does not. */
+class Receiver implements AsyncDisposable {
+  #child: Child | null = null;
+
+  async appear(): Promise<void> {
+    this.#child = await startProgram("../net/receiver.mjs", [], { far: true });
+  }
+
+  async disappear(): Promise<void> {
+    await this.#child?.[Symbol.asyncDispose]();
+    this.#child = null;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disappear();
+  }
+}
+
+/** Lets it all happen until the signal fires. */
+async function happen(soaker: Child, receiver: Receiver, signal: AbortSignal): Promise<void> {
+  const begun = monotonic();
+  const until = (at: number) =>
+    sleep(Math.max(0, begun + at * 1000 - monotonic()), undefined, { signal }).catch(() => {});
+  const rate = (factor: number) => {
+    setRate(factor * RATE);
+    soaker.say(`rate ${factor * OWN_SHARE * RATE}`);
+  };
+  const begin: Record<Event, () => unknown> = {
+    "link down": () => sh(`ip link set ${DEVICE} down`),
+    "no receiver": () => receiver.disappear(),
+    "half the rate": () => rate(0.5),
+  };
+  const undo: Record<Event, () => unknown> = {
+    "link down": () => sh(`ip link set ${DEVICE} up`),
+    "no receiver": () => receiver.appear(),
+    "half the rate": () => rate(1),
+  };
+  for (let cycle = 0; !signal.aborted; cycle += CYCLE_S) {
+    for (const { what, from, to } of EVENTS) {
+      await until(cycle + from);
+      if (signal.aborted) return;
+      await begin[what]();
+      await until(cycle + to);
+      await undo[what]();
+    }
+    await until(cycle + CYCLE_S);
+  }
+}
+
+function figureOf(samples: readonly SoakSample[]): Figure {
+  const seconds = samples.length;
+  const step = Math.ceil(seconds / POINTS_MAX);
+  const thin = samples.filter((_, i) => i % step === 0);
+  const points = (value: (sample: SoakSample) => number) =>
+    thin.map((it): [number, number] => [Number(it.at.toFixed(1)), value(it)]);
+  /** Of each second (or of those between two points), drawn from its beginning on. */
+  const rates = (value: (sample: SoakSample) => number) =>
+    thin.slice(1).map((it, i): [number, number] => [
+      Number(thin[i].at.toFixed(1)),
+      Number(((value(it) - value(thin[i])) / (it.at - thin[i].at)).toFixed(1)),
+    ]);
+  const shaded = shadesOf(seconds);
+  const fifth = (n: number, value: (sample: SoakSample) => number) =>
+    median(
+      samples.slice(Math.floor(n * seconds / 5), Math.floor((n + 1) * seconds / 5)).map(value),
+    );
+  const growth = (value: (sample: SoakSample) => number) => fifth(4, value) - fifth(1, value);
+  const unbalanced = samples.flatMap((it) => it.unbalanced);
+  const last = samples.at(-1)!;
+  const panel = { x: "time, s", xMax: seconds, height: 150, shaded };
+  return {
+    figure: "Soak",
+    title: `${seconds} s with everything that may happen`,
+    found:
+      `${last.offered} messages, ${unbalanced.length} of ${seconds} samples in which they do not ` +
+      `add up; memory ${(samples[0].rssBytes / 2 ** 20).toFixed(0)} MB in the beginning and ${
+        (last.rssBytes / 2 ** 20).toFixed(0)
+      } MB in the end.`,
+    facts: [
+      "One program: eight streams of 25 frames/s, a best-effort one that asks for the rest and more, " +
+      "and four more streams every second that are closed in the next, half of them at once.",
+      `Every ${CYCLE_S} s: ${
+        EVENTS.map(({ what, from, to }) => `${what} for ${to - from} s`).join(", ")
+      }.`,
+      "Each second the counters of the link and of every open stream are read: what was offered must " +
+      "be sent, late, dropped or queued, to the message.",
+      ...unbalanced.slice(0, 5),
+    ],
+    panels: [
+      {
+        ...panel,
+        title: "Messages per second",
+        y: "messages/s",
+        series: [
+          { name: "offered", points: rates((it) => it.offered) },
+          { name: "sent", points: rates((it) => it.sent + it.late) },
+          { name: "dropped", points: rates((it) => it.dropped) },
+        ].map((it) => ({ ...it, as: "step" as const })),
+      },
+      {
+        ...panel,
+        title: "Memory (resident set)",
+        y: "MB",
+        series: [{ name: "memory", as: "step", points: points((it) => it.rssBytes / 2 ** 20) }],
+      },
+      {
+        ...panel,
+        title: "Descriptors and open streams",
+        y: "number",
+        series: [
+          { name: "descriptors", as: "step", points: points((it) => it.descriptors) },
+          { name: "streams", as: "step", points: points((it) => it.streams) },
+        ],
+      },
+    ],
+    tables: [{
+      title: "Messages and what the program holds, at the end",
+      head: ["offered", "sent", "late", "dropped", "queued", "memory, MB", "descriptors"],
+      rows: [[
+        ...[last.offered, last.sent, last.late, last.dropped, last.queued].map(String),
+        (last.rssBytes / 2 ** 20).toFixed(1),
+        `${last.descriptors}`,
+      ]],
+    }],
+    aims: [
+      judge("samples in which a stream's messages do not add up", unbalanced.length, { atMost: 0 }),
+      judge(
+        "memory, last fifth beside the second",
+        100 * growth((it) => it.rssBytes) / fifth(1, (it) => it.rssBytes),
+        { atMost: 10 },
+        "% more",
+      ),
+      judge("descriptors, the same", growth((it) => it.descriptors), { atMost: 0 }, "more"),
+      judge(
+        "messages sent in the last second",
+        last.sent + last.late - samples.at(-2)!.sent - samples.at(-2)!.late,
+        { above: 0 },
+      ),
+    ],
+  };
+}
+
+function shadesOf(seconds: number) {
+  const cycles = Math.ceil(seconds / CYCLE_S);
+  if (cycles * EVENTS.length > SHADED_MAX) return undefined;
+  return Array.from({ length: cycles }, (_, cycle) =>
+    EVENTS.map(({ what, from, to }) => ({
+      what: cycle === 0 ? what : "",
+      from: cycle * CYCLE_S + from,
+      to: cycle * CYCLE_S + to,
+    }))).flat().filter(({ from }) => from < seconds);
+}

@@ -1,0 +1,56 @@
+// The network path: a cable (veth) between two network namespaces, whose near end is a link of a
+// given rate for everything that this host sends. Each call lays a new one.
+//
+// A plain link is what a host has without this library: an HTB that holds the rate, and behind it the
+// kernel's own queue, first come, first served, of as many packets as any device has by default.
+// An isolated one has the same rate, from the HTB that `qsockinit` prepares for all programs, one below
+// from the scheduler itself, in the place of an HTB.
+
+import { Link, restoreDevice, type Scheduler } from "../../mod.ts";
+import { cable, DEVICE, FAR, sh } from "../net/network.ts";
+
+export { DEVICE, sh };
+/** The far end's address. */
+export const TO = FAR.ipv4;
+/** 10 Mbit/s, in bytes per second. */
+export const RATE = 1_250_000;
+/** IPv4, UDP and Ethernet, which the link's HTB counts. */
+export const HEADERS_BYTES = 20 + 8 + 14;
+
+let prepared = false;
+
+export function layPlain(rate = RATE): void {
+  clear();
+  cable();
+  sh(`tc qdisc add dev ${DEVICE} root handle 1: htb default 1`);
+  setRate(rate);
+}
+
+/** Of a plain link; an isolated one is changed by preparing it again. */
+export function setRate(rate: number): void {
+  const bits = Math.round(rate * 8);
+  const rates = `rate ${bits}bit ceil ${bits}bit burst 3k cburst 3k`;
+  sh(`tc class replace dev ${DEVICE} parent 1: classid 1:1 htb ${rates}`);
+}
+
+/** Where the kernel can have one, the scheduler as the device's queue; else throws. */
+export function layBelow(scheduler: Scheduler, rate = RATE): void {
+  prepare("below", scheduler, rate);
+}
+
+export function layIsolated(scheduler: Scheduler, rate = RATE): void {
+  prepare("isolated", scheduler, rate);
+}
+
+function prepare(host: "below" | "isolated", scheduler: Scheduler, rate: number): void {
+  clear();
+  cable();
+  new Link({ device: DEVICE, rate, scheduler, system: true, host }).close();
+  prepared = true;
+}
+
+/** Takes back what was prepared, so that nothing of it is remembered for the next cable. */
+export function clear(): void {
+  if (prepared) restoreDevice(DEVICE);
+  prepared = false;
+}

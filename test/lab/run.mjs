@@ -1,0 +1,178 @@
+// The lab: the experiments of the paper, and ours beside today's alternatives, on real network paths.
+//
+//   npm run lab                    all experiments; report/index.html is the report
+//   npm run lab -- --quick         the same within three minutes, without the guest
+//   npm run lab -- --help          says more, and names the experiments
+//
+// Everything runs in network, mount and process namespaces of its own, as root in new ones, else in
+// those of a new user. They end with this process, and everything in them, however it ends.
+
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { root, runtimes } from "../../kernel/setup.mjs";
+
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+const SOAK_MINUTES_MAX = 7 * 24 * 60;
+
+const values = parse();
+const runtime = chooseRuntime();
+if (values.help) await help();
+const scratch = mkdtempSync(join(tmpdir(), "qsockets-lab-"));
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+const folder = process.env.INIT_CWD ?? process.cwd();
+const order = {
+  quick: values.quick,
+  only: values.soak === undefined ? values.only : [...values.only, "soak"],
+  seed: number("seed", 0, 2 ** 32 - 1),
+  json: values.json === undefined ? null : resolve(folder, values.json),
+  figures: values.figures === undefined ? null : resolve(folder, values.figures),
+  out: values.out === undefined ? join(root, "report") : resolve(folder, values.out),
+  soak: values.soak === undefined ? null : number("soak", 1, SOAK_MINUTES_MAX),
+  scratch,
+  receiver: compile("receiver"),
+  idler: compile("idler"),
+  command: `npm run lab${["", ...process.argv.slice(2)].map(quoted).join(" ")}`.replace(
+    /^npm run lab (?=.)/,
+    "npm run lab -- ",
+  ),
+};
+process.exit(await inside(findNamespaces(), order));
+
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        help: { type: "boolean", short: "h" },
+        quick: { type: "boolean", default: false },
+        only: { type: "string", multiple: true, default: [] },
+        seed: { type: "string", default: "1" },
+        json: { type: "string" },
+        out: { type: "string" },
+        figures: { type: "string" },
+        runtime: { type: "string" },
+        soak: { type: "string" },
+      },
+    }).values;
+  } catch (error) {
+    return fail(`${error.message}\nTry --help.`, EXIT_USAGE);
+  }
+}
+
+async function help() {
+  console.log(`npm run lab -- [OPTION ...]
+
+Measures on real network paths what the paper measured, and what else a user would pick; writes a
+report with figures. Needs unshare(1), ip and tc, and root or user namespaces; ffmpeg, GStreamer and
+srt-live-transmit are used where they are. Below the stack is measured in the guest of test/vm, which
+needs QEMU: npm run test:vm -- --help.
+
+  --quick          within three minutes: fewer seconds, rougher numbers, and no guest
+  --only NAME      only this experiment; may be given again
+  --soak MINUTES   the long run, and nothing else unless --only names it
+  --seed N         of what is random (1)
+  --out DIR        folder of the report (report)
+  --json FILE      write the report's JSON there too
+  --figures DIR    write each figure there too, as an SVG file
+  --runtime NAME   bun or deno (bun)
+  --help           this text
+
+The experiments:`);
+  const { status } = spawnSync(runtime[0], [...runtime.slice(1), labProgram(), '{"list":true}'], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  await new Promise((done) => process.stdout.write("", done));
+  process.exit(status ?? 1);
+}
+
+/** The command that runs a TypeScript file. */
+function chooseRuntime() {
+  const name = values.runtime ?? (runtimes.bun ? "bun" : "deno");
+  if (!["bun", "deno"].includes(name)) {
+    fail(`--runtime must be bun or deno, got "${name}"`, EXIT_USAGE);
+  }
+  if (!runtimes[name]) fail(`Cannot run the lab: no ${name} for this machine.`, 1);
+  return name === "deno" ? [runtimes.deno, "run", "-A", "--no-check"] : [runtimes.bun];
+}
+
+function number(name, least, most) {
+  const value = values[name] === "" ? NaN : Number(values[name]);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const what = `a whole number from ${least} to ${most}`;
+  return fail(`--${name} must be ${what}, got "${values[name]}"`, EXIT_USAGE);
+}
+
+function quoted(word) {
+  return /^[\w./=-]*$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function labProgram() {
+  return join(root, "test", "lab", "lab.ts");
+}
+
+/** Compiles one of the lab's C programs; returns its path. */
+function compile(name) {
+  const output = join(root, "kernel", "build", "lab", name);
+  const source = join(root, "test", "lab", `${name}.c`);
+  mkdirSync(join(output, ".."), { recursive: true });
+  const compiler = ["cc", "gcc", "clang"].find((name) =>
+    spawnSync(name, ["--version"]).status === 0
+  );
+  if (!compiler) fail("Cannot run the lab: no C compiler (cc, gcc or clang) found.", 1);
+  const flags = ["-O2", "-Wall", "-Wextra", "-o", output, source, "-lm"];
+  const { status, stderr } = spawnSync(compiler, flags, { encoding: "utf8" });
+  if (status !== 0) fail(`Cannot build the lab's ${name}: ${stderr}`, 1);
+  return output;
+}
+
+/** The arguments of unshare(1) that work here; ends, and says why, if none does. */
+function findNamespaces() {
+  const flags = [process.getuid() === 0 ? "-nmpf" : "-Urnmpf", "--kill-child", "--mount-proc"];
+  const probe = "ip link add q0 type veth peer name q1 && tc qdisc add dev q0 root htb && " +
+    "mount -t tmpfs none /run && ip netns add q";
+  const { status, stderr, error } = spawnSync("unshare", [...flags, "sh", "-c", probe], {
+    encoding: "utf8",
+  });
+  if (status === 0) return flags;
+  const why = error?.message ?? stderr.trim().split("\n")[0];
+  return fail(
+    `Cannot run the lab: unshare ${flags.join(" ")} with ip and tc (iproute2) and an HTB: ${why}`,
+    1,
+  );
+}
+
+/** Runs the lab in new namespaces, with a /run and a loopback of their own; returns its exit code. */
+function inside(flags, order) {
+  const prepare = 'mount -t tmpfs -o mode=755 none /run && ip link set lo up && exec "$@"';
+  const command = [...runtime, labProgram(), JSON.stringify(order)];
+  const child = spawn("unshare", [...flags, "sh", "-c", prepare, "sh", ...command], {
+    cwd: root,
+    // Its own process group: Ctrl-C comes to us alone, and what is to end ends with the namespaces.
+    detached: true,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, LAB_NODE: process.execPath },
+  });
+  let interrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    process.on(signal, () => {
+      interrupted = true;
+      child.kill("SIGKILL");
+    });
+  }
+  return new Promise((done) => {
+    child.on("close", (code) => {
+      if (interrupted) console.error("\nInterrupted: the report has what was finished.");
+      done(interrupted ? EXIT_INTERRUPTED : code ?? 1);
+    });
+  });
+}
+
+function fail(text, code) {
+  console.error(text);
+  process.exit(code);
+}
