@@ -107,7 +107,6 @@ export async function base(flavour, { anew = false, say }) {
     modules: [],
     megabytes: MEGABYTES,
     slowness: 1,
-    words: [],
   };
 }
 
@@ -121,8 +120,8 @@ async function ownBase(flavour, { anew, say }) {
     writeFileSync(join(folder, "initrd"), archive(readFileSync(busybox), OWN_INIT, []));
     rmSync(busybox);
   }, { anew });
-  const initrd = join(folder, "initrd"), { megabytes, slowness, words } = OWN_KERNELS[flavour];
-  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness, words };
+  const initrd = join(folder, "initrd"), { megabytes, slowness } = OWN_KERNELS[flavour];
+  return { kernel, initrd, disk, version, isOwn: true, modules, megabytes, slowness };
 }
 
 function make(folder, flavour, say) {

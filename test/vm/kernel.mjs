@@ -27,23 +27,21 @@ import { cached, cacheFolder } from "./cache.mjs";
 import { Suite } from "./packages.mjs";
 
 /**
- * The flavours, with the files of their options, what their guest takes of memory, how many times the time of
- * others tests may take there, and what the kernel is told at its start. What looks for leaks is a kernel of its
- * own: beside KASAN and lockdep each look takes most of a minute under emulation.
+ * The flavours, with the files of their options, what their guest takes of memory, and how many times the time
+ * of others tests may take there. What looks for leaks is a kernel of its own: beside KASAN and lockdep each look
+ * takes most of a minute under emulation.
  */
 export const OWN_KERNELS = {
-  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1, words: [] },
+  patched: { options: ["kernel.config"], megabytes: 2048, slowness: 1 },
   debug: {
     options: ["kernel.config", "kernel.debug.config"],
     megabytes: 4096,
     slowness: 5,
-    words: ["kmemleak=off"],
   },
   leaks: {
     options: ["kernel.config", "kernel.leaks.config"],
     megabytes: 3072,
     slowness: 3,
-    words: [],
   },
 };
 

@@ -192,7 +192,7 @@ class Machine {
 }
 
 function qemuArguments({ base, disks, port, interactive, countInstructions, gate }, marker) {
-  const kernel = [COMMAND_LINE, ...base.words, `marker=${marker}`];
+  const kernel = [COMMAND_LINE, `marker=${marker}`];
   if (process.getuid() !== 0) kernel.push("owner=chown"); // base.mjs
   // What the kernel does not know becomes the environment of process 1, and so of all.
   kernel.push(`QSOCKETS_GATE=${gate}`, `QSOCKETS_SLOWNESS=${base.slowness}`);
