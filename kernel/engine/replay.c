@@ -86,10 +86,11 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 }
 
 /* More than the link has is said only of what it has room for. */
-static int room_ok(const struct qs_link *link, uint64_t room)
+static int room_ok(const struct qs_link *link, uint32_t stream, uint64_t room)
 {
 	return room <= link->messages_max ||
-	       room <= qs_room_of_question(link->messages_max, link->messages_len);
+	       (stream == QS_NEIGHBOURS &&
+		room <= qs_room_of_question(link->messages_max, link->messages_len));
 }
 
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
@@ -98,7 +99,7 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 	struct qs_queued queued;
 	int32_t error;
 
-	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || !room_ok(&r->link, in->value) ||
+	if (in->bytes > QSOCKET_PACKET_BYTES_MAX || !room_ok(&r->link, in->stream, in->value) ||
 	    advance(r, in->at_ns) || (in->time_ns > AT_NS_MAX && in->time_ns != QS_FOREVER))
 		return -EINVAL;
 	r->last_stream = in->stream;

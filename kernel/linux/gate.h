@@ -30,9 +30,11 @@
  *	QATTACH		`fd`, not -1; the addresses are zeros. Returns `fd`.
  *	QINFO		`syscalls` are the stream's QSEND and QSENDTO, whoever made them,
  *			and `socket_errors` those that failed, but for -EAGAIN; of a link,
- *			those of all its streams since its start. The stack's numbers are
- *			read without the socket's lock, one after the other. Only a library
- *			knows of QSOCKET_STATE_BLOCKED and _BROKEN.
+ *			those of all its streams since its start, and `last_error` that of
+ *			one of them. What is wrong in itself is not counted (-EINVAL,
+ *			-EMSGSIZE). The stack's numbers are read without the socket's lock,
+ *			one after the other. Only a library knows of QSOCKET_STATE_BLOCKED
+ *			and _BROKEN.
  *	QSEND(TO)	never waits (-EAGAIN). -ENOLINK: the socket is no stream (any
  *			more), or what it sends there leaves by another device.
  *	QCLOSE		the stream ends and what is queued is dropped; the socket is

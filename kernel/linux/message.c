@@ -124,21 +124,20 @@ static int send(struct socket *sock, const struct qsend_args *args)
 	void __user *data = u64_to_user_ptr(args->data);
 	struct qsocket_member *member;
 	union qsocket_sockaddr address, *to = NULL;
-	int error, ifindex = 0;
+	int error = 0, ifindex = 0;
 	bool udp = false;
 
-	if (args->to.family) {
-		error = qsocket_address(sock->sk, &args->to, &address);
-		if (error < 0)
-			return error;
-		message.msg_name = to = &address;
-		message.msg_namelen = error;
-	}
 	rcu_read_lock();
 	member = qsocket_member_of(sock->sk);
 	if (member)
 		atomic64_inc(&member->sends);
-	error = check_member(member, to);
+	if (args->to.family) {
+		error = qsocket_address(sock->sk, &args->to, &address);
+		message.msg_name = to = &address;
+		message.msg_namelen = error;
+	}
+	if (error >= 0)
+		error = check_member(member, to);
 	if (!error) {
 		udp = member->udp;
 		ifindex = member->ifindex;

@@ -138,7 +138,8 @@ static u64 unsent_of(const struct sock *sk)
 
 	if ((1 << inet_sk_state_load(sk)) & (TCPF_LISTEN | TCPF_SYN_SENT | TCPF_SYN_RECV))
 		return 0;
-	return READ_ONCE(tcp->write_seq) - READ_ONCE(tcp->snd_una);
+	/* acknowledged between the two, it could be less than nothing */
+	return max_t(s32, READ_ONCE(tcp->write_seq) - READ_ONCE(tcp->snd_una), 0);
 }
 
 /* What getsockopt(2) says of a socket, without its lock, which others may have for

@@ -83,6 +83,13 @@ static int has_room(const struct qs_link QS_MEM *link, const struct qs_stream QS
 	       (link->messages_free != QS_NONE || link->messages_used < link->messages_held);
 }
 
+/* Nothing that a stream could lose would make best effort any room. */
+static int others_have_all(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
+			   const struct qs_arrival *a)
+{
+	return best_effort(link, s, a) && link->rest_len >= link->messages_max / 2 + s->messages;
+}
+
 static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s, uint64_t now_ns,
 			   const struct qs_arrival *a)
 {
@@ -102,7 +109,7 @@ static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM 
 			return DISCARDED;
 		if (has_room(link, s, a))
 			return ACCEPTED;
-		if (!s->lossy)
+		if (!s->lossy || others_have_all(link, s, a))
 			return NO_ROOM;
 		if (cont) {
 			drop = link->units[s->open].drop;

@@ -215,6 +215,13 @@ function queuedBestEffort(state: State, stream: Stream): number {
   );
 }
 
+/** Whether nothing that its stream could lose would make best effort any room. */
+function othersHaveAll(state: State, { stream, message }: Arrival): boolean {
+  return isBestEffort(state, stream, message) &&
+    sum(state.streams.map((other) => queuedBestEffort(state, other))) >=
+      Math.floor(state.messagesMax / 2) + sum(stream.units.map((unit) => unit.messages.length));
+}
+
 /** Evicts until there is room for a message; false if it is worth no more than what is queued. */
 function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boolean {
   const { stream, message, atNs } = arrival;
@@ -224,7 +231,7 @@ function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boole
     loseExpired(state, atNs);
     if (continued && !stream.units.includes(continued)) return false;
     if (!isFull(state, stream, message)) return true;
-    if (!isLossy(state, stream)) return false;
+    if (!isLossy(state, stream) || othersHaveAll(state, arrival)) return false;
     const victim = stream.units
       .filter((unit) => !unit.begun && unit !== continued)
       .sort((a, b) => a.drop - b.drop || b.level - a.level || b.seq - a.seq)[0];
