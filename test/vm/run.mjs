@@ -8,8 +8,8 @@
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
 //                                                trixie or bookworm, Debian's older ones; patched,
 //                                                built here with the system call; debug: that,
-//                                                with KASAN, lockdep and PROVE_RCU; leaks: that, with
-//                                                kmemleak. Each is built once, in ten minutes
+//                                                with KASAN, lockdep and PROVE_RCU; leaks: with
+//                                                kmemleak alone. Each is built once, in ten minutes
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace

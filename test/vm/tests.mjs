@@ -155,7 +155,9 @@ async function runFile(machine, { place, file }, { seconds, slowness, onOutput }
 async function newFaults(machine) {
   const asked = await ask(machine, LOOK, LOOK_SECONDS_MAX);
   const log = await ask(machine, READ_LOG, LOG_SECONDS_MAX);
-  if (asked !== null && log !== null) return complaints(`${log}\n${asked}`);
+  if (log !== null) {
+    return complaints(`${log}\n${asked ?? "kmemleak: Cannot look any more"}`);
+  }
   const found = complaints(machine.console);
   const gone = { line: "gone", text: `the guest is gone; its console ended with\n${machine.tail}` };
   return found.length > 0 ? found : [gone];
