@@ -60,6 +60,7 @@ moduleTest(
       for (const program of programs) await program.kill();
     }
   },
+  { fillsLink: true },
 );
 
 moduleTest("QINFO tells of a TCP stream what the protocol stack says of it", async () => {
