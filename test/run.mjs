@@ -18,6 +18,7 @@ import { outcome, testArguments } from "./outcome.mjs";
 import { wordsOf } from "./usage.mjs";
 
 const FILE_MS_MAX = 10 * 60_000; // a test file that runs longer is ended, and counts as failed
+const C_MS_MAX = 18 * 60_000; // of all C tests together, compiled twice
 
 const { values: { verbose }, positionals: words } = wordsOf(
   import.meta.url,
@@ -70,7 +71,7 @@ async function runC() {
     return report("c", "kernel, sanitize", { passed: 0, failed: 0, skipped: 1 }, why);
   }
   const args = ["-C", "kernel", "--no-print-directory", "-s", `CC=${compiler}`, "sanitize"];
-  const { code, output, seconds } = await run("make", args);
+  const { code, output, seconds } = await run("make", args, C_MS_MAX);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const match of output.matchAll(/(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/gm)) {
     add(counts, { passed: +match[1], failed: +match[2], skipped: +(match[3] ?? 0) });
@@ -86,7 +87,7 @@ function sanitizes(compiler) {
 }
 
 /** Runs a command in the checkout; its output comes back, and is shown at once if asked for. */
-function run(command, args) {
+function run(command, args, msMax = FILE_MS_MAX) {
   const started = performance.now();
   const child = spawn(command, args, {
     cwd: root,
@@ -104,9 +105,9 @@ function run(command, args) {
   }
   return new Promise((resolve) => {
     const timer = setTimeout(() => {
-      output += `\nended after ${FILE_MS_MAX / 60_000} minutes\n`;
+      output += `\nended after ${msMax / 60_000} minutes\n`;
       process.kill(-child.pid, "SIGKILL");
-    }, FILE_MS_MAX);
+    }, msMax);
     const finish = (code) => {
       clearTimeout(timer);
       resolve({ code, output, seconds: ((performance.now() - started) / 1000).toFixed(1) });

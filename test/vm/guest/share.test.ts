@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Link, QSocket } from "../../../mod.ts";
 import { deviceTest, PORT, type Setting, V4 } from "./device.ts";
+import { slowness } from "./guest.ts";
 import type { Program } from "./program.ts";
 import { bulk, stream, type StreamOptions, wholeFrames } from "./traffic.ts";
 
@@ -82,7 +83,10 @@ deviceTest(
     // The same programs, of which the link knows nothing.
     const plain = await contend(setting, streams, { isPlain: true });
     for (const [i, frames] of plain.whole.entries()) {
-      assert.ok(frames < whole[i] / 2, `${frames} whole frames without a contract`);
+      // a kernel that looks for its own faults is too slow to fill the link
+      if (slowness === 1) {
+        assert.ok(frames < whole[i] / 2, `${frames} whole frames without a contract`);
+      }
     }
 
     const had = await overbook(link), part = had.rest / had.all;
