@@ -40,11 +40,12 @@ export function parse() {
     guests: { type: "string" },
     "time-limit": { type: "string" },
     "count-instructions": { type: "boolean", default: false },
+    twice: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     refresh: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   });
-  const { shell, keep, refresh, verbose } = values;
+  const { shell, keep, refresh, twice, verbose } = values;
   // One alone where two would be mixed up or count each other's instructions.
   const isAlone = shell !== undefined || keep || verbose || values["count-instructions"];
   const guests = Number(values.guests ?? (isAlone ? 1 : GUESTS));
@@ -83,6 +84,7 @@ export function parse() {
     guests,
     seconds,
     slowness,
+    twice,
     keep,
     refresh,
     verbose,

@@ -15,6 +15,8 @@
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
 //   npm run test:vm -- --time-limit 900          seconds for all tests together, else 660
 //                                                (3300 with the kernel debug, 1980 with leaks)
+//   npm run test:vm -- --twice                   a file that fails is run once more, and that counts: for a
+//                                                machine that others keep busy
 //   npm run test:vm -- --shell 'COMMAND'         no test: runs COMMAND as root in /project, shows its
 //                                                output and ends with its status
 //   npm run test:vm -- --add FILE=/guest/path    puts another file or folder there; repeatable
@@ -126,7 +128,7 @@ async function prepare() {
 }
 
 async function test(boot) {
-  const { gate, places, seconds, verbose } = options;
+  const { gate, places, seconds, twice, verbose } = options;
   const onOutput = verbose ? (text) => process.stdout.write(text) : undefined;
   const runs = plan(files, places, gate);
   for (const place of places) {
@@ -143,6 +145,7 @@ async function test(boot) {
     runs,
     seconds,
     slowness,
+    twice,
     report,
     onOutput,
   });

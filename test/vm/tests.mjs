@@ -62,9 +62,11 @@ function told(file, what) {
 /**
  * Counts of `{ passed, failed, skipped }` of the runs planned; the kernels' logs, over all files, count
  * as one test. `boot` gives a guest; those that run in the end are given back. A file may take `slowness` times
- * the time that it may take otherwise.
+ * the time that it may take otherwise. With `twice` one that fails is run once more, behind all others, and that
+ * counts; what the kernel complains of counts as often as it does.
  */
-export async function runTests({ boot, guests, runs, seconds, slowness, report, onOutput }) {
+export async function runTests(options) {
+  const { boot, guests, runs, seconds, slowness, twice, report, onOutput } = options;
   const end = performance.now() + seconds * 1000;
   const total = { passed: 0, failed: 0, skipped: 0 };
   const told = (place, what, counts, note, output) => {
@@ -72,7 +74,10 @@ export async function runTests({ boot, guests, runs, seconds, slowness, report, 
     report(place, what, counts, note, output);
   };
   const waiting = [...runs];
-  const work = () => workOff(waiting, { boot, end, seconds, slowness, told, onOutput });
+  const failedOnce = ({ place, file }, { counts, note, output }) =>
+    report(place, file, counts, `${note}; once more, behind the others`, output);
+  const once = twice ? failedOnce : null;
+  const work = () => workOff(waiting, { boot, end, seconds, slowness, told, once, onOutput });
   const done = await Promise.all(Array.from({ length: guests }, work));
   const faults = done.reduce((sum, { faults }) => sum + faults, 0);
   const counts = { passed: faults === 0 ? 1 : 0, failed: faults === 0 ? 0 : 1, skipped: 0 };
@@ -81,7 +86,7 @@ export async function runTests({ boot, guests, runs, seconds, slowness, report, 
 }
 
 /** Takes what waits, one after the other, in a guest of its own. */
-async function workOff(waiting, { boot, end, seconds, slowness, told, onOutput }) {
+async function workOff(waiting, { boot, end, seconds, slowness, told, once, onOutput }) {
   let { machine, found } = await bootSoundly(boot), faults = 0, restarts = 0;
   const tell = (when) => {
     faults += found.length;
@@ -106,7 +111,12 @@ async function workOff(waiting, { boot, end, seconds, slowness, told, onOutput }
       waiting.unshift(run);
       continue;
     }
-    told(place, file, result.counts, result.note, result.output);
+    if (once && result.counts.failed > 0 && !run.isAgain && !machine.isGone) {
+      once(run, result);
+      waiting.push({ ...run, isAgain: true });
+    } else {
+      told(place, file, result.counts, result.note, result.output);
+    }
     found = await newFaults(machine);
     tell(`in ${file} under ${place}`);
   }
