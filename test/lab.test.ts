@@ -16,16 +16,9 @@ import { TokenBucket } from "./lab/bucket.ts";
 import { draw } from "./lab/draw.ts";
 import { type Figure, judge } from "./lab/experiment.ts";
 import { EXPERIMENTS } from "./lab/experiments.ts";
-import {
-  beyondLink,
-  interFrameJitter,
-  inTime,
-  perSecond,
-  quantile,
-  smoothedJitter,
-} from "./lab/measures.ts";
+import { beyondLink, interFrameJitter, inTime, perSecond, quantile } from "./lab/measures.ts";
 import { page, picture } from "./lab/page.ts";
-import { PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
+import { psnr, PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
 import { packetsOf } from "./lab/video.ts";
 
@@ -45,12 +38,6 @@ test("interFrameJitter is D of RFC 3550, of neighbours that both arrived", () =>
   // Sent at 0, 50, 100, 150, 200; arrived at 10, 63, null, 158, 210.
   const jitter = interFrameJitter([10, 13, null, 8, 10]);
   assert.deepEqual(jitter, [null, 3, null, null, 2]);
-});
-
-test("smoothedJitter is the running mean of RFC 3550, A.8", () => {
-  near(smoothedJitter([null, 16]), 1);
-  near(smoothedJitter([16, 16]), 1 + 15 / 16);
-  assert.equal(smoothedJitter([]), 0);
 });
 
 test("beyondLink leaves what a frame waits for others than its own stream", () => {
@@ -201,6 +188,28 @@ test("qualityOf knows frames by their bytes, and what leans on a lost one", asyn
     if (pictures.includes(null)) return; // no ffmpeg here
     assert.equal(all.psnr, PSNR_MOST);
     assert.ok(cut.psnr! < PSNR_MOST && late.psnr! < PSNR_MOST, `${pictures}`);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+});
+
+test("psnr counts the pictures that are missing before the first one, as black", async (t) => {
+  const scratch = mkdtempSync(join(tmpdir(), "qsockets-lab-test-"));
+  try {
+    // Pictures that lean on no other, so that what is there is as it was sent.
+    const all = (await sourceOf(clip, 10)).filter(({ groupStart }) => groupStart);
+    const errorOf = (count: number, missing: number): number | null => {
+      const source = all.slice(0, count);
+      const decibel = psnr(source.slice(missing), source, clip, scratch);
+      return decibel === null ? null : count * 255 ** 2 / 10 ** (decibel / 10);
+    };
+    const [five, again] = [errorOf(20, 5), errorOf(12, 5)];
+    if (five === null || again === null) return t.skip("no ffmpeg here");
+    assert.ok(all.length >= 20);
+    // All that differs is the five: the same sum however many are right after them.
+    assert.ok(Math.abs(five / again - 1) < 1e-3, `${five} and ${again}`);
+    assert.ok(five > 5 * 1000, `${five}: black is not like them`);
+    assert.equal(psnr(all, all, clip, scratch), PSNR_MOST);
   } finally {
     rmSync(scratch, { recursive: true });
   }

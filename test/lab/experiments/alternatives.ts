@@ -242,7 +242,7 @@ function figureOf(
       `it was sent, and what comes ${SPENT_SLACK_MS} ms later than that is late.`,
       "Decodable: in time, and so is all that it leans on.",
       "PSNR: luma, of what ffmpeg makes of all that came in time, pieces of frames included, beside " +
-      `the picture that was sent; a missing picture is the one before. ${PSNR_MOST} dB: no difference.`,
+      `the picture that was sent; a missing picture is the one before, or black. ${PSNR_MOST} dB: no difference.`,
       `Managed, above, the token bucket and SRT (maxbw) are told ${OWN_SHARE} times the link's rate. The token ` +
       "bucket refuses what would have to wait for longer than the receiver does.",
       ...loads.flatMap((load) =>
