@@ -22,9 +22,6 @@ import { psnr, PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
 import { packetsOf } from "./lab/video.ts";
 
-const near = (value: number | null, wanted: number) =>
-  assert.ok(value !== null && Math.abs(value - wanted) < 1e-9, `${value}, not ${wanted}`);
-
 test("quantile is the least value that so many do not exceed", () => {
   assert.equal(quantile([3, 1, 2, 4], 0.5), 2);
   assert.equal(quantile([3, 1, 2, 4], 0.51), 3);
