@@ -31,11 +31,14 @@ interface Order {
 }
 
 const EXIT_USAGE = 2;
+const EXIT_ABANDONED = 130;
 
 const order: Order = JSON.parse(process.argv[2]);
 if (order.list) {
   for (const { name, title } of EXPERIMENTS) console.log(`  ${name.padEnd(14)} ${title}`);
 } else {
+  // Our namespaces end with us, and so with run.mjs, whose end is that of our input.
+  process.stdin.on("end", () => process.exit(EXIT_ABANDONED)).on("error", () => {}).resume();
   process.exitCode = await main();
 }
 process.exit();
