@@ -309,6 +309,16 @@ test("the page holds figures as SVG, the aims, and what failed, all escaped", ()
   assert.match(tell(figure), /MISSED size: 3 \(aim: at most 2\)/);
 });
 
+test("the page gives no two places the same name, and leads to all it names", () => {
+  const named = { ...figure, figure: "Broken" }; // as an experiment is
+  const html = page(circumstances, [{ ...chapters[0], figures: [figure, named] }, chapters[1]]);
+  const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  assert.equal(new Set(ids).size, ids.length, `${ids}`);
+  const links = [...html.matchAll(/ href="#([^"]+)"/g)].map(([, id]) => id);
+  assert.deepEqual(links.filter((id) => !ids.includes(id)), []);
+  assert.equal(links.length, 3);
+});
+
 test("draw names every panel, axis and series", () => {
   const svg = draw(figure.panels);
   for (const text of ["One", "Two", "time, s", "frames/s", "dB", "ours", "theirs"]) {
