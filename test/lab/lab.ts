@@ -133,7 +133,7 @@ function write(circumstances: Circumstances, chapters: readonly Chapter[]): void
   if (order.figures !== null) writeFigures(order.figures, circumstances, chapters);
 }
 
-/** Each figure that is drawn as a file of its own, for what shows it without the report. */
+/** Each figure that README.md shows as a file of its own. */
 function writeFigures(
   folder: string,
   circumstances: Circumstances,
@@ -141,7 +141,9 @@ function writeFigures(
 ): void {
   mkdirSync(folder, { recursive: true });
   for (const { experiment, figures } of chapters) {
-    for (const figure of figures.filter(({ panels }) => panels.length > 0)) {
+    for (
+      const figure of figures.filter(({ panels, reportOnly }) => panels.length > 0 && !reportOnly)
+    ) {
       const svg = picture(figure, circumstances, experiment.name);
       writeFileSync(join(folder, `${slug(figure.figure)}.svg`), svg);
     }

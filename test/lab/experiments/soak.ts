@@ -135,7 +135,7 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   const growth = (value: (sample: SoakSample) => number) => fifth(4, value) - fifth(1, value);
   const unbalanced = samples.flatMap((it) => it.unbalanced);
   const last = samples.at(-1)!;
-  const panel = { x: "time, s", xMax: seconds, height: 150, shaded: shadesOf(seconds) };
+  const panel = { x: "time, s", xMax: seconds, height: 150, shaded: shadesOf(seconds, false) };
   return {
     figure: "Soak",
     title: `${seconds} s with everything that may happen`,
@@ -167,7 +167,7 @@ function figureOf(samples: readonly SoakSample[]): Figure {
       {
         ...panel,
         xMax: shown.length,
-        shaded: shadesOf(shown.length),
+        shaded: shadesOf(shown.length, true),
         title: "Messages per second",
         y: "messages/s",
         series: [
@@ -230,12 +230,13 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   };
 }
 
-function shadesOf(seconds: number) {
+/** What happens when; its names are in the way where much is drawn. */
+function shadesOf(seconds: number, named: boolean) {
   const cycles = Math.ceil(seconds / CYCLE_S);
   if (cycles * EVENTS.length > SHADED_MAX) return undefined;
   return Array.from({ length: cycles }, (_, cycle) =>
     EVENTS.map(({ what, from, to }) => ({
-      what: cycle === 0 ? what : "",
+      what: named && cycle === 0 ? what : "",
       from: cycle * CYCLE_S + from,
       to: cycle * CYCLE_S + to,
     }))).flat().filter(({ from }) => from < seconds);
