@@ -16,21 +16,11 @@ import { TokenBucket } from "./lab/bucket.ts";
 import { draw } from "./lab/draw.ts";
 import { type Figure, judge } from "./lab/experiment.ts";
 import { EXPERIMENTS } from "./lab/experiments.ts";
-import {
-  beyondLink,
-  interFrameJitter,
-  inTime,
-  perSecond,
-  quantile,
-  smoothedJitter,
-} from "./lab/measures.ts";
+import { beyondLink, interFrameJitter, inTime, perSecond, quantile } from "./lab/measures.ts";
 import { page, picture } from "./lab/page.ts";
-import { PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
+import { psnr, PSNR_MOST, qualityOf, sourceOf } from "./lab/quality.ts";
 import { type Chapter, jsonReport, tell } from "./lab/report.ts";
 import { packetsOf } from "./lab/video.ts";
-
-const near = (value: number | null, wanted: number) =>
-  assert.ok(value !== null && Math.abs(value - wanted) < 1e-9, `${value}, not ${wanted}`);
 
 test("quantile is the least value that so many do not exceed", () => {
   assert.equal(quantile([3, 1, 2, 4], 0.5), 2);
@@ -45,12 +35,6 @@ test("interFrameJitter is D of RFC 3550, of neighbours that both arrived", () =>
   // Sent at 0, 50, 100, 150, 200; arrived at 10, 63, null, 158, 210.
   const jitter = interFrameJitter([10, 13, null, 8, 10]);
   assert.deepEqual(jitter, [null, 3, null, null, 2]);
-});
-
-test("smoothedJitter is the running mean of RFC 3550, A.8", () => {
-  near(smoothedJitter([null, 16]), 1);
-  near(smoothedJitter([16, 16]), 1 + 15 / 16);
-  assert.equal(smoothedJitter([]), 0);
 });
 
 test("beyondLink leaves what a frame waits for others than its own stream", () => {
@@ -206,6 +190,28 @@ test("qualityOf knows frames by their bytes, and what leans on a lost one", asyn
   }
 });
 
+test("psnr counts the pictures that are missing before the first one, as black", async (t) => {
+  const scratch = mkdtempSync(join(tmpdir(), "qsockets-lab-test-"));
+  try {
+    // Pictures that lean on no other, so that what is there is as it was sent.
+    const all = (await sourceOf(clip, 10)).filter(({ groupStart }) => groupStart);
+    const errorOf = (count: number, missing: number): number | null => {
+      const source = all.slice(0, count);
+      const decibel = psnr(source.slice(missing), source, clip, scratch);
+      return decibel === null ? null : count * 255 ** 2 / 10 ** (decibel / 10);
+    };
+    const [five, again] = [errorOf(20, 5), errorOf(12, 5)];
+    if (five === null || again === null) return t.skip("no ffmpeg here");
+    assert.ok(all.length >= 20);
+    // All that differs is the five: the same sum however many are right after them.
+    assert.ok(Math.abs(five / again - 1) < 1e-3, `${five} and ${again}`);
+    assert.ok(five > 5 * 1000, `${five}: black is not like them`);
+    assert.equal(psnr(all, all, clip, scratch), PSNR_MOST);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+});
+
 test("TokenBucket sends a burst at once, and refuses what would wait too long", async () => {
   const sent: number[] = [];
   // A second at 3000 bytes/s: two packets of 1228 bytes are the burst, two more may wait.
@@ -301,6 +307,16 @@ test("the page holds figures as SVG, the aims, and what failed, all escaped", ()
   assert.match(html, /npm run lab -- --only none --seed 1 --quick/);
   assert.doesNotMatch(html, /<figure>/);
   assert.match(tell(figure), /MISSED size: 3 \(aim: at most 2\)/);
+});
+
+test("the page gives no two places the same name, and leads to all it names", () => {
+  const named = { ...figure, figure: "Broken" }; // as an experiment is
+  const html = page(circumstances, [{ ...chapters[0], figures: [figure, named] }, chapters[1]]);
+  const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+  assert.equal(new Set(ids).size, ids.length, `${ids}`);
+  const links = [...html.matchAll(/ href="#([^"]+)"/g)].map(([, id]) => id);
+  assert.deepEqual(links.filter((id) => !ids.includes(id)), []);
+  assert.equal(links.length, 3);
 });
 
 test("draw names every panel, axis and series", () => {

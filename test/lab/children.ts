@@ -18,6 +18,9 @@ export class Child implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
   readonly #ended: Promise<void>;
   #errors = "";
+  #told = false;
+  /** How it ended: a number, or the signal that ended it. */
+  #end: number | string | null = null;
 
   /** Starts a command, in the far end's network if asked to. */
   constructor(command: readonly string[], { far = false } = {}) {
@@ -30,9 +33,13 @@ export class Child implements AsyncDisposable {
     });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
     this.#ended = new Promise((resolve) => {
-      this.#process.on("close", () => resolve());
+      this.#process.on("close", (code, signal) => {
+        this.#end ??= code ?? signal;
+        resolve();
+      });
       this.#process.on("error", (error) => {
         this.#errors += error.message;
+        this.#end ??= "it could not be started";
         resolve();
       });
     });
@@ -74,7 +81,15 @@ export class Child implements AsyncDisposable {
     clearTimeout(timer);
   }
 
+  /** Why it is of no use: it failed, or (if it is to run on) ended, before it was told to stop. Or null. */
+  broken({ mayEnd }: { mayEnd: boolean }): string | null {
+    if (this.#told || this.#end === null || (this.#end === 0 && mayEnd)) return null;
+    const last = this.#errors.trim().split("\n").at(-1) || "it said nothing";
+    return `${this.#name} ended by itself (${this.#end}): ${last}`;
+  }
+
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    if (this.#end === null) this.#told = true;
     this.#process.kill(signal);
   }
 

@@ -55,6 +55,8 @@ export interface Figure {
   /** What was measured, and how: a sentence each. */
   facts: string[];
   panels: Panel[];
+  /** One more of a kind: the report has it, but it is not written as a file of its own. */
+  reportOnly?: boolean;
   tables: Table[];
   aims: Aim[];
 }

@@ -12,6 +12,15 @@ import type { Video } from "./video.ts";
 const SRT_PORT = 5020;
 const SRT_INPUT_PORT = 5022;
 const SRT_CONNECT_MS = 500;
+/** What the pipeline of GStreamer is made of. */
+const GSTREAMER = [
+  "filesrc",
+  "tsdemux",
+  "mpegvideoparse",
+  "identity",
+  "rtpmpvpay",
+  "udpsink",
+] as const;
 /** Frames that GStreamer's payloader has not sent when its input ends. */
 const HELD_BACK = 2;
 const STOP_MS = 4000; // for what ends by itself when the video does
@@ -28,6 +37,8 @@ export interface Foreign {
     video: Video;
     seconds: number;
     latency: number;
+    /** What one who paces is told that the link takes, bytes per second. */
+    rate: number;
     port: number;
     children: AsyncDisposableStack;
   }) => Promise<{ ended(): Promise<void> }>;
@@ -48,7 +59,11 @@ export const FOREIGN: readonly Foreign[] = [
   {
     name: "GStreamer, RTP",
     packing: "rtp",
-    missing: () => lacks("gst-inspect-1.0", ["rtpmpvpay"]) ?? lacks("gst-inspect-1.0", ["tsdemux"]),
+    missing: () =>
+      [
+        lacks("gst-launch-1.0", ["--version"]),
+        ...GSTREAMER.map((element) => lacks("gst-inspect-1.0", [element])),
+      ].find((why) => why !== null) ?? null,
     start({ video, seconds, port, children }) {
       const frames = Math.round(seconds * video.fps) + HELD_BACK;
       const pipeline = `filesrc location=${video.path} ! tsdemux ! mpegvideoparse ! ` +
@@ -63,14 +78,17 @@ export const FOREIGN: readonly Foreign[] = [
     packing: "ts",
     spendsLatency: true,
     missing: () => lacks("srt-live-transmit", ["-version"]) ?? lacks("ffmpeg", ["-version"]),
-    async start({ video, seconds, latency, port, children }) {
+    async start({ video, seconds, latency, rate, port, children }) {
       const srt = ["srt-live-transmit", "-q", "-loglevel:fatal"];
       const out = `udp://127.0.0.1:${port}`;
       const listen = `srt://:${SRT_PORT}?mode=listener&latency=${latency}`;
-      const call = `srt://${TO}:${SRT_PORT}?mode=caller&latency=${latency}&tlpktdrop=1`;
-      hurry(children.use(new Child([...srt, listen, out], { far: true })));
+      const call = `srt://${TO}:${SRT_PORT}?mode=caller&latency=${latency}&tlpktdrop=1` +
+        `&maxbw=${Math.round(rate)}`;
+      const taker = children.use(new Child([...srt, listen, out], { far: true }));
+      hurry(taker);
       await sleep(SRT_CONNECT_MS);
-      hurry(children.use(new Child([...srt, `udp://127.0.0.1:${SRT_INPUT_PORT}`, call])));
+      const giver = children.use(new Child([...srt, `udp://127.0.0.1:${SRT_INPUT_PORT}`, call]));
+      hurry(giver);
       await sleep(SRT_CONNECT_MS);
       const to = `udp://127.0.0.1:${SRT_INPUT_PORT}?pkt_size=1316`;
       const sending = run(children, seconds, [...ffmpeg(video, seconds), "-f", "mpegts", to]);
@@ -78,6 +96,7 @@ export const FOREIGN: readonly Foreign[] = [
         async ended() {
           await sending.ended();
           await sleep(2 * latency); // what is still under way is delivered, or given up
+          for (const child of [taker, giver]) mustWork(child, { mayEnd: false });
         },
       };
     },
@@ -109,7 +128,18 @@ function run(
 ): { ended(): Promise<void> } {
   const child = children.use(new Child(command));
   hurry(child);
-  return { ended: () => child.ended(seconds * 1000 + STOP_MS) };
+  return {
+    async ended() {
+      await child.ended(seconds * 1000 + STOP_MS);
+      mustWork(child, { mayEnd: true });
+    },
+  };
+}
+
+/** A sender that broke must not be taken for one of which nothing arrives. */
+function mustWork(child: Child, how: { mayEnd: boolean }): void {
+  const why = child.broken(how);
+  if (why !== null) throw new Error(why);
 }
 
 /** Why a program cannot be used, or null; `args` make it end at once. */

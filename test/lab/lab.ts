@@ -31,11 +31,14 @@ interface Order {
 }
 
 const EXIT_USAGE = 2;
+const EXIT_ABANDONED = 130;
 
 const order: Order = JSON.parse(process.argv[2]);
 if (order.list) {
   for (const { name, title } of EXPERIMENTS) console.log(`  ${name.padEnd(14)} ${title}`);
 } else {
+  // Our namespaces end with us, and so with run.mjs, whose end is that of our input.
+  process.stdin.on("end", () => process.exit(EXIT_ABANDONED)).on("error", () => {}).resume();
   process.exitCode = await main();
 }
 process.exit();
@@ -130,7 +133,7 @@ function write(circumstances: Circumstances, chapters: readonly Chapter[]): void
   if (order.figures !== null) writeFigures(order.figures, circumstances, chapters);
 }
 
-/** Each figure that is drawn as a file of its own, for what shows it without the report. */
+/** Each figure that README.md shows as a file of its own. */
 function writeFigures(
   folder: string,
   circumstances: Circumstances,
@@ -138,7 +141,9 @@ function writeFigures(
 ): void {
   mkdirSync(folder, { recursive: true });
   for (const { experiment, figures } of chapters) {
-    for (const figure of figures.filter(({ panels }) => panels.length > 0)) {
+    for (
+      const figure of figures.filter(({ panels, reportOnly }) => panels.length > 0 && !reportOnly)
+    ) {
       const svg = picture(figure, circumstances, experiment.name);
       writeFileSync(join(folder, `${slug(figure.figure)}.svg`), svg);
     }

@@ -45,13 +45,6 @@ export function interFrameJitter(delays: readonly (number | null)[]): (number | 
   });
 }
 
-/** J of RFC 3550, A.8: the running mean of |D| with a gain of 1/16. */
-export function smoothedJitter(differences: readonly (number | null)[]): number {
-  let jitter = 0;
-  for (const d of differences) if (d !== null) jitter += (d - jitter) / 16;
-  return jitter;
-}
-
 /** Of the frames that were due in each second, how many are `kept`. */
 export function perSecond(
   fates: readonly Fate[],

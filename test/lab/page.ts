@@ -73,7 +73,7 @@ function summary(chapters: readonly Chapter[]): string {
           `<td>${escape(found)}</td><td class="${kind}">${count}</td></tr>`;
       })
       : [
-        `<tr><td><a href="#${escape(name)}">${escape(title)}</a></td><td></td><td>${
+        `<tr><td><a href="#experiment-${escape(name)}">${escape(title)}</a></td><td></td><td>${
           skipped ? "Left out" : "Failed"
         }: ${escape(failure)}</td><td></td></tr>`,
       ]
@@ -103,7 +103,7 @@ function chapterHtml(
   const source = `<p class="source">${escape(machine)}; ${escape(date)}; seed ${seed}; <code>${
     escape(again(circumstances, experiment.name))
   }</code></p>`;
-  return `<h2 id="${escape(experiment.name)}">${escape(experiment.title)}</h2>
+  return `<h2 id="experiment-${escape(experiment.name)}">${escape(experiment.title)}</h2>
 <p>${escape(experiment.reproduces)}</p>
 ${failed}${figures.map((figure) => figureHtml(figure, source)).join("\n")}`;
 }

@@ -7,7 +7,8 @@
 // send the first frames at once.)
 //
 // For the picture, what arrived in time (of frames that did not arrive whole, their whole slices) is
-// decoded by ffmpeg, which conceals what it can; a picture that is missing is the one before it.
+// decoded by ffmpeg, which conceals what it can; a picture that is missing is the one before it, and
+// black if there is none.
 // PSNR is that of the mean square error over all frames, luma, with a most of `PSNR_MOST`: that is no
 // difference at all.
 
@@ -207,11 +208,18 @@ function ticks(pts: number): number {
   return Math.round(pts * RTP_CLOCK_HZ / 1000);
 }
 
+/**
+ * What is compared: the source, and what is shown at the same times, black until the first picture is
+ * there and then the last one that is.
+ */
+const COMPARISON = "[0:v]split[wanted][base];[base]lutyuv=y=16:u=128:v=128[black];" +
+  "[black][1:v]overlay=format=yuv420[got];[wanted][got]psnr";
+
 /** PSNR of what is shown beside the source, dB; null where there is no ffmpeg. */
-function psnr(
+export function psnr(
   shown: readonly Shown[],
-  source: readonly Source[],
-  video: Video,
+  source: readonly Shown[],
+  video: Pick<Video, "format">,
   scratch: string,
 ): number | null {
   const [got, wanted] = [join(scratch, "got.ivf"), join(scratch, "wanted.ivf")];
@@ -220,10 +228,11 @@ function psnr(
   writeFileSync(wanted, ivf(source, video));
   const read = (file: string) => ["-flags", "+output_corrupt", "-i", file];
   const { status, stderr } = spawnSync("ffmpeg", [
-    ...["-v", "info", "-nostats", "-threads", "1"],
+    // By the files' own times: else each would begin with the first picture that it has.
+    ...["-v", "info", "-nostats", "-copyts", "-threads", "1"],
     ...read(wanted),
     ...read(got),
-    ...["-lavfi", "[0:v][1:v]psnr", "-f", "null", "-"],
+    ...["-lavfi", COMPARISON, "-f", "null", "-"],
   ], { encoding: "utf8" });
   if (status === null) return null;
   const luma = /PSNR y:(\S+)/.exec(stderr)?.[1];

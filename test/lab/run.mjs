@@ -5,12 +5,21 @@
 //   npm run lab -- --help          says more, and names the experiments
 //
 // Everything runs in network, mount and process namespaces of its own, as root in new ones, else in
-// those of a new user. They end with this process, and everything in them, however it ends.
+// those of a new user. They end with this process, and everything in them, however it ends: the lab
+// inside holds the other end of a pipe, and its end is theirs.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { root, runtimes } from "../../kernel/setup.mjs";
@@ -22,16 +31,19 @@ const SOAK_MINUTES_MAX = 7 * 24 * 60;
 const values = parse();
 const runtime = chooseRuntime();
 if (values.help) await help();
+const folder = process.env.INIT_CWD ?? process.cwd();
+const outputs = {
+  json: output("json"),
+  figures: output("figures"),
+  out: output("out") ?? join(root, "report"),
+};
 const scratch = mkdtempSync(join(tmpdir(), "qsockets-lab-"));
 process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
-const folder = process.env.INIT_CWD ?? process.cwd();
 const order = {
   quick: values.quick,
   only: values.soak === undefined ? values.only : [...values.only, "soak"],
   seed: number("seed", 0, 2 ** 32 - 1),
-  json: values.json === undefined ? null : resolve(folder, values.json),
-  figures: values.figures === undefined ? null : resolve(folder, values.figures),
-  out: values.out === undefined ? join(root, "report") : resolve(folder, values.out),
+  ...outputs,
   soak: values.soak === undefined ? null : number("soak", 1, SOAK_MINUTES_MAX),
   scratch,
   receiver: compile("receiver"),
@@ -107,6 +119,34 @@ function number(name, least, most) {
   return fail(`--${name} must be ${what}, got "${values[name]}"`, EXIT_USAGE);
 }
 
+/**
+ * Where an option asks to write: an absolute path, or null; ends, and says why, if that cannot be. It
+ * is made now, as the lab may take half an hour before it has something to write.
+ */
+function output(name) {
+  if (values[name] === undefined) return null;
+  const path = resolve(folder, values[name]);
+  const cannot = (why) => fail(`Cannot write --${name} ${values[name]}: ${why}`, EXIT_USAGE);
+  if (values[name] === "") return cannot("it is empty");
+  if (/^(\/var)?\/run(\/|$)/.test(path)) {
+    return cannot("the lab has a /run of its own, which ends with it");
+  }
+  const into = name === "json" ? dirname(path) : path;
+  // Not mkdirSync, which under /proc never ends.
+  const made = spawnSync("mkdir", ["-p", "--", into], { encoding: "utf8" });
+  if (made.status !== 0) return cannot(made.error?.message ?? made.stderr.trim());
+  try {
+    accessSync(into, constants.W_OK);
+    if (name === "json" && existsSync(path)) {
+      if (statSync(path).isDirectory()) return cannot("it is a folder");
+      accessSync(path, constants.W_OK);
+    }
+  } catch (error) {
+    return cannot(error.message);
+  }
+  return path;
+}
+
 function quoted(word) {
   return /^[\w./=-]*$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
@@ -154,11 +194,13 @@ function inside(flags, order) {
     cwd: root,
     // Its own process group: Ctrl-C comes to us alone, and what is to end ends with the namespaces.
     detached: true,
-    stdio: ["ignore", "inherit", "inherit"],
+    // Nothing is written there: its end tells the lab that this process is gone, whatever ended it.
+    stdio: ["pipe", "inherit", "inherit"],
     env: { ...process.env, LAB_NODE: process.execPath },
   });
+  const begun = Date.now();
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]) {
     process.on(signal, () => {
       interrupted = true;
       child.kill("SIGKILL");
@@ -166,10 +208,18 @@ function inside(flags, order) {
   }
   return new Promise((done) => {
     child.on("close", (code) => {
-      if (interrupted) console.error("\nInterrupted: the report has what was finished.");
+      if (interrupted) console.error(`\nInterrupted: ${whatIsLeft(order.out, begun)}.`);
       done(interrupted ? EXIT_INTERRUPTED : code ?? 1);
     });
   });
+}
+
+/** What an interrupted lab wrote: the report is there from the first finished experiment on. */
+function whatIsLeft(out, begun) {
+  const report = statSync(join(out, "report.json"), { throwIfNoEntry: false });
+  return report && report.mtimeMs >= begun
+    ? `${join(out, "index.html")} has what was finished`
+    : "nothing was finished, and no report written";
 }
 
 function fail(text, code) {

@@ -8,7 +8,14 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { monotonic, QError, type QSocket, qsockinit, type SocketInfo } from "../../mod.ts";
+import {
+  type MessageOptions,
+  monotonic,
+  QError,
+  type QSocket,
+  qsockinit,
+  type SocketInfo,
+} from "../../mod.ts";
 
 const VIDEO_PORT = 5004;
 const BULK_PORT = 5005;
@@ -17,9 +24,11 @@ const FRAME_MS = 40;
 const PACKETS = 3; // of a frame
 const BYTES = 1200;
 const LATENCY_MS = 100;
-const BULK_STEP = 12; // messages every FRAME_MS, some 3 Mbit/s: the link is overloaded
+const BULK_STEP = 9; // messages every FRAME_MS, some 3 Mbit/s: the link is overloaded
 /** Streams that come every second, and go in the next one: every other one without waiting. */
 const VISITORS = 4;
+/** No room for a message, or none before its deadline. */
+const BY_SCHEDULER = new Set(["ENOBUFS", "ETIME"]);
 
 /** What the program says of itself. */
 export interface SoakSample {
@@ -28,23 +37,33 @@ export interface SoakSample {
   rssBytes: number;
   descriptors: number;
   streams: number;
-  offered: number;
+  /** Messages that `send` took, by this program's own count. */
+  accepted: number;
+  /** Messages that the scheduler had no room or no time for; it counts them as dropped. */
+  refused: number;
+  /** Messages refused before a scheduler saw them: in none of the library's counts. */
+  unseen: number;
   sent: number;
   late: number;
   dropped: number;
   queued: number;
-  /** Streams (and the link) whose messages are not all in exactly one place. */
+  /** Streams (and the link) whose messages, as they were handed over, are not all in one place. */
   unbalanced: string[];
 }
 
 const [host, rate] = process.argv.slice(2);
 const link = qsockinit({ rate: Number(rate), admission: "off" });
 const data = new Uint8Array(BYTES);
+/** One message of best effort that the kernel cuts into datagrams. */
+const cut = new Uint8Array(PACKETS * BYTES);
 const to = (port: number) => ({ to: { hostname: host, port } });
 const openVideo = () => link.open({ ...to(VIDEO_PORT), ipg: FRAME_MS, oln: 2, old: 12 });
 const videos = Array.from({ length: VIDEOS }, openVideo);
 const bulk = link.open(to(BULK_PORT));
 let visitors: QSocket[] = [];
+/** What the scheduler was handed, counted here: the library's `offered` is the sum of its other counts. */
+const handed = new Map<QSocket, number>();
+const total = { accepted: 0, refused: 0, unseen: 0 };
 const begun = monotonic();
 
 createInterface({ input: process.stdin }).on("line", (line) => {
@@ -54,13 +73,17 @@ createInterface({ input: process.stdin }).on("line", (line) => {
 console.log("ready");
 setInterval(() => {
   for (const video of [...videos, ...visitors]) sendFrame(video);
-  for (let i = 0; i < BULK_STEP; i++) offer(() => bulk.send(data));
+  for (let i = 0; i < BULK_STEP; i++) offer(bulk);
+  offer(bulk, { segment: BYTES }, cut);
 }, FRAME_MS);
 setInterval(() => {
-  visitors.forEach((visitor, i) => i % 2 === 0 ? visitor.close() : visitor.close({ drain: true }));
+  for (const [i, visitor] of visitors.entries()) {
+    if (i % 2 === 0) visitor.close();
+    else visitor.close({ drain: true });
+    handed.delete(visitor);
+  }
   visitors = [];
-  // While the link is down there is no way to connect to.
-  for (let i = 0; i < VISITORS; i++) offer(() => visitors.push(openVideo()));
+  for (let i = 0; i < VISITORS; i++) visit();
   console.log(JSON.stringify(sample()));
 }, 1000);
 
@@ -68,37 +91,65 @@ function sendFrame(video: QSocket): void {
   const deadlineAt = monotonic() + LATENCY_MS;
   for (let i = 0; i < PACKETS; i++) {
     const frame = i === 0 ? "start" : i === PACKETS - 1 ? "end" : "middle";
-    offer(() => video.send(data, { deadlineAt, frame, drop: 3, level: 2 }));
+    offer(video, { deadlineAt, frame, drop: 3, level: 2 });
   }
 }
 
-/** What is refused is the caller's still, and counted nowhere: a full queue, a route that is away. */
-function offer(call: () => unknown): void {
+/**
+ * Sends a message, and counts it, taken or not. What the scheduler refuses it counts too, as dropped;
+ * what no scheduler has seen (its route is away, say) is in no counter but this.
+ */
+function offer(socket: QSocket, options: MessageOptions = {}, bytes = data): void {
+  const code = attempt(() => socket.send(bytes, options));
+  if (code !== null && !BY_SCHEDULER.has(code)) {
+    total.unseen += 1;
+    return;
+  }
+  total[code === null ? "accepted" : "refused"] += 1;
+  handed.set(socket, (handed.get(socket) ?? 0) + 1);
+}
+
+/** While the link is down there is no way to connect to. */
+function visit(): void {
+  attempt(() => visitors.push(openVideo()));
+}
+
+/** The code of what went wrong, or null. */
+function attempt(call: () => unknown): string | null {
   try {
     call();
+    return null;
   } catch (error) {
-    if (!(error instanceof QError)) throw error;
+    if (error instanceof QError) return error.code;
+    throw error;
   }
 }
 
 function sample(): SoakSample {
   const info = link.info();
-  const open = [...videos, bulk, ...visitors].map((socket, i) => [`stream ${i}`, socket.info()]);
-  const all = [["link", info], ...open] as [string, SocketInfo][];
-  const { offered, sent, late, queued, streams } = info;
+  const open = [...videos, bulk, ...visitors];
+  const all: [name: string, info: SocketInfo, handed: number][] = [
+    ["link", info, total.accepted + total.refused],
+    ...open.map((socket, i): [string, SocketInfo, number] => [
+      `stream ${i}`,
+      socket.info(),
+      handed.get(socket) ?? 0,
+    ]),
+  ];
+  const { sent, late, queued, streams } = info;
   return {
     at: (monotonic() - begun) / 1000,
     rssBytes: process.memoryUsage.rss(),
     descriptors: readdirSync("/proc/self/fd").length,
     streams,
-    offered,
+    ...total,
     sent,
     late,
     dropped: droppedOf(info),
     queued,
-    unbalanced: all.flatMap(([name, it]) => {
+    unbalanced: all.flatMap(([name, it, handed]) => {
       const held = it.sent + it.late + droppedOf(it) + it.queued;
-      return held === it.offered ? [] : [`${name}: ${it.offered} offered, ${held} accounted for`];
+      return held === handed ? [] : [`${name}: ${handed} handed over, ${held} accounted for`];
     }),
   };
 }

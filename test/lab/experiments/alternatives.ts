@@ -150,14 +150,23 @@ async function runOnce(
   // RTCP goes to the next port, and must not be answered by an error.
   const receiver = children.use(await startReceiver(setting.receiver, file, [PORT, PORT + 1]));
   const bulk = children.use(await startBulk(disturbed));
-  const options = { video, seconds, latency: LATENCY_MS, port: PORT, children };
+  const options = {
+    video,
+    seconds,
+    latency: LATENCY_MS,
+    rate: OWN_SHARE * rate,
+    port: PORT,
+    children,
+  };
   const sending = await way.start(rate)(options);
   await bulk.disturb(monotonic(), [[seconds / 3, seconds * 2 / 3]]);
   await sending.ended();
   await sleep(SETTLE_MS);
   await receiver.finish();
+  const datagrams = readArrivals(file).get(PORT) ?? [];
+  if (datagrams.length === 0) throw new Error(`Of ${way.name} not one datagram arrived`);
   return qualityOf({
-    datagrams: readArrivals(file).get(PORT) ?? [],
+    datagrams,
     source,
     video,
     packing: way.packing,
@@ -233,8 +242,8 @@ function figureOf(
       `it was sent, and what comes ${SPENT_SLACK_MS} ms later than that is late.`,
       "Decodable: in time, and so is all that it leans on.",
       "PSNR: luma, of what ffmpeg makes of all that came in time, pieces of frames included, beside " +
-      `the picture that was sent; a missing picture is the one before. ${PSNR_MOST} dB: no difference.`,
-      `Managed, above, and the token bucket pace to ${OWN_SHARE} times the link's rate. The token ` +
+      `the picture that was sent; a missing picture is the one before, or black. ${PSNR_MOST} dB: no difference.`,
+      `Managed, above, the token bucket and SRT (maxbw) are told ${OWN_SHARE} times the link's rate. The token ` +
       "bucket refuses what would have to wait for longer than the receiver does.",
       ...loads.flatMap((load) =>
         beatenAt(load).length === 0 ? [] : [

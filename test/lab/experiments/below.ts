@@ -82,10 +82,11 @@ function figuresOf(plan: GuestPlan, result: BelowResult, video: Video): Figure[]
     `${figure}, ${plan.gate === "bpf" ? "below" : "below by modules"}`;
   const open = `Above or below${plan.gate === "bpf" ? "" : ", by modules"}`;
   const load = { video, seconds: plan.seconds, where, scratch: "", receiver: "" };
+  const reportOnly = plan.gate === "module";
   const figures = runs.length === 0 ? [] : [frameRates(runs, load), jitters(runs, load)];
   return [
-    ...figures.map((it) => ({ ...it, figure: name(it.figure) })),
-    ...(runs.length === 0 ? [] : [comparison(open, runs, costs, where)]),
+    ...figures.map((it) => ({ ...it, figure: name(it.figure), reportOnly })),
+    ...(runs.length === 0 ? [] : [{ ...comparison(open, runs, costs, where), reportOnly }]),
     ...(timings.length === 0 ? [] : [figureOfCalls(timings, {
       figure: name("Table 1"),
       title: `The cost of the calls, below the stack, by ${host}`,

@@ -21,6 +21,8 @@ type Event = typeof EVENTS[number]["what"];
 /** The device's link is a little faster than the program's, as its packets are a little larger. */
 const OWN_SHARE = 0.95;
 const SHADED_MAX = 40;
+/** Of the panel in which what happens is to be told apart: four cycles. */
+const SHOWN_S = 4 * CYCLE_S;
 
 export const soak: Experiment = {
   name: "soak",
@@ -36,7 +38,12 @@ export const soak: Experiment = {
     await receiver.appear();
     await using soaker = await startProgram("./soaker.ts", [TO, String(OWN_SHARE * RATE)]);
     const end = new AbortController();
-    const happening = happen(soaker, receiver, end.signal);
+    // It may break while a line is waited for: kept as a value, that is told where all ends.
+    const happening = happen(soaker, receiver, end.signal).then(() => null, (error) => {
+      end.abort();
+      soaker.kill();
+      return error as Error;
+    });
     try {
       const samples: SoakSample[] = [];
       while (samples.length < secondsOf(setting)) {
@@ -45,6 +52,8 @@ export const soak: Experiment = {
         if (left % 10 === 0) setting.progress(`${samples.length} s`, left);
       }
       return [figureOf(samples)];
+    } catch (error) {
+      throw (end.signal.aborted ? await happening : null) ?? error;
     } finally {
       end.abort();
       await happening;
@@ -112,13 +121,13 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   const thin = samples.filter((_, i) => i % step === 0);
   const points = (value: (sample: SoakSample) => number) =>
     thin.map((it): [number, number] => [Number(it.at.toFixed(1)), value(it)]);
-  /** Of each second (or of those between two points), drawn from its beginning on. */
+  /** Of each second, drawn from its beginning on. */
   const rates = (value: (sample: SoakSample) => number) =>
-    thin.slice(1).map((it, i): [number, number] => [
-      Number(thin[i].at.toFixed(1)),
-      Number(((value(it) - value(thin[i])) / (it.at - thin[i].at)).toFixed(1)),
+    shown.slice(1).map((it, i): [number, number] => [
+      Number(shown[i].at.toFixed(1)),
+      Number(((value(it) - value(shown[i])) / (it.at - shown[i].at)).toFixed(1)),
     ]);
-  const shaded = shadesOf(seconds);
+  const shown = samples.slice(0, SHOWN_S);
   const fifth = (n: number, value: (sample: SoakSample) => number) =>
     median(
       samples.slice(Math.floor(n * seconds / 5), Math.floor((n + 1) * seconds / 5)).map(value),
@@ -126,12 +135,14 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   const growth = (value: (sample: SoakSample) => number) => fifth(4, value) - fifth(1, value);
   const unbalanced = samples.flatMap((it) => it.unbalanced);
   const last = samples.at(-1)!;
-  const panel = { x: "time, s", xMax: seconds, height: 150, shaded };
+  const panel = { x: "time, s", xMax: seconds, height: 150, shaded: shadesOf(seconds, false) };
   return {
     figure: "Soak",
     title: `${seconds} s with everything that may happen`,
     found:
-      `${last.offered} messages, ${unbalanced.length} of ${seconds} samples in which they do not ` +
+      `${
+        last.accepted + last.refused
+      } messages, ${unbalanced.length} of ${seconds} samples in which they do not ` +
       `add up; memory ${(samples[0].rssBytes / 2 ** 20).toFixed(0)} MB in the beginning and ${
         (last.rssBytes / 2 ** 20).toFixed(0)
       } MB in the end.`,
@@ -141,19 +152,28 @@ function figureOf(samples: readonly SoakSample[]): Figure {
       `Every ${CYCLE_S} s: ${
         EVENTS.map(({ what, from, to }) => `${what} for ${to - from} s`).join(", ")
       }.`,
-      "Each second the counters of the link and of every open stream are read: what was offered must " +
-      "be sent, late, dropped or queued, to the message.",
+      "Each second the counters of the link and of every open stream are read: what the program handed " +
+      "over, by its own count of what send took and what the scheduler refused, must be sent, late, " +
+      "dropped (which what was refused is too) or queued, to the message.",
+      ...(last.unseen === 0 ? [] : [
+        `${last.unseen} messages more were refused before a scheduler saw them, as the program was told.`,
+      ]),
+      ...(seconds > SHOWN_S
+        ? [`Of the messages only the first ${SHOWN_S} of ${seconds} s are drawn.`]
+        : []),
       ...unbalanced.slice(0, 5),
     ],
     panels: [
       {
         ...panel,
+        xMax: shown.length,
+        shaded: shadesOf(shown.length, true),
         title: "Messages per second",
         y: "messages/s",
         series: [
-          { name: "offered", points: rates((it) => it.offered) },
+          { name: "handed over", points: rates((it) => it.accepted + it.refused) },
           { name: "sent", points: rates((it) => it.sent + it.late) },
-          { name: "dropped", points: rates((it) => it.dropped) },
+          { name: "dropped or refused", points: rates((it) => it.dropped) },
         ].map((it) => ({ ...it, as: "step" as const })),
       },
       {
@@ -174,15 +194,26 @@ function figureOf(samples: readonly SoakSample[]): Figure {
     ],
     tables: [{
       title: "Messages and what the program holds, at the end",
-      head: ["offered", "sent", "late", "dropped", "queued", "memory, MB", "descriptors"],
+      head: [
+        "accepted",
+        "refused",
+        "sent",
+        "late",
+        "dropped",
+        "queued",
+        "memory, MB",
+        "descriptors",
+      ],
       rows: [[
-        ...[last.offered, last.sent, last.late, last.dropped, last.queued].map(String),
+        ...[last.accepted, last.refused, last.sent, last.late, last.dropped, last.queued].map(
+          String,
+        ),
         (last.rssBytes / 2 ** 20).toFixed(1),
         `${last.descriptors}`,
       ]],
     }],
     aims: [
-      judge("samples in which a stream's messages do not add up", unbalanced.length, { atMost: 0 }),
+      judge("samples in which the messages do not add up", unbalanced.length, { atMost: 0 }),
       judge(
         "memory, last fifth beside the second",
         100 * growth((it) => it.rssBytes) / fifth(1, (it) => it.rssBytes),
@@ -199,12 +230,13 @@ function figureOf(samples: readonly SoakSample[]): Figure {
   };
 }
 
-function shadesOf(seconds: number) {
+/** What happens when; its names are in the way where much is drawn. */
+function shadesOf(seconds: number, named: boolean) {
   const cycles = Math.ceil(seconds / CYCLE_S);
   if (cycles * EVENTS.length > SHADED_MAX) return undefined;
   return Array.from({ length: cycles }, (_, cycle) =>
     EVENTS.map(({ what, from, to }) => ({
-      what: cycle === 0 ? what : "",
+      what: named && cycle === 0 ? what : "",
       from: cycle * CYCLE_S + from,
       to: cycle * CYCLE_S + to,
     }))).flat().filter(({ from }) => from < seconds);
