@@ -14,7 +14,6 @@ const LINK = { scheduler: "dwcs", streams: 12_000, queueMessages: 2 * STREAMS } 
 
 /** Sends a message of each, and then what is behind such a one, and is due before it can leave. */
 const SENDER = `
-  import { readFileSync } from "node:fs";
   const memory = () => Number(readFileSync("/proc/self/status", "utf8").match(/VmRSS:\\s+(\\d+)/)[1]);
   const link = new Link({ device: DEVICE, admission: "off", streams: ${STREAMS} });
   const there = { hostname: "${NOBODY}", port: 9 };
