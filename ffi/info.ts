@@ -56,8 +56,9 @@ export interface FrameCounts {
 }
 
 /**
- * The counters of a stream. Every message that was accepted is in exactly one of `sent`, `late`,
- * `dropped` and `queued`.
+ * The counters of a stream. Every message that was offered is in exactly one of `sent`, `late`,
+ * `dropped` and `queued`; one that the scheduler refused, for want of room (`ENOBUFS`) or of time
+ * (`ETIME`), was offered, and is in `dropped`.
  */
 export interface SocketInfo {
   /**
@@ -71,7 +72,7 @@ export interface SocketInfo {
   scheduler: Scheduler;
   /** Of the link, bytes per second. */
   rate: number;
-  /** Messages offered. */
+  /** Messages offered: accepted, or refused by the scheduler. */
   offered: number;
   /** Messages sent in time, or without a deadline. */
   sent: number;

@@ -19,9 +19,10 @@ const OWN_RATE = 0.98 * RATE;
 /** What a prepared device keeps for managed streams; the rest is best effort's. */
 const MANAGED_SHARE = 15 / 16;
 
-export type Way = "plain" | "above" | "isolated" | "below";
+export type Way = "plain" | "fair" | "above" | "isolated" | "below";
 export const NAMES: Record<Way, string> = {
   plain: "unmanaged (node:dgram)",
+  fair: "unmanaged, in fair queues (fq_codel)",
   above: "managed, in its own program (above)",
   isolated: "managed, on a prepared device (isolated)",
   below: "managed, in the device's queue (below)",
@@ -29,6 +30,7 @@ export const NAMES: Record<Way, string> = {
 /** The same in a sentence. */
 export const SHORT: Record<Way, string> = {
   plain: "unmanaged",
+  fair: "unmanaged with fq_codel",
   above: "above",
   isolated: "above with an HTB",
   below: "below",
@@ -36,6 +38,7 @@ export const SHORT: Record<Way, string> = {
 
 const LINKS: Record<Way, LinkOptions | null> = {
   plain: null,
+  fair: null,
   above: { scheduler: "dwcs", rate: OWN_RATE },
   isolated: { device: DEVICE },
   below: { device: DEVICE },
@@ -43,10 +46,16 @@ const LINKS: Record<Way, LinkOptions | null> = {
 
 const LAYS: Record<Way, () => void> = {
   plain: () => layPlain(),
+  fair: () => layPlain(RATE, "fq_codel"),
   above: () => layPlain(),
   isolated: () => layIsolated("dwcs"),
   below: () => layBelow("dwcs"),
 };
+
+/** Whether the library sends it. */
+export function isManaged({ way }: { way: Way }): boolean {
+  return LINKS[way] !== null;
+}
 
 export interface Run {
   way: Way;
@@ -86,7 +95,7 @@ export async function runWay(way: Way, load: Load): Promise<Run> {
     link: LINKS[way],
     streams: [{
       video,
-      way: way === "plain" ? "plain" : "managed",
+      way: isManaged({ way }) ? "managed" : "plain",
       fps: FPS,
       port: PORT,
       latency: LATENCY_MS,
@@ -155,6 +164,12 @@ export function frameRates(runs: readonly Run[], { video, seconds, where = [] }:
       (runs.some(({ way }) => way === "below")
         ? " Below: the scheduler itself is the device's queue, in the place of the HTB."
         : ""),
+      ...(runs.some(({ way }) => way === "fair")
+        ? [
+          "fq_codel, which many distributions set, stands behind the HTB in the place of that queue: " +
+          "each connection has its turn, and what waits for longer than some 5 ms is dropped.",
+        ]
+        : []),
       ...where,
     ],
     panels: runs.map((run): Panel => ({
@@ -187,7 +202,7 @@ export function frameRates(runs: readonly Run[], { video, seconds, where = [] }:
       }),
     }],
     aims: [
-      ...runs.filter(({ way }) => way !== "plain").map((run) =>
+      ...runs.filter(isManaged).map((run) =>
         judge(`frame rate in every second, ${run.way}`, worstSecond(run), { atLeast: 99 }, "%")
       ),
       judge(
@@ -262,7 +277,7 @@ export function jitters(runs: readonly Run[], { seconds, where = [] }: Load): Fi
         ms(quantile(run.sender.behind, 0.99)),
       ]),
     }],
-    aims: runs.filter(({ way }) => way !== "plain").map((run) =>
+    aims: runs.filter(isManaged).map((run) =>
       judge(`p99 of the jitter, ${run.way}`, jitterOf(run, 0.99), { atMost: 2 }, "ms")
     ),
   };

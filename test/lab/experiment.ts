@@ -70,6 +70,8 @@ export interface Setting {
   /** The lab's programs in C, compiled: receiver.c, idler.c. */
   receiver: string;
   idler: string;
+  /** The video file that was asked for, if one was. */
+  film: string | null;
   /** For a soak, how long, minutes; else null. */
   soak: number | null;
   /** Tells what is going on, and for how many seconds more of this experiment. */

@@ -24,6 +24,7 @@ interface Order {
   figures: string | null;
   soak: number | null;
   scratch: string;
+  video: string | null;
   receiver: string;
   idler: string;
   command: string;
@@ -93,6 +94,7 @@ async function runOne(experiment: Experiment, after: readonly Experiment[]): Pro
     seed: order.seed,
     soak: order.soak,
     scratch: order.scratch,
+    film: order.video,
     receiver: order.receiver,
     idler: order.idler,
     progress: (what, left) => progress(`${name}: ${what}`, left + sum(after, setting)),

@@ -2,7 +2,8 @@
 // given rate for everything that this host sends. Each call lays a new one.
 //
 // A plain link is what a host has without this library: an HTB that holds the rate, and behind it the
-// kernel's own queue, first come, first served, of as many packets as any device has by default.
+// kernel's own queue, first come, first served, of as many packets as any device has by default, or
+// the one that is named, as many distributions have fq_codel.
 // An isolated one has the same rate, from the HTB that `qsockinit` prepares for all programs, one below
 // from the scheduler itself, in the place of an HTB.
 
@@ -19,11 +20,12 @@ export const HEADERS_BYTES = 20 + 8 + 14;
 
 let prepared = false;
 
-export function layPlain(rate = RATE): void {
+export function layPlain(rate = RATE, queue?: "fq_codel"): void {
   clear();
   cable();
   sh(`tc qdisc add dev ${DEVICE} root handle 1: htb default 1`);
   setRate(rate);
+  if (queue !== undefined) sh(`tc qdisc add dev ${DEVICE} parent 1:1 ${queue}`);
 }
 
 /** Of a plain link; an isolated one is changed by preparing it again. */

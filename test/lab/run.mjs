@@ -46,6 +46,7 @@ const order = {
   ...outputs,
   soak: values.soak === undefined ? null : number("soak", 1, SOAK_MINUTES_MAX),
   scratch,
+  video: video(),
   receiver: compile("receiver"),
   idler: compile("idler"),
   command: `npm run lab${["", ...process.argv.slice(2)].map(quoted).join(" ")}`.replace(
@@ -68,6 +69,7 @@ function parse() {
         figures: { type: "string" },
         runtime: { type: "string" },
         soak: { type: "string" },
+        video: { type: "string" },
       },
     }).values;
   } catch (error) {
@@ -87,6 +89,7 @@ needs QEMU: npm run test:vm -- --help.
   --only NAME      only this experiment; may be given again
   --soak MINUTES   the long run, and nothing else unless --only names it
   --seed N         of what is random (1)
+  --video FILE     the video to send; ffmpeg codes ten seconds of it anew
   --out DIR        folder of the report (report)
   --json FILE      write the report's JSON there too
   --figures DIR    write each figure there too, as an SVG file
@@ -143,6 +146,28 @@ function output(name) {
     }
   } catch (error) {
     return cannot(error.message);
+  }
+  return path;
+}
+
+/** The video that is asked for: an absolute path, or null. */
+function video() {
+  if (values.video === undefined) return null;
+  const path = resolve(folder, values.video);
+  const cannot = (why) => fail(`Cannot send --video ${values.video}: ${why}`, EXIT_USAGE);
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    return cannot(error.message);
+  }
+  if (!statSync(path).isFile()) return cannot("it is no file");
+  const probe = ["-v", "error", "-select_streams", "v:0", "-show_entries", "stream=codec_type"];
+  const { status, stdout, stderr, error } = spawnSync("ffprobe", [...probe, path], {
+    encoding: "utf8",
+  });
+  if (error) return cannot(`it is to be coded anew, and there is no ffmpeg (${error.message})`);
+  if (status !== 0 || !stdout.includes("video")) {
+    return cannot(stderr.trim().split("\n").at(-1) || "there is no video in it");
   }
   return path;
 }

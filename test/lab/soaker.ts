@@ -3,7 +3,8 @@
 //
 //     soaker.ts HOST RATE       a link of RATE bytes per second
 //     stdout  ready             then a `SoakSample` every second
-//     stdin   rate N            changes the link's rate; the end of the input ends it
+//     stdin   rate N            changes the link's rate
+//             end               it sends no more, and says a last sample; the end of the input ends it
 
 import { readdirSync } from "node:fs";
 import process from "node:process";
@@ -23,6 +24,7 @@ const VIDEOS = 8;
 const FRAME_MS = 40;
 const PACKETS = 3; // of a frame
 const BYTES = 1200;
+const DATAGRAM_COST = BYTES + 28; // IPv4 and UDP: what each costs the link
 const LATENCY_MS = 100;
 const BULK_STEP = 9; // messages every FRAME_MS, some 3 Mbit/s: the link is overloaded
 /** Streams that come every second, and go in the next one: every other one without waiting. */
@@ -47,8 +49,12 @@ export interface SoakSample {
   late: number;
   dropped: number;
   queued: number;
+  /** What the messages that were sent are on the wire: those that the kernel cuts are several. */
+  datagrams: number;
   /** Streams (and the link) whose messages, as they were handed over, are not all in one place. */
   unbalanced: string[];
+  /** The last one: nothing is sent after it. */
+  last: boolean;
 }
 
 const [host, rate] = process.argv.slice(2);
@@ -69,14 +75,15 @@ const begun = monotonic();
 createInterface({ input: process.stdin }).on("line", (line) => {
   const [word, value] = line.split(" ");
   if (word === "rate") link.change({ rate: Number(value) });
+  if (word === "end") end();
 }).on("close", () => process.exit());
 console.log("ready");
-setInterval(() => {
+const sending = setInterval(() => {
   for (const video of [...videos, ...visitors]) sendFrame(video);
   for (let i = 0; i < BULK_STEP; i++) offer(bulk);
   offer(bulk, { segment: BYTES }, cut);
 }, FRAME_MS);
-setInterval(() => {
+const visiting = setInterval(() => {
   for (const [i, visitor] of visitors.entries()) {
     if (i % 2 === 0) visitor.close();
     else visitor.close({ drain: true });
@@ -86,6 +93,13 @@ setInterval(() => {
   for (let i = 0; i < VISITORS; i++) visit();
   console.log(JSON.stringify(sample()));
 }, 1000);
+
+function end(): void {
+  clearInterval(sending);
+  clearInterval(visiting);
+  link.change({ rate: 1 }); // what is queued stays there
+  console.log(JSON.stringify(sample({ last: true })));
+}
 
 function sendFrame(video: QSocket): void {
   const deadlineAt = monotonic() + LATENCY_MS;
@@ -125,7 +139,7 @@ function attempt(call: () => unknown): string | null {
   }
 }
 
-function sample(): SoakSample {
+function sample({ last = false } = {}): SoakSample {
   const info = link.info();
   const open = [...videos, bulk, ...visitors];
   const all: [name: string, info: SocketInfo, handed: number][] = [
@@ -147,10 +161,12 @@ function sample(): SoakSample {
     late,
     dropped: droppedOf(info),
     queued,
+    datagrams: info.sentBytes / DATAGRAM_COST,
     unbalanced: all.flatMap(([name, it, handed]) => {
       const held = it.sent + it.late + droppedOf(it) + it.queued;
       return held === handed ? [] : [`${name}: ${handed} handed over, ${held} accounted for`];
     }),
+    last,
   };
 }
 

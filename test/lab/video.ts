@@ -1,11 +1,12 @@
-// The video that the experiments send: real film, where some lies beside the checkout, else the demo's
-// clip. Where there is an ffmpeg, ten seconds of it are coded anew, once, in the usual shape of a live
+// The video that the experiments send: what is asked for, else real film, where some lies beside the
+// checkout, else the demo's clip. Where there is an ffmpeg, ten seconds of it are coded anew, once, in the usual shape of a live
 // picture: 20 pictures/s, groups of 12 as IBBP, nearly constant rate. Without one the clip is sent
 // as it is, slowed down to the frame rate asked for; its first second is three times as heavy as the rest.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import process from "node:process";
 import type { Frame, FramePackets, RtpFormat } from "../../mod.ts";
 import { packetizeFrame, packetizer } from "../../mod.ts";
@@ -40,9 +41,14 @@ export interface LabFrame extends SentFrame {
 }
 
 /** Finds the best video that this machine has, or codes it. */
-export async function findVideo(): Promise<Video> {
+export async function findVideo(asked: string | null = null): Promise<Video> {
   const film = existsSync(FILM);
-  const coded = film ? code(FILM, "film") : code(CLIP, "clip");
+  const coded = asked !== null
+    ? code(asked, fileName(asked))
+    : film
+    ? code(FILM, "film")
+    : code(CLIP, "clip");
+  if (asked !== null && coded === null) throw new Error(`Cannot code ${asked} anew with ffmpeg`);
   const path = coded ?? CLIP;
   const seen = await survey(path, CODED_SECONDS);
   const { period, bytesPerSecond, kinds, messages } = seen;
@@ -52,7 +58,9 @@ export async function findVideo(): Promise<Video> {
   const largest = Math.max(kinds.I.bytesMax, kinds.P.bytesMax, kinds.B.bytesMax);
   return {
     path,
-    about: coded === null
+    about: asked !== null
+      ? `${basename(asked)}, coded anew as MPEG-2, 1280x720`
+      : coded === null
       ? "the clip of examples/, MPEG-2, 640x360, slowed down"
       : film
       ? "Big Buck Bunny ((c) Blender Foundation, CC BY 3.0), MPEG-2, 1280x720, repeated"
@@ -65,6 +73,13 @@ export async function findVideo(): Promise<Video> {
     },
     window: { oln, old },
   };
+}
+
+/** What a file that was asked for is kept as: another one when it changes. */
+function fileName(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  const hash = createHash("sha256").update(`${path} ${size} ${mtimeMs}`).digest("hex");
+  return `asked-${hash.slice(0, 16)}`;
 }
 
 /** Codes a file anew, unless that is done already; null where there is no ffmpeg. */

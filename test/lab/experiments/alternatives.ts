@@ -76,7 +76,7 @@ export const alternatives: Experiment = {
   reproduces: "The same video, link, load and receiver for every way of sending that there is.",
   seconds: (setting) => WAYS.length * conditionsOf(setting).length * (lengthOf(setting) + 4) + 3,
   async run(setting) {
-    const video = await findVideo();
+    const video = await findVideo(setting.film);
     const seconds = lengthOf(setting);
     const source = await sourceOf(video, seconds);
     const there = WAYS.filter(({ name }) => missing(name) === null);

@@ -6,6 +6,7 @@
 import type { BelowOrder, BelowResult, Cost } from "../below.ts";
 import {
   frameRates,
+  isManaged,
   jitterOf,
   jitters,
   NAMES,
@@ -32,7 +33,7 @@ export const below: Experiment = {
   notQuick: "a guest alone takes half a minute",
   seconds: (setting) => plansOf(setting).reduce((sum, plan) => sum + secondsOf(plan), 0),
   async run(setting) {
-    const video = await findVideo();
+    const video = await findVideo(setting.film);
     const plans = plansOf(setting);
     let left = below.seconds(setting);
     const figures: Figure[] = [];
@@ -57,7 +58,7 @@ interface GuestPlan extends Pick<BelowOrder, "ways" | "seconds" | "calmSeconds" 
 
 /** What is run in each guest. */
 function plansOf({ quick }: Setting): GuestPlan[] {
-  const ways: GuestPlan["ways"] = ["plain", "above", "isolated", "below"];
+  const ways: GuestPlan["ways"] = ["plain", "fair", "above", "isolated", "below"];
   if (quick) return [{ gate: "bpf", ways: [], seconds: 0, calmSeconds: 0, turns: 8 }];
   return [
     { gate: "bpf", ways, seconds: 20, calmSeconds: 6, turns: 30 },
@@ -100,7 +101,7 @@ function figuresOf(plan: GuestPlan, result: BelowResult, video: Video): Figure[]
         "What the kernel's own calls cost without it: test:vm -- --count-instructions --only cost.",
         ...where,
       ],
-      judged: "qsendto",
+      judged: ["qsendto"],
     })]),
   ];
 }
@@ -118,16 +119,14 @@ function comparison(
   const by = (way: Run["way"]) => runs.find((run) => run.way === way);
   const count = (run: Run, fate: string) => `${run.fates.filter((it) => it.fate === fate).length}`;
   const ms = (value: number) => Number.isFinite(value) ? value.toFixed(2) : "-";
-  const managed = runs.filter(({ way }) => way !== "plain");
+  const managed = runs.filter(isManaged);
   return {
     figure,
     title: "The same load with the scheduler above, above with an HTB, and below",
     paper: "Left open: it built the scheduler below, and asked what one above would cost and give.",
     found:
       `Processor time for a message, beside unmanaged: ${
-        costs.filter(({ way }) => way !== "plain").map((cost) =>
-          `${ratio(cost)} ${SHORT[cost.way]}`
-        )
+        costs.filter(isManaged).map((cost) => `${ratio(cost)} ${SHORT[cost.way]}`)
           .join(", ")
       }. Only what is in the device's queue, an HTB or the scheduler itself, keeps other processes off: ` +
       `of the worst second's frames in time ${

@@ -29,7 +29,7 @@ export const mixture: Experiment = {
   reproduces: "Figure 6 of the paper: what best effort keeps beside managed streams.",
   seconds: (setting) => CONDITIONS.length * (lengthOf(setting) + 4),
   async run(setting) {
-    const video = await findVideo();
+    const video = await findVideo(setting.film);
     const rate = await rateFor(video, setting);
     const runs: StreamRun[][] = [];
     for (const condition of CONDITIONS) {

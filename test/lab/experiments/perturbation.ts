@@ -19,7 +19,7 @@ export const perturbation: Experiment = {
     const load: Load = {
       ...setting,
       idler: null,
-      video: await findVideo(),
+      video: await findVideo(setting.film),
       seconds: lengthOf(setting),
     };
     const runs: Run[] = [];

@@ -21,6 +21,11 @@ type Event = typeof EVENTS[number]["what"];
 /** The device's link is a little faster than the program's, as its packets are a little larger. */
 const OWN_SHARE = 0.95;
 const SHADED_MAX = 40;
+/** What the link's own queue holds is there after so long. */
+const SETTLE_MS = 500;
+/** What happens may begin so much earlier and end so much later than the samples' clock has it, s. */
+const EVENT_SLACK = { before: 0.5, after: 1.5 };
+const BYTES = 1200; // as soaker.ts has it
 /** Of the panel in which what happens is to be told apart: four cycles. */
 const SHOWN_S = 4 * CYCLE_S;
 
@@ -51,7 +56,15 @@ export const soak: Experiment = {
         const left = secondsOf(setting) - samples.length;
         if (left % 10 === 0) setting.progress(`${samples.length} s`, left);
       }
-      return [figureOf(samples)];
+      end.abort();
+      const broken = await happening;
+      if (broken !== null) throw broken;
+      soaker.say("end");
+      let last: SoakSample;
+      do last = JSON.parse(await soaker.line()); while (!last.last);
+      await sleep(SETTLE_MS);
+      await receiver.disappear();
+      return [figureOf(samples, last, receiver.datagrams)];
     } catch (error) {
       throw (end.signal.aborted ? await happening : null) ?? error;
     } finally {
@@ -66,21 +79,31 @@ function secondsOf({ soak }: Setting): number {
   return (soak ?? 1) * 60;
 }
 
-/** What takes the datagrams, or does not. */
+/** What takes the datagrams, or does not, and counts them. */
 class Receiver implements AsyncDisposable {
   #child: Child | null = null;
+  #datagrams = 0;
+
+  /** What came, while it was there. */
+  get datagrams(): number {
+    return this.#datagrams;
+  }
 
   async appear(): Promise<void> {
     this.#child = await startProgram("../net/receiver.mjs", [], { far: true });
   }
 
   async disappear(): Promise<void> {
-    await this.#child?.[Symbol.asyncDispose]();
+    const child = this.#child;
     this.#child = null;
+    if (child === null) return;
+    await using _child = child;
+    const { inTime, late, blastBytes } = JSON.parse(await child.finish());
+    this.#datagrams += inTime + late + blastBytes / BYTES;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.disappear();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child?.[Symbol.asyncDispose]();
   }
 }
 
@@ -115,7 +138,24 @@ async function happen(soaker: Child, receiver: Receiver, signal: AbortSignal): P
   }
 }
 
-function figureOf(samples: readonly SoakSample[]): Figure {
+/** Datagrams that were sent in the seconds in which they may not have arrived. */
+function exposed(samples: readonly SoakSample[]): number {
+  return samples.reduce((sum, { at, datagrams }, i) => {
+    const before = samples[i - 1] ?? { at: 0, datagrams: 0 };
+    const [begin, end] = [before.at, at].map((it) => it % CYCLE_S);
+    const hit = EVENTS.some(({ what, from, to }) =>
+      what !== "half the rate" && begin < to + EVENT_SLACK.after && end > from - EVENT_SLACK.before
+    );
+    return sum + (hit ? datagrams - before.datagrams : 0);
+  }, 0);
+}
+
+/** Of a sample each second, the one at the end, and the datagrams that the far end took. */
+function figureOf(
+  samples: readonly SoakSample[],
+  final: SoakSample,
+  received: number,
+): Figure {
   const seconds = samples.length;
   const step = Math.ceil(seconds / POINTS_MAX);
   const thin = samples.filter((_, i) => i % step === 0);
@@ -133,7 +173,9 @@ function figureOf(samples: readonly SoakSample[]): Figure {
       samples.slice(Math.floor(n * seconds / 5), Math.floor((n + 1) * seconds / 5)).map(value),
     );
   const growth = (value: (sample: SoakSample) => number) => fifth(4, value) - fifth(1, value);
-  const unbalanced = samples.flatMap((it) => it.unbalanced);
+  const unbalanced = [...samples, final].flatMap((it) => it.unbalanced);
+  const missing = final.datagrams - received;
+  const excused = exposed([...samples, final]);
   const last = samples.at(-1)!;
   const panel = { x: "time, s", xMax: seconds, height: 150, shaded: shadesOf(seconds, false) };
   return {
@@ -155,6 +197,9 @@ function figureOf(samples: readonly SoakSample[]): Figure {
       "Each second the counters of the link and of every open stream are read: what the program handed " +
       "over, by its own count of what send took and what the scheduler refused, must be sent, late, " +
       "dropped (which what was refused is too) or queued, to the message.",
+      `What was sent is ${final.datagrams} datagrams, of which the far end's programs took ${received}. The ` +
+      `other ${missing} must be among the ${excused} that were sent while the link was down or nobody ` +
+      `listened, ${EVENT_SLACK.before} s before and ${EVENT_SLACK.after} s after included.`,
       ...(last.unseen === 0 ? [] : [
         `${last.unseen} messages more were refused before a scheduler saw them, as the program was told.`,
       ]),
@@ -214,6 +259,11 @@ function figureOf(samples: readonly SoakSample[]): Figure {
     }],
     aims: [
       judge("samples in which the messages do not add up", unbalanced.length, { atMost: 0 }),
+      judge(
+        "datagrams that the far end has beyond what was sent, or misses without an excuse",
+        Math.max(-missing, missing - excused, 0),
+        { atMost: 0 },
+      ),
       judge(
         "memory, last fifth beside the second",
         100 * growth((it) => it.rssBytes) / fifth(1, (it) => it.rssBytes),
