@@ -96,7 +96,7 @@ export async function publish(options: PublishOptions): Promise<Published> {
         run,
         number,
         sent,
-        due: sent + arrival.deadline,
+        due: at + arrival.deadline, // however late this program itself is
       };
       writeSample(data, sample);
       outlet.send(data, sample);
