@@ -212,15 +212,16 @@ test("psnr counts the pictures that are missing before the first one, as black",
   }
 });
 
-test("TokenBucket sends a burst at once, and refuses what would wait too long", async () => {
+test("TokenBucket sends a burst at once, and refuses frames that would wait too long", async () => {
   const sent: number[] = [];
   // A second at 3000 bytes/s: two packets of 1228 bytes are the burst, two more may wait.
   const bucket = new TokenBucket(3000, 1000, (data) => void sent.push(data[0]));
-  const taken = [0, 1, 2, 3, 4].map((n) => bucket.offer(new Uint8Array(1200).fill(n)));
-  assert.deepEqual(taken, [true, true, true, true, false]);
+  const frames = [[0], [1], [2], [3, 4], [5], [6]];
+  const taken = frames.map((frame) => bucket.offer(frame.map((n) => new Uint8Array(1200).fill(n))));
+  assert.deepEqual(taken, [true, true, true, false, true, false]);
   assert.deepEqual(sent, [0, 1]);
   await bucket.close();
-  assert.deepEqual(sent, [0, 1, 2, 3]);
+  assert.deepEqual(sent, [0, 1, 2, 5]);
 });
 
 test("judge says whether an aim was met, and that nothing is not enough", () => {
@@ -276,6 +277,7 @@ const circumstances = {
   soak: null,
   machine: "none",
   load: 0,
+  commit: "0123456789ab",
   hurried: false,
 };
 

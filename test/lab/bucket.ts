@@ -1,5 +1,5 @@
 // A token bucket, as a careful program would write one in JavaScript: packets leave at a rate, a few at
-// once, and what would have to wait for longer than the receiver does is not queued at all.
+// once, and a frame that would have to wait for longer than the receiver does is not queued at all.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonic } from "../../mod.ts";
@@ -25,11 +25,11 @@ export class TokenBucket {
     this.#send = send;
   }
 
-  /** Takes a packet; false where the queue is as long as anybody will wait. */
-  offer(data: Uint8Array): boolean {
-    const bytes = data.length + HEADERS_BYTES;
+  /** Takes a frame's packets; false where the queue is so long that nobody will wait for the last. */
+  offer(packets: readonly Uint8Array[]): boolean {
+    const bytes = packets.reduce((sum, { length }) => sum + length + HEADERS_BYTES, 0);
     if (this.#queueBytes + bytes > this.#queueBytesMax) return false;
-    this.#queue.push(data);
+    this.#queue.push(...packets);
     this.#queueBytes += bytes;
     this.#drain();
     return true;

@@ -41,7 +41,13 @@ export interface Foreign {
     rate: number;
     port: number;
     children: AsyncDisposableStack;
-  }) => Promise<{ ended(): Promise<void> }>;
+  }) => Promise<Started>;
+}
+
+/** A sender that runs. */
+export interface Started {
+  /** Resolves when it has sent; says whether it was not done in time, and was ended. */
+  ended(): Promise<{ cutOff: boolean }>;
 }
 
 export const FOREIGN: readonly Foreign[] = [
@@ -94,9 +100,10 @@ export const FOREIGN: readonly Foreign[] = [
       const sending = run(children, seconds, [...ffmpeg(video, seconds), "-f", "mpegts", to]);
       return {
         async ended() {
-          await sending.ended();
+          const end = await sending.ended();
           await sleep(2 * latency); // what is still under way is delivered, or given up
           for (const child of [taker, giver]) mustWork(child, { mayEnd: false });
+          return end;
         },
       };
     },
@@ -125,13 +132,14 @@ function run(
   children: AsyncDisposableStack,
   seconds: number,
   command: readonly string[],
-): { ended(): Promise<void> } {
+): Started {
   const child = children.use(new Child(command));
   hurry(child);
   return {
     async ended() {
       await child.ended(seconds * 1000 + STOP_MS);
       mustWork(child, { mayEnd: true });
+      return { cutOff: child.wasEnded };
     },
   };
 }

@@ -28,6 +28,24 @@ export function layPlain(rate = RATE, queue?: "fq_codel"): void {
   if (queue !== undefined) sh(`tc qdisc add dev ${DEVICE} parent 1:1 ${queue}`);
 }
 
+/**
+ * What root can do without this library: a class of the HTB for one UDP port, with as much of the link
+ * as an isolated one keeps for its managed streams and first in line for the rest.
+ */
+export function layClassed(rate: number, port: number): void {
+  clear();
+  cable();
+  sh(`tc qdisc add dev ${DEVICE} root handle 1: htb default 2`);
+  const bits = Math.round(rate * 8);
+  const rates = (share: number) =>
+    `rate ${Math.round(bits * share)}bit ceil ${bits}bit burst 3k cburst 3k`;
+  sh(`tc class add dev ${DEVICE} parent 1: classid 1:9 htb ${rates(1)}
+    tc class add dev ${DEVICE} parent 1:9 classid 1:1 htb prio 0 ${rates(15 / 16)}
+    tc class add dev ${DEVICE} parent 1:9 classid 1:2 htb prio 1 ${rates(1 / 16)}
+    tc filter add dev ${DEVICE} parent 1: protocol ip u32 match ip protocol 17 0xff \
+      match ip dport ${port} 0xffff flowid 1:1`);
+}
+
 /** Of a plain link; an isolated one is changed by preparing it again. */
 export function setRate(rate: number): void {
   const bits = Math.round(rate * 8);

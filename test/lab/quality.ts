@@ -227,14 +227,15 @@ export function psnr(
   writeFileSync(got, ivf(shown, video));
   writeFileSync(wanted, ivf(source, video));
   const read = (file: string) => ["-flags", "+output_corrupt", "-i", file];
-  const { status, stderr } = spawnSync("ffmpeg", [
+  const { error, signal, stderr } = spawnSync("ffmpeg", [
     // By the files' own times: else each would begin with the first picture that it has.
     ...["-v", "info", "-nostats", "-copyts", "-threads", "1"],
     ...read(wanted),
     ...read(got),
     ...["-lavfi", COMPARISON, "-f", "null", "-"],
   ], { encoding: "utf8" });
-  if (status === null) return null;
+  if ((error as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return null;
+  if (error || signal) throw new Error(`Cannot compare pictures: ${error?.message ?? signal}`);
   const luma = /PSNR y:(\S+)/.exec(stderr)?.[1];
   if (luma === undefined) throw new Error(`Cannot compare pictures: ${stderr.slice(-500)}`);
   return luma === "inf" ? PSNR_MOST : Math.min(PSNR_MOST, Number(luma));

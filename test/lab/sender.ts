@@ -149,10 +149,9 @@ async function plain({ port, way, bucketRate, latency }: StreamPlan): Promise<Ou
   const bucket = way === "bucket" ? new TokenBucket(bucketRate!, latency, hand) : null;
   return {
     send({ messages }) {
-      for (const { data } of messages) {
-        if (bucket === null) hand(data);
-        else if (!bucket.offer(data)) refused += 1;
-      }
+      const packets = messages.map(({ data }) => data);
+      if (bucket === null) packets.forEach(hand);
+      else if (!bucket.offer(packets)) refused += packets.length;
     },
     async close() {
       await bucket?.close();
