@@ -51,7 +51,11 @@ export class Child implements AsyncDisposable {
 
   /** Its next line. Throws an error with what it complained about if it ends instead. */
   async line(msMax = LINE_MS_MAX): Promise<string> {
-    const timer = setTimeout(() => this.kill(), msMax);
+    let silent = false;
+    const timer = setTimeout(() => {
+      silent = true;
+      this.kill();
+    }, msMax);
     try {
       const { value, done } = await this.#lines.next();
       if (!done) return value;
@@ -59,6 +63,7 @@ export class Child implements AsyncDisposable {
       clearTimeout(timer);
     }
     await this.#ended;
+    if (silent) throw new Error(`${this.#name} said nothing for ${msMax / 1000} s, and was ended`);
     throw new Error(`${this.#name} ended early: ${this.#errors.trim() || "it said nothing"}`);
   }
 
@@ -79,6 +84,11 @@ export class Child implements AsyncDisposable {
     const timer = setTimeout(() => this.kill(), msMax);
     await this.#ended;
     clearTimeout(timer);
+  }
+
+  /** Whether it was told to stop while it ran. */
+  get wasEnded(): boolean {
+    return this.#told;
   }
 
   /** Why it is of no use: it failed, or (if it is to run on) ended, before it was told to stop. Or null. */

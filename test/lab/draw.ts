@@ -15,6 +15,8 @@ const HEADING = 34;
 const LEGEND = 26;
 const FOOT = 58;
 const DOT_SIZE = 4;
+/** Of the width: shaded stretches that are no further apart have their names in rows of their own. */
+const NEAR = 0.1;
 const INK = "#222222";
 const FAINT = "#666666";
 const FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif";
@@ -103,7 +105,11 @@ function heading({ title, series }: Panel, top: number) {
 /** ECharts tells series of one chart apart by name, so names are made the panel's own. */
 function legend({ series }: Panel, i: number, top: number) {
   return {
-    data: series.map(({ name }) => `${i}:${name}`),
+    // As it is drawn: what has no symbol has none here.
+    data: series.map(({ name, as }) => ({
+      name: `${i}:${name}`,
+      ...(as === "step" && { icon: "rect" }),
+    })),
     formatter: (name: string) => name.slice(name.indexOf(":") + 1),
     left: LEFT - 6,
     top: top - LEGEND,
@@ -163,7 +169,7 @@ function series(panel: Panel, i: number, { name, points, as = "line", colour }: 
     data: points,
     ...shape(as, symbol),
     ...(as === "line" || as === "step") && { lineStyle: { color, width: 2 } },
-    ...(j === 0 && panel.shaded && { markArea: shades(panel.shaded) }),
+    ...(j === 0 && panel.shaded && { markArea: shades(panel.shaded, panel.xMax) }),
     ...(j === 0 && panel.level && { markLine: level(panel.level) }),
   };
 }
@@ -177,12 +183,20 @@ function shape(as: Series["as"], symbol: string) {
   return { type: "line", symbol, symbolSize: 7, connectNulls: false };
 }
 
-function shades(areas: NonNullable<Panel["shaded"]>) {
+function shades(areas: NonNullable<Panel["shaded"]>, xMax = Infinity) {
+  let row = 0; // names of neighbours do not find room side by side
+  const rows = areas.map(({ from }, i) => {
+    const near = i > 0 && from - areas[i - 1].to < NEAR * xMax;
+    return row = near ? row + 1 : 0;
+  });
   return {
     silent: true,
     itemStyle: { color: "#000000", opacity: 0.07 },
     label: { show: true, position: "insideTop", color: FAINT, fontSize: 11 },
-    data: areas.map(({ what, from, to }) => [{ xAxis: from, name: what }, { xAxis: to }]),
+    data: areas.map(({ what, from, to }, i) => [
+      { xAxis: from, name: what, label: { distance: 5 + 14 * rows[i] } },
+      { xAxis: to },
+    ]),
   };
 }
 

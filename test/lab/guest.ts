@@ -54,6 +54,7 @@ export async function runInGuest(
     env: { ...process.env, TMPDIR: order.scratch }, // its disks go with it, however this ends
   });
   const said: string[] = [];
+  child.on("error", (error) => said.push(error.message));
   let result: BelowResult | null = null;
   const listen = (stream: NodeJS.ReadableStream) =>
     createInterface({ input: stream }).on("line", (line) => {

@@ -28,6 +28,7 @@ interface Order {
   receiver: string;
   idler: string;
   command: string;
+  commit: string | null;
   list?: boolean;
 }
 
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
     quick: order.quick,
     soak: order.soak,
     machine: machine(),
+    commit: order.commit,
     load: Number(loadavg()[0].toFixed(1)),
     hurried: mayHurry(),
   };

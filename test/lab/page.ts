@@ -2,7 +2,7 @@
 
 import { draw } from "./draw.ts";
 import type { Aim, Figure, Table } from "./experiment.ts";
-import { again, type Chapter, type Circumstances } from "./report.ts";
+import { again, type Chapter, type Circumstances, circumstancesOf } from "./report.ts";
 
 const STYLE = `
   body { margin: 2rem auto; max-width: 1040px; padding: 0 1rem; color: #222; background: #fff;
@@ -30,7 +30,7 @@ const STYLE = `
 
 /** Writes the page; returns its HTML. */
 export function page(circumstances: Circumstances, chapters: readonly Chapter[]): string {
-  const { date, machine, load, seed, command, quick, hurried } = circumstances;
+  const { command, quick, hurried } = circumstances;
   const aims = chapters.flatMap(({ figures }) => figures.flatMap((it) => it.aims));
   const met = aims.filter((aim) => aim.met).length;
   const short = quick
@@ -48,7 +48,7 @@ export function page(circumstances: Circumstances, chapters: readonly Chapter[])
 <h1>Q.Sockets: the lab</h1>
 <p>The experiments of "A Quality-of-Service Enhanced Socket API in GNU/Linux", and others, on real
 network paths. ${met} of ${aims.length} aims met.</p>
-<p>${escape(date)}. ${escape(machine)}. Load average before: ${load}. Seed ${seed}. ${priority}</p>
+<p>${escape(circumstancesOf(circumstances))}. ${priority}</p>
 <p>Again: <code>${escape(command)}</code></p>
 ${short}
 ${summary(chapters)}
@@ -99,8 +99,7 @@ function chapterHtml(
 ): string {
   const why = `${skipped ? "Left out" : "Failed"}: ${escape(failure ?? "")}`;
   const failed = failure === null ? "" : `<p class="missed">${why}</p>`;
-  const { machine, date, seed } = circumstances;
-  const source = `<p class="source">${escape(machine)}; ${escape(date)}; seed ${seed}; <code>${
+  const source = `<p class="source">${escape(circumstancesOf(circumstances))}; <code>${
     escape(again(circumstances, experiment.name))
   }</code></p>`;
   return `<h2 id="experiment-${escape(experiment.name)}">${escape(experiment.title)}</h2>
@@ -130,8 +129,7 @@ export function picture(
   circumstances: Circumstances,
   experiment: string,
 ): string {
-  const { machine, date, seed } = circumstances;
-  const made = `${machine}; ${date}; seed ${seed}; ${again(circumstances, experiment)}`;
+  const made = `${circumstancesOf(circumstances)}; ${again(circumstances, experiment)}`;
   const words = `<title>${escape(figure)}. ${escape(title)}</title>\n` +
     `<desc>${escape([...facts, made].join("\n"))}</desc>\n`;
   return `${draw(panels).replace(/^<svg [^>]*>\n?/, (tag) => tag + words)}\n`;

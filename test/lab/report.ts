@@ -14,6 +14,8 @@ export interface Circumstances {
   /** Of a long run, minutes. */
   soak: number | null;
   machine: string;
+  /** Of the library, as git names it, with "-dirty" where files differ; null without git. */
+  commit: string | null;
   /** The machine's load average before: of what others did there. */
   load: number;
   /** Senders ran before whatever else the machine does. */
@@ -101,6 +103,12 @@ export function tell({ figure, title, found, tables, aims }: Figure): string {
     lines.push(`  ${met ? "met   " : "MISSED"} ${name}: ${measured} (aim: ${aim})`);
   }
   return lines.join("\n");
+}
+
+/** Where, when and of what a report was made, in a line. */
+export function circumstancesOf({ machine, date, commit, load, seed }: Circumstances): string {
+  const of = commit === null ? [] : [`commit ${commit}`];
+  return [machine, date, ...of, `load average before ${load}`, `seed ${seed}`].join("; ");
 }
 
 /** The machine, as far as it matters to what was measured. */

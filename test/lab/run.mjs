@@ -26,8 +26,12 @@ import { root, runtimes } from "../../kernel/setup.mjs";
 
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 const SOAK_MINUTES_MAX = 7 * 24 * 60;
 
+for (const signal of SIGNALS) {
+  process.on(signal, () => process.exit(EXIT_INTERRUPTED)); // and what is written is taken back
+}
 const values = parse();
 const runtime = chooseRuntime();
 if (values.help) await help();
@@ -49,6 +53,7 @@ const order = {
   video: video(),
   receiver: compile("receiver"),
   idler: compile("idler"),
+  commit: commit(),
   command: `npm run lab${["", ...process.argv.slice(2)].map(quoted).join(" ")}`.replace(
     /^npm run lab (?=.)/,
     "npm run lab -- ",
@@ -172,6 +177,13 @@ function video() {
   return path;
 }
 
+/** The commit that is measured, as git names it, or null. */
+function commit() {
+  const args = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
+  const { status, stdout } = spawnSync("git", args, { cwd: root, encoding: "utf8" });
+  return status === 0 ? stdout.trim() : null;
+}
+
 function quoted(word) {
   return /^[\w./=-]*$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
@@ -225,7 +237,8 @@ function inside(flags, order) {
   });
   const begun = Date.now();
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"]) {
+  for (const signal of SIGNALS) {
+    process.removeAllListeners(signal);
     process.on(signal, () => {
       interrupted = true;
       child.kill("SIGKILL");

@@ -32,6 +32,9 @@ const VISITORS = 4;
 /** No room for a message, or none before its deadline. */
 const BY_SCHEDULER = new Set(["ENOBUFS", "ETIME"]);
 
+/** There is no way to the far end. */
+const NO_WAY = new Set(["ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
+
 /** What the program says of itself. */
 export interface SoakSample {
   /** Seconds since it began. */
@@ -125,7 +128,8 @@ function offer(socket: QSocket, options: MessageOptions = {}, bytes = data): voi
 
 /** While the link is down there is no way to connect to. */
 function visit(): void {
-  attempt(() => visitors.push(openVideo()));
+  const code = attempt(() => visitors.push(openVideo()));
+  if (code !== null && !NO_WAY.has(code)) throw new Error(`Cannot open a stream: ${code}`);
 }
 
 /** The code of what went wrong, or null. */

@@ -21,6 +21,7 @@ const STREAMS = [
   { name: "managed, 15 frames/s", fps: 15, managed: true },
   { name: "unmanaged, 20 frames/s", fps: 20, managed: false },
 ];
+const FPS_SHOWN_MAX = 30;
 const CONDITIONS = ["none of them managed", "two of them managed"] as const;
 
 export const mixture: Experiment = {
@@ -139,14 +140,18 @@ function figureOf(runs: StreamRun[][], video: Video, rate: number, setting: Sett
       `Video: ${video.about}; three times, at 20, 15 and 20 frames/s, begun at once. The third is ` +
       "a program of its own, and sends with node:dgram in either run.",
       `Link: ${mbit(rate)} Mbit/s, of which the three ask ` +
-      `${(demandOf(video.bytes.mean) / rate).toFixed(2)} times on average. Managed: prepared ` +
+      `${(demandOf(video.bytes.mean) / rate).toFixed(2)} times on average: of ${
+        OVERLOADS.join(", ")
+      } the first at which the managed two fit ` +
+      "what is theirs, as the same scheduler finds beforehand in virtual time. Managed: prepared " +
       "for all programs (isolated), scheduler dwcs. Not managed: an HTB and a device's usual queue.",
     ],
     panels: runs.map((run, i) => ({
-      title: `Frame rate, ${CONDITIONS[i]}`,
+      title: `Whole frames that arrived, late ones included, ${CONDITIONS[i]}`,
       x: "time, s",
       y: "frames/s",
       yMin: 0,
+      yMax: FPS_SHOWN_MAX,
       xMax: seconds,
       height: 200,
       series: run.map((stream, j) => ({
