@@ -21,7 +21,7 @@ const MANAGED_SHARE = 15 / 16;
 
 /** The figure's upper end, ms, and where in it a frame is shown that has no jitter. */
 const JITTER_SHOWN_MAX = 10_000;
-const LOST_SHOWN_AT = 7000;
+const LOST_SHOWN_AT = 1500;
 
 export type Way = "plain" | "fair" | "above" | "isolated" | "below";
 export const NAMES: Record<Way, string> = {

@@ -14,6 +14,7 @@ const HEIGHT_DEFAULT = 240;
 const HEADING = 34;
 const LEGEND = 26;
 const FOOT = 58;
+const WIDE_LEGEND_MAX = 5; // series
 const DOT_SIZE = 4;
 /** Of the width: shaded stretches that are no further apart have their names in rows of their own. */
 const NEAR = 0.1;
@@ -28,6 +29,7 @@ export const COLOURS = [
   "#e69f00",
   "#56b4e9",
   "#222222",
+  "#f0e442",
 ];
 /** Of the same series in shape, so that no one needs the colours. */
 const SYMBOLS = ["circle", "triangle", "rect", "diamond", "roundRect", "pin", "arrow"];
@@ -116,7 +118,7 @@ function legend({ series }: Panel, i: number, top: number) {
     padding: [2, 5],
     itemWidth: 20,
     itemHeight: 10,
-    itemGap: 30,
+    itemGap: series.length > WIDE_LEGEND_MAX ? 8 : 30,
     textStyle: { fontSize: 12, color: INK },
   };
 }

@@ -77,7 +77,7 @@ function demandOf(frameBytes: number): number {
 }
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 6 : 60;
+  return quick ? 5 : 60;
 }
 
 async function runOnce(

@@ -32,5 +32,5 @@ export const perturbation: Experiment = {
 };
 
 function lengthOf({ quick }: Setting): number {
-  return quick ? 9 : 60;
+  return quick ? 7 : 60;
 }
