@@ -41,6 +41,8 @@ export interface TraceRecord {
   stream?: number;
   /** Of an arrival: how many messages may be queued on the link just then, for this sender. */
   room?: number;
+  /** And how many of best effort. */
+  bestEffortRoom?: number;
   /** By the scheduler's number, used again once it has left or is lost. */
   message?: number;
   /** When it arrived or was decided. */
@@ -255,7 +257,10 @@ function recordOf(fields: Fields): TraceRecord {
         at,
         ...(due !== undefined && { deadlineAt: due }),
         bytes,
-        ...(fields.value > 0 && { room: fields.value }),
+        ...(fields.value > 0 && {
+          room: fields.value % 2 ** 32,
+          bestEffortRoom: Math.floor(fields.value / 2 ** 32),
+        }),
         ...optionsOf(fields.flags),
         ...(reason !== undefined && { reason }),
         ...(fields.result !== 0 && { error: errorName(-fields.result) }),

@@ -248,8 +248,8 @@ struct qclose_args {
 	uint32_t flags; /* QCLOSE_DRAIN */
 };
 
-/* Every message that was accepted is in exactly one of sent, late,
- * dropped[1..7] and queued. */
+/* Every message that was offered, refused ones included (-ENOBUFS, -ETIME), is in
+ * exactly one of sent, late, dropped[1..7] and queued. */
 struct qsocket_info {
 	uint32_t kind;
 	uint32_t host;
@@ -339,7 +339,7 @@ struct qlist_stream {
 	uint32_t uid;
 	uint32_t zero;
 	char command[QSOCKET_COMMAND_BYTES];
-	struct qsocket_info info; /* what QINFO tells; of QLIST_ALL, what the scheduler knows */
+	struct qsocket_info info; /* what QINFO tells; in BPF, of QLIST_ALL, the scheduler's part */
 };
 
 /* QLIST: streams after one that was told of already, in order of their keys (the
@@ -366,10 +366,9 @@ enum qsocket_record_kind {
 	QSOCKET_RECORD_REMOVE = 3,  /* ... closed: what it has queued is lost               */
 	QSOCKET_RECORD_RATE = 4,    /* the link's rate is `value` bytes per second          */
 	QSOCKET_RECORD_ARRIVE = 5,  /* a message at at_ns, due at time_ns: bytes, flags, and
-				     * the `value` messages that may be queued (0: as many
-				     * as the link has room for; of best effort half of
-				     * them); the answer: result, and message or else the
-				     * reason                                             */
+				     * in `value` how many may be queued, in its upper half
+				     * how many of best effort (0: as many as on any link);
+				     * the answer: result, and message or else the reason */
 	QSOCKET_RECORD_ABANDON = 6, /* the frame that is open will not go on                */
 	QSOCKET_RECORD_REFUSE = 7,  /* the message that just arrived is counted as lost     */
 	QSOCKET_RECORD_FLUSH = 8,   /* all that is queued is lost: reason                   */

@@ -380,6 +380,29 @@ describe("overflow", () => {
     ["3 s0m1 expired", "5 s0m0 sent", "6 s0m2 sent"],
   );
   example(
+    "best effort that has all its room finds more in its own messages only",
+    "edf",
+    [{}, {}],
+    [
+      busy,
+      message(0, { at: 1, deadline: 20, drop: 0 }),
+      message(1, { at: 1, drop: 0 }),
+      message(1, { at: 1, drop: 0 }), // now it has half of the link's messages
+      message(0, { at: 2, drop: 6 }), // the one that is worth less is not of best effort
+      message(1, { at: 3, drop: 6 }),
+    ],
+    [
+      "2 s0m2 overflow",
+      "3 s1m1 overflow",
+      "5 s0m0 sent",
+      "6 s0m1 sent",
+      "7 s1m0 sent",
+      "8 s1m2 sent",
+    ],
+    undefined,
+    { queueMessages: 4 },
+  );
+  example(
     "fifo refuses the newcomer, and only that message of a frame",
     "fifo",
     [{ queueMessages: 1 }],

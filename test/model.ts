@@ -54,6 +54,7 @@ export function newState(options: ModelOptions): State {
     guardNs: 0,
     lagNs: 0,
     messagesMax: options.queueMessages || LIMITS.linkMessages,
+    bestEffortMax: Math.floor((options.queueMessages || LIMITS.linkMessages) / 2),
     streams: [],
     seq: 0,
     vtime: 0,

@@ -23,6 +23,7 @@
 
 #ifndef ETH_P_IP
 #define ETH_P_IP 0x0800
+#define ETH_P_ARP 0x0806
 #define ETH_P_IPV6 0x86dd
 #endif
 
@@ -49,12 +50,12 @@ static struct qs_member *member_of(const struct sk_buff *skb)
 
 /* The flow of best effort. Questions for a neighbour have one of their own:
  * whoever floods all others could else keep everybody from new neighbours. They
- * are not IP, or sent by the kernel's own socket (ndisc.c). */
+ * are ARP, or sent by a socket of the kernel's own (ndisc.c). */
 static u32 flow_of(struct sk_buff *skb)
 {
 	const struct sock *sk = skb->sk;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return QS_NEIGHBOURS;
 	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
 		return QS_NEIGHBOURS;

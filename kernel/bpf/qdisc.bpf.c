@@ -87,16 +87,19 @@ static void take_over(u64 now_ns)
 		qs_pace_rate(&b->link, &b->pace, rate, now_ns);
 }
 
-/* Not inlined: there is no stack left beside what it is called from. */
-static __noinline void limit_room(u32 stream, const struct user *user)
+/* For one message of a stream. Not inlined: there is no stack left beside what it
+ * is called from. */
+static __noinline void set_room(u32 stream, const struct user *user)
 {
 	struct qs_below QS_MEM *b = BELOW;
 	u32 most = b->messages_max, len = b->link.messages_len;
 
-	if (user)
-		b->link.messages_max = qs_room_of_user(most, len, user->queued);
-	else if (stream == QS_NEIGHBOURS)
-		b->link.messages_max = qs_room_of_question(most, len);
+	b->link.messages_max = user ? qs_room_of_user(most, len, user->queued) : most;
+	b->link.rest_max = qs_room_of_rest(most);
+	if (stream == QS_NEIGHBOURS)
+		b->link.rest_max = qs_room_of_questions(most);
+	else if (stream < QS_BELOW_FLOWS)
+		b->link.messages_max = qs_room_of_flows(most);
 }
 
 static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct qs_arrival *a,
@@ -105,7 +108,7 @@ static __always_inline int enqueue_within(u32 stream, u64 now_ns, const struct q
 	struct qs_below QS_MEM *b = BELOW;
 	int error;
 
-	limit_room(stream, user);
+	set_room(stream, user);
 	error = enqueue_recorded(stream, now_ns, a, queued);
 	b->link.messages_max = b->messages_max;
 	return error;

@@ -21,6 +21,7 @@
 #define QS_LOOP may_go_on()
 #define QS_ZERO (*(volatile uint64_t QS_MEM *)(QS_BELOW_ADDRESS + QS_BELOW_ZERO))
 #define QS_POLICY(link) ((void)(link), &QS_ONLY)
+#define QS_APART __attribute__((noinline))
 #define QS_FETCH(p) ((void)(p))
 #define QS_FETCHES 0
 

@@ -85,17 +85,23 @@ static int32_t change(struct replay *r, const struct qsocket_record *in)
 	return 0;
 }
 
-/* More than the link has is said only of what it has room for. */
 static int room_ok(const struct qs_link *link, uint32_t stream, uint64_t room)
 {
-	return room <= link->messages_max ||
-	       (stream == QS_NEIGHBOURS &&
-		room <= qs_room_of_question(link->messages_max, link->messages_len));
+	uint32_t rest_max =
+		stream == QS_NEIGHBOURS ? qs_room_of_questions(link->messages_max) : link->rest_max;
+
+	return (uint32_t)room <= link->messages_max && room >> 32 <= rest_max;
+}
+
+static void set_room(struct qs_link *link, uint64_t room)
+{
+	link->messages_max = (uint32_t)room;
+	link->rest_max = (uint32_t)(room >> 32);
 }
 
 static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 {
-	uint32_t messages_max = r->link.messages_max;
+	uint64_t room = qs_trace_room(&r->link);
 	struct qs_queued queued;
 	int32_t error;
 
@@ -109,11 +115,11 @@ static int32_t arrive(struct replay *r, const struct qsocket_record *in)
 		.flags = in->flags,
 	};
 	if (in->value)
-		r->link.messages_max = (uint32_t)in->value;
+		set_room(&r->link, in->value);
 	error = qs_enqueue(&r->link, in->stream, in->at_ns, &r->last, &queued);
-	r->link.messages_max = (uint32_t)in->value; /* as it was said: 0 is all of it */
+	set_room(&r->link, in->value); /* as it was said: 0 is all of it */
 	qs_record_arrival(&r->trace, &r->link, in->stream, in->at_ns, &r->last, &queued, error);
-	r->link.messages_max = messages_max;
+	set_room(&r->link, room);
 	return 0;
 }
 

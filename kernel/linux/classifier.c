@@ -89,10 +89,10 @@ static void read_message(struct sk_buff *skb, u64 now_ns, struct qs_arrival *arr
 
 /* The flow of best effort. Questions for a neighbour have one of their own:
  * whoever floods all others could else keep everybody from new neighbours. They
- * are not IP, or sent by the kernel's own socket (ndisc.c). */
+ * are ARP, or sent by a socket of the kernel's own (ndisc.c). */
 static u32 flow_of(struct sk_buff *skb, const struct sock *sk)
 {
-	if (skb->protocol != htons(ETH_P_IP) && skb->protocol != htons(ETH_P_IPV6))
+	if (skb->protocol == htons(ETH_P_ARP))
 		return QS_NEIGHBOURS;
 	if (sk && sk->sk_protocol == IPPROTO_ICMPV6 && sk->sk_type == SOCK_RAW)
 		return QS_NEIGHBOURS;

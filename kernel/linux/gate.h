@@ -31,7 +31,7 @@
  *	QINFO		`syscalls` are the stream's QSEND and QSENDTO, whoever made them,
  *			and `socket_errors` those that failed, but for -EAGAIN; of a link,
  *			those of all its streams since its start, and `last_error` that of
- *			one of them. What is wrong in itself is not counted (-EINVAL,
+ *			one of them. What is refused before that is not counted (-EINVAL,
  *			-EMSGSIZE). The stack's numbers are read without the socket's lock,
  *			one after the other. Only a library knows of QSOCKET_STATE_BLOCKED
  *			and _BROKEN.

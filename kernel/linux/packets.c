@@ -100,10 +100,13 @@ static int host_enqueue_within(struct host *h, u32 stream, u64 now_ns, const str
 	u32 most = h->link.messages_max, len = h->link.messages_len;
 	int error;
 
+	h->link.rest_max = qs_room_of_rest(most);
 	if (user)
 		h->link.messages_max = qs_room_of_user(most, len, user->queued);
 	else if (stream == QS_NEIGHBOURS)
-		h->link.messages_max = qs_room_of_question(most, len);
+		h->link.rest_max = qs_room_of_questions(most);
+	else if (stream < QSOCKET_FLOWS)
+		h->link.messages_max = qs_room_of_flows(most);
 	error = qs_enqueue_recorded(h->root.trace, &h->link, stream, now_ns, a, queued);
 	h->link.messages_max = most;
 	return error;

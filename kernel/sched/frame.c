@@ -72,22 +72,22 @@ static int best_effort(const struct qs_link QS_MEM *link, const struct qs_stream
 	return !qs_manages(QS_POLICY(link), s->period_ns, a->deadline_ns);
 }
 
-/* Half of the link's messages are out of best effort's reach. */
-static int has_room(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
-		    const struct qs_arrival *a)
+static QS_APART int has_room(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
+			     const struct qs_arrival *a)
 {
-	if (best_effort(link, s, a) && link->rest_len >= link->messages_max / 2)
+	if (link->rest_len >= link->rest_max && best_effort(link, s, a))
 		return 0;
 	return s->messages < s->messages_max && s->bytes + a->bytes <= s->bytes_max &&
 	       link->messages_len < link->messages_max &&
 	       (link->messages_free != QS_NONE || link->messages_used < link->messages_held);
 }
 
-/* Nothing that a stream could lose would make best effort any room. */
-static int others_have_all(const struct qs_link QS_MEM *link, const struct qs_stream QS_MEM *s,
-			   const struct qs_arrival *a)
+/* One victim makes room for one message. Where best effort is in its own way only
+ * one of its does, and none where it has more than this one is to find. */
+static int in_vain(const struct qs_link QS_MEM *link, const struct qs_unit QS_MEM *victim)
 {
-	return best_effort(link, s, a) && link->rest_len >= link->messages_max / 2 + s->messages;
+	return link->rest_len > link->rest_max ||
+	       (link->rest_len == link->rest_max && !link->messages[victim->first].rest);
 }
 
 static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM *s, uint64_t now_ns,
@@ -109,7 +109,7 @@ static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM 
 			return DISCARDED;
 		if (has_room(link, s, a))
 			return ACCEPTED;
-		if (!s->lossy || others_have_all(link, s, a))
+		if (!s->lossy)
 			return NO_ROOM;
 		if (cont) {
 			drop = link->units[s->open].drop;
@@ -117,7 +117,8 @@ static enum room make_room(struct qs_link QS_MEM *link, struct qs_stream QS_MEM 
 		}
 		victim = qs_least_valuable(link, s, s->open);
 		if (victim == QS_NONE || link->units[victim].drop > drop ||
-		    (link->units[victim].drop == drop && link->units[victim].level <= level))
+		    (link->units[victim].drop == drop && link->units[victim].level <= level) ||
+		    (best_effort(link, s, a) && in_vain(link, &link->units[victim])))
 			return NO_ROOM;
 		qs_lose(link, victim, QSOCKET_OVERFLOW);
 	}

@@ -3,6 +3,7 @@
  * A link's memory: how much, and what lies where.
  */
 #include "parts.h"
+#include "room.h"
 
 /* Messages that the host still holds (being sent, not yet reaped) come on top
  * of those that are queued: some, and one of every stream. */
@@ -123,6 +124,7 @@ void qs_init(struct qs_link QS_MEM *link, const struct qs_policy *policy, uint64
 		.messages = (void QS_MEM *)parts[MESSAGES],
 		.streams_max = streams_max,
 		.messages_max = messages_max,
+		.rest_max = qs_room_of_rest(messages_max),
 		.messages_held = qs_messages_held(streams_max, messages_max),
 		.streams_free = QS_NONE,
 		.units_free = QS_NONE,

@@ -20,6 +20,8 @@
  *	QS_POLICY(link)	the link's policy, where only one is compiled in
  *	QS_LOCAL	of every function and policy of the scheduler: static, for a
  *			host of which several are linked together, each one unit
+ *	QS_APART	of a function whose locals are not to be its caller's, where a
+ *			verifier has little stack for all
  *	QS_FETCH(p)	asks for memory that will be needed soon, where QS_FETCHES
  */
 #ifndef QS_MEM
@@ -39,6 +41,9 @@
 #else
 #define QS_LOCAL
 #define QS_LOCAL_EXTERN extern
+#endif
+#ifndef QS_APART
+#define QS_APART
 #endif
 #ifndef QS_FETCH
 #define QS_FETCH(p) __builtin_prefetch(p)

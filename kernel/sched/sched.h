@@ -225,7 +225,7 @@ struct qs_link {
 	struct qs_delays QS_MEM *delays;  /* by stream */
 	struct qs_unit QS_MEM *units;
 	struct qs_message QS_MEM *messages;
-	uint32_t messages_max;
+	uint32_t messages_max, rest_max; /* queued at once: all, and best effort's of them */
 	/* free lists; behind them what was never used, its memory untouched */
 	uint32_t streams_free, units_free, messages_free;
 	uint32_t streams_used, units_used, messages_used;

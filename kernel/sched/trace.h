@@ -105,6 +105,11 @@ static inline __attribute__((always_inline)) void qs_record_loss(struct qs_trace
 	r->reason = (uint8_t)reason;
 }
 
+static inline uint64_t qs_trace_room(const struct qs_link QS_MEM *link)
+{
+	return (uint64_t)link->rest_max << 32 | link->messages_max;
+}
+
 /* What qs_enqueue() was told, and has said. */
 static inline __attribute__((always_inline)) void
 qs_record_arrival(struct qs_trace QS_MEM *t, const struct qs_link QS_MEM *link, uint32_t stream,
@@ -117,7 +122,7 @@ qs_record_arrival(struct qs_trace QS_MEM *t, const struct qs_link QS_MEM *link, 
 		return;
 	r->at_ns = now_ns;
 	r->time_ns = a->deadline_ns;
-	r->value = link->messages_max; /* the host may have lowered it for this one */
+	r->value = qs_trace_room(link); /* the host may have changed it for this one */
 	r->bytes = a->bytes;
 	r->flags = a->flags;
 	r->result = result;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../../kernel/sched/room.h"
 #include "check.h"
 
 #define RECORDS 400u
@@ -34,6 +35,11 @@ static struct qsocket_trace about(const char *scheduler)
 
 	strncpy(trace.scheduler, scheduler, sizeof(trace.scheduler) - 1);
 	return trace;
+}
+
+static uint64_t room(uint64_t all, uint64_t best_effort)
+{
+	return best_effort << 32 | all;
 }
 
 static struct qsocket_attr any_attr(void)
@@ -180,7 +186,12 @@ static void too_many_bytes(struct qsocket_trace *trace)
 
 static void more_room_than_there_is(struct qsocket_trace *trace)
 {
-	records[1].value = trace->messages_max + trace->messages_max / 4 + 1;
+	records[1].value = trace->messages_max + 1;
+}
+
+static void more_best_effort_than_there_is(struct qsocket_trace *trace)
+{
+	records[1].value = room(trace->messages_max, qs_room_of_questions(trace->messages_max) + 1);
 }
 
 /* Of 8 messages best effort may have 4, and a question for a neighbour may be the fifth. */
@@ -197,21 +208,79 @@ static const char *questions_have_more(void)
 						     .bytes = 100,
 						     .at_ns = 1000,
 						     .time_ns = UINT64_MAX,
-						     .value = i < 6 ? 0 : 10};
+						     .value = i < 6 ? 0 : room(8, 5)};
 	HOLDS(qsocket_trace_replay(&trace, records, first, RECORDS) == 8);
 	HOLDS(!first[4].result && first[5].result == -ENOBUFS);
 	HOLDS(!first[6].result && first[7].result == -ENOBUFS);
 	return NULL;
 }
 
-static void more_room_though_full(struct qsocket_trace *trace)
+/* So many messages of a stream in a row, due at `due_ns`. */
+static uint32_t arrive(uint32_t at, uint32_t count, uint32_t stream, uint64_t due_ns, uint32_t drop,
+		       uint64_t room)
 {
-	trace->messages_max = 4;
-	trace->records_len = 6;
-	records[0].attr.ipg_ns = 1000000;
-	for (int i = 2; i < 6; i++)
-		records[i] = records[1];
-	records[5].value = 5;
+	for (uint32_t i = 0; i < count; i++)
+		records[at++] = (struct qsocket_record){.kind = QSOCKET_RECORD_ARRIVE,
+							.stream = stream,
+							.bytes = 100,
+							.at_ns = 1000,
+							.time_ns = due_ns,
+							.flags = drop << QSOCKET_DROP_SHIFT,
+							.value = room};
+	return at;
+}
+
+/* On a link of 16 messages, what `before` queued and then one of best effort that is worth more:
+ * whether it was taken, and how many it cost. */
+static int crowded(const char *scheduler, uint32_t (*before)(uint32_t at), uint64_t room,
+		   uint32_t *lost)
+{
+	struct qsocket_trace trace = about(scheduler);
+	uint32_t len;
+	int32_t replayed;
+
+	memset(records, 0, sizeof(records));
+	trace.messages_max = 16;
+	for (len = 0; len < 3; len++)
+		records[len].kind = QSOCKET_RECORD_ADD;
+	len = arrive(before(len), 1, 1, UINT64_MAX, 6, room);
+	trace.records_len = len;
+	replayed = qsocket_trace_replay(&trace, records, first, RECORDS);
+	*lost = 0;
+	for (int32_t i = 0; i < replayed; i++)
+		*lost += first[i].kind == QSOCKET_RECORD_LOST;
+	for (int32_t i = replayed - 1; i >= 0; i--)
+		if (first[i].kind == QSOCKET_RECORD_ARRIVE)
+			return first[i].result;
+	return -EINVAL;
+}
+
+static uint32_t half(uint32_t at)
+{
+	return arrive(arrive(at, 5, 1, UINT64_MAX, 0, 0), 3, 2, UINT64_MAX, 0, 0);
+}
+
+static uint32_t half_and_a_question(uint32_t at)
+{
+	return arrive(half(at), 1, QS_NEIGHBOURS, UINT64_MAX, 0,
+		      room(16, qs_room_of_questions(16)));
+}
+
+static uint32_t others_half(uint32_t at)
+{
+	return arrive(arrive(at, 5, 1, 1000000000, 0, 0), 8, 2, UINT64_MAX, 0, 0);
+}
+
+/* Best effort may have 8 of the 16. */
+static const char *one_place_or_none(void)
+{
+	uint32_t lost;
+
+	HOLDS(!crowded("dwcs", half, 0, &lost) && lost == 1);
+	HOLDS(crowded("dwcs", half_and_a_question, 0, &lost) == -ENOBUFS && lost == 0);
+	HOLDS(!crowded("dwcs", half, room(8, 8), &lost) && lost == 1);
+	HOLDS(crowded("edf", others_half, 0, &lost) == -ENOBUFS && lost == 0);
+	return NULL;
 }
 
 static void of_a_class(struct qsocket_trace *trace)
@@ -241,8 +310,11 @@ int main(void)
 	check("a stream that is not open is refused", refused_with(stream_not_open));
 	check("a message that is too large is refused", refused_with(too_many_bytes));
 	check("more room than the link has is refused", refused_with(more_room_than_there_is));
-	check("more room is refused where the link is full", refused_with(more_room_though_full));
+	check("more of best effort than a question may be is refused",
+	      refused_with(more_best_effort_than_there_is));
 	check("questions for a neighbour have more room than best effort", questions_have_more());
+	check("a newcomer of best effort costs its stream one message, or none",
+	      one_place_or_none());
 	check("a class is refused: a trace has none", refused_with(of_a_class));
 	check("time that goes back is refused", refused_with(time_goes_back));
 	check("more streams than the link has are refused", refused_with(too_many_streams));

@@ -184,7 +184,7 @@ function append(state: State, arrival: Arrival, frame: Frame | null): void {
     stream.units.push(unit);
     if (frame) frame.queued += 1;
   }
-  unit.messages.push(message);
+  unit.messages.push({ ...message, bestEffort: isBestEffort(state, stream, message) });
   unit.wholeNs = arrival.atNs;
   unit.dueNs = Math.min(unit.dueNs, message.deadlineNs);
   unit.ended = !state.policy.frames || !goesOn(mark);
@@ -197,9 +197,11 @@ function isFull(state: State, stream: Stream, message: Message): boolean {
   return queued(stream) >= stream.messagesMax ||
     sum(stream.units.map(unsentBytes)) + message.bytes > stream.bytesMax ||
     sum(state.streams.map(queued)) >= state.messagesMax ||
-    (isBestEffort(state, stream, message) &&
-      sum(state.streams.map((other) => queuedBestEffort(state, other))) >=
-        Math.floor(state.messagesMax / 2));
+    bestEffortIsFull(state, stream, message);
+}
+
+function bestEffortIsFull(state: State, stream: Stream, message: Message): boolean {
+  return isBestEffort(state, stream, message) && queuedBestEffort(state) >= state.bestEffortMax;
 }
 
 function isBestEffort(state: State, stream: Stream, message: Message): boolean {
@@ -207,19 +209,15 @@ function isBestEffort(state: State, stream: Stream, message: Message): boolean {
     (!state.policy.byDeadline || message.deadlineNs === Infinity);
 }
 
-function queuedBestEffort(state: State, stream: Stream): number {
-  return sum(
-    stream.units.map(({ messages }) =>
-      messages.filter((message) => isBestEffort(state, stream, message)).length
-    ),
-  );
+function queuedBestEffort({ streams }: State): number {
+  const queued = streams.flatMap(({ units }) => units.flatMap(({ messages }) => messages));
+  return queued.filter(({ bestEffort }) => bestEffort).length;
 }
 
-/** Whether nothing that its stream could lose would make best effort any room. */
-function othersHaveAll(state: State, { stream, message }: Arrival): boolean {
-  return isBestEffort(state, stream, message) &&
-    sum(state.streams.map((other) => queuedBestEffort(state, other))) >=
-      Math.floor(state.messagesMax / 2) + sum(stream.units.map((unit) => unit.messages.length));
+/** Whether losing a unit makes room for one message. */
+function makesRoom(state: State, { stream, message }: Arrival, victim: Unit): boolean {
+  return !bestEffortIsFull(state, stream, message) ||
+    (queuedBestEffort(state) === state.bestEffortMax && victim.messages[0].bestEffort === true);
 }
 
 /** Evicts until there is room for a message; false if it is worth no more than what is queued. */
@@ -231,12 +229,13 @@ function makeRoom(state: State, arrival: Arrival, continued: Unit | null): boole
     loseExpired(state, atNs);
     if (continued && !stream.units.includes(continued)) return false;
     if (!isFull(state, stream, message)) return true;
-    if (!isLossy(state, stream) || othersHaveAll(state, arrival)) return false;
+    if (!isLossy(state, stream)) return false;
     const victim = stream.units
       .filter((unit) => !unit.begun && unit !== continued)
       .sort((a, b) => a.drop - b.drop || b.level - a.level || b.seq - a.seq)[0];
     if (victim === undefined || victim.drop > newcomer.drop) return false;
     if (victim.drop === newcomer.drop && victim.level <= newcomer.level) return false;
+    if (!makesRoom(state, arrival, victim)) return false;
     lose(state, victim, "overflow", atNs);
     if (continued && !stream.units.includes(continued)) return false;
   }

@@ -145,6 +145,7 @@ class Replay {
     assert.equal(error === "EPROTO", this.#refused !== null, "out of order, to one of both");
     if (this.#refused) return;
     this.#state.messagesMax = record.room ?? this.#queueMessages;
+    this.#state.bestEffortMax = record.bestEffortRoom ?? Math.floor(this.#queueMessages / 2);
     enqueue(this.#state, arrival);
     const own = this.#take().find((event) => event.message === number);
     const errors: Record<string, string> = { ENOBUFS: "overflow", ETIME: "expired" };

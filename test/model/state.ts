@@ -106,6 +106,7 @@ export interface Message {
   arrivalNs: number;
   deadlineNs: number;
   drop: number;
+  bestEffort?: boolean; // as it was when it was queued
 }
 
 /** A marked frame as the counters see it: one unit, or under fifo as many as it has messages. */
@@ -184,6 +185,7 @@ export interface State {
   guardNs: number; // what a decision may be late, asked of a frame before it begins
   lagNs: number; // what the last decision was late: its host makes that good
   messagesMax: number;
+  bestEffortMax: number; // of those messages
   streams: Stream[];
   seq: number;
   vtime: number;

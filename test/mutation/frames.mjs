@@ -189,10 +189,10 @@ export const frames = [
     ],
     [
       "best effort has half of them",
-      "link->rest_len >= link->messages_max / 2",
-      "link->rest_len >= link->messages_max",
+      "link->rest_len >= link->rest_max && best_effort",
+      "link->rest_len > link->rest_max && best_effort",
     ],
-    ["... only what is best effort", "best_effort(link, s, a) && link->rest_len", "link->rest_len"],
+    ["... only what is best effort", "link->rest_max && best_effort(link, s, a)", "link->rest_max"],
     [
       "what is larger than the queue evicts nothing",
       "\tif (a->bytes > s->bytes_max)\n\t\treturn NO_ROOM;\n",
@@ -202,6 +202,11 @@ export const frames = [
       "what has expired makes room first",
       "\tif (QS_POLICY(link)->lossy)\n\t\tqs_expire",
       "\tif (0)\n\t\tqs_expire",
+    ],
+    [
+      "nothing is lost where best effort gains nothing by it",
+      "!link->messages[victim->first].rest",
+      "0",
     ],
     ["undroppable streams evict nothing", "\t\tif (!s->lossy)\n\t\t\treturn NO_ROOM;\n", ""],
     [
