@@ -2,7 +2,7 @@
 // virtualisation, and runs test/vm/guest/*.test.ts in it as root, under Bun and under Deno. Two guests
 // share the files, where the machine has two processors and the memory.
 //
-//   npm run test:vm                              all of it, in twelve minutes at most
+//   npm run test:vm                              all of it, in fourteen minutes at most
 //   npm run test:vm -- --only host               only files whose name contains the word; repeatable
 //   npm run test:vm -- --runtime bun             only there: bun or deno
 //   npm run test:vm -- --kernel rt               another kernel: cloud (the default), generic or rt;
@@ -13,7 +13,7 @@
 //   npm run test:vm -- --gate module             with the modules of kernel/linux loaded, which the library
 //                                                then prefers to schedulers in BPF
 //   npm run test:vm -- --guests 1                one guest alone, for what is to be looked at in peace
-//   npm run test:vm -- --time-limit 900          seconds for all tests together, else 660
+//   npm run test:vm -- --time-limit 900          seconds for all tests together, else 780
 //                                                (3300 with the kernel debug, 1980 with leaks)
 //   npm run test:vm -- --twice                   a file that fails is run once more, and that counts: for a
 //                                                machine that others keep busy
