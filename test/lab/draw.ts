@@ -12,9 +12,10 @@ const RIGHT = 52; // what a level means stands there
 const HEIGHT_DEFAULT = 240;
 /** Above the axes: the heading, and a row of the legend; below them: the axis's numbers and name. */
 const HEADING = 34;
-const LEGEND = 26;
+const LEGEND_ROW = 26;
 const FOOT = 58;
-const WIDE_LEGEND_MAX = 5; // series
+const LEGEND_WIDTH = 780;
+const LEGEND_ROW_MAX = 5; // series
 const DOT_SIZE = 4;
 /** Of the width: shaded stretches that are no further apart have their names in rows of their own. */
 const NEAR = 0.1;
@@ -39,7 +40,7 @@ export function draw(panels: readonly Panel[]): string {
   const tops: number[] = [];
   let height = 0;
   for (const panel of panels) {
-    height += HEADING + (panel.series.length > 1 ? LEGEND : 0);
+    height += HEADING + legendHeight(panel);
     tops.push(height);
     height += (panel.height ?? HEIGHT_DEFAULT) + FOOT;
   }
@@ -94,12 +95,16 @@ function plainer(svg: string): string {
     .replace(/ (class|ecmeta_\w+|pointer-events)="[^"]*"/g, "");
 }
 
+function legendHeight({ series }: Pick<Panel, "series">): number {
+  if (series.length < 2) return 0;
+  return LEGEND_ROW * (series.length > LEGEND_ROW_MAX ? 2 : 1);
+}
+
 function heading({ title, series }: Panel, top: number) {
-  const rows = HEADING + (series.length > 1 ? LEGEND : 0);
   return {
     text: title,
     left: LEFT - 6,
-    top: top - rows + 4,
+    top: top - HEADING - legendHeight({ series }) + 4,
     textStyle: { fontSize: 15, color: INK },
   };
 }
@@ -114,11 +119,12 @@ function legend({ series }: Panel, i: number, top: number) {
     })),
     formatter: (name: string) => name.slice(name.indexOf(":") + 1),
     left: LEFT - 6,
-    top: top - LEGEND,
+    top: top - legendHeight({ series }),
+    width: LEGEND_WIDTH,
     padding: [2, 5],
     itemWidth: 20,
     itemHeight: 10,
-    itemGap: series.length > WIDE_LEGEND_MAX ? 8 : 30,
+    itemGap: series.length > LEGEND_ROW_MAX ? LEGEND_ROW - 12 : 30,
     textStyle: { fontSize: 12, color: INK },
   };
 }
