@@ -20,9 +20,10 @@ export interface BelowOrder {
   /** The ways to send it by, each in the same guest. */
   ways: Way[];
   video: Video;
-  /** Of each run beside bulk transfer, and of each without. */
+  /** Of each run beside bulk transfer, and of each without, of which there are some by turns. */
   seconds: number;
   calmSeconds: number;
+  calmRuns: number;
   /** Of the calls that are timed; 0: none are. */
   turns: number;
   receiver: string;
@@ -30,13 +31,18 @@ export interface BelowOrder {
   scratch: string;
 }
 
-/** What a message cost by one way, without bulk transfer. */
+/**
+ * What a message cost by one way, without bulk transfer: of the runs the one in the middle by what the
+ * machine did.
+ */
 export interface Cost {
   way: Way;
   messages: number;
   /** Processor time of the program that sends, and of all that the machine did meanwhile, ms. */
   cpuMs: number;
   machineMs: number;
+  /** Of all runs, the least and the most. */
+  machineMsRange: [number, number];
   jitterP99: number;
 }
 
@@ -59,14 +65,17 @@ if (import.meta.main) {
 }
 
 async function measure(order: BelowOrder): Promise<BelowResult> {
-  const [runs, costs]: [Run[], Cost[]] = [[], []];
+  const runs: Run[] = [];
   for (const way of order.ways) {
     tell(`${way}, beside bulk transfer`);
     runs.push(await runWay(way, { ...order, idler: null }));
   }
-  for (const way of order.ways) {
-    tell(`${way}, alone`);
-    costs.push(costOf(await runWay(way, { ...order, seconds: order.calmSeconds, calm: true })));
+  const calm = new Map<Way, Run[]>(order.ways.map((way) => [way, []]));
+  for (let turn = 1; turn <= order.calmRuns; turn++) {
+    for (const [way, all] of calm) {
+      tell(`${way}, alone, ${turn} of ${order.calmRuns}`);
+      all.push(await runWay(way, { ...order, seconds: order.calmSeconds, calm: true }));
+    }
   }
   const timings = order.turns > 0 ? await timeCalls(order.turns) : [];
   const gate = gateBelow();
@@ -75,15 +84,23 @@ async function measure(order: BelowOrder): Promise<BelowResult> {
     gate,
     kernel: readFileSync("/proc/sys/kernel/osrelease", "utf8").trim(),
     runs,
-    costs,
+    costs: [...calm.values()].map(costOf),
     timings,
   };
 }
 
-function costOf(run: Run): Cost {
+function costOf(runs: readonly Run[]): Cost {
+  const sorted = runs.toSorted((a, b) => a.busy!.busyMs - b.busy!.busyMs);
+  const run = sorted[Math.floor(sorted.length / 2)];
   const { way, frames, sender: { cpuMs }, busy } = run;
-  const messages = frames.reduce((sum, { packets }) => sum + packets, 0);
-  return { way, messages, cpuMs, machineMs: busy!.busyMs, jitterP99: jitterOf(run, 0.99) };
+  return {
+    way,
+    messages: frames.reduce((sum, { packets }) => sum + packets, 0),
+    cpuMs,
+    machineMs: busy!.busyMs,
+    machineMsRange: [sorted[0].busy!.busyMs, sorted.at(-1)!.busy!.busyMs],
+    jitterP99: jitterOf(run, 0.99),
+  };
 }
 
 async function timeCalls(turns: number): Promise<Timing[]> {
