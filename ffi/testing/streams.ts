@@ -239,8 +239,9 @@ export type FeasibleOptions = z.input<typeof feasibleOptions>;
 /**
  * Sets of streams of one period T whose windows can be kept: with C the time that a message takes,
  * Σ(1 - oln/old)·C/T is at most `utilisation`, and T is a whole number of C. All
- * messages together mostly ask for more than the link has. Shrinks to few streams with small
- * windows. Throws RangeError or TypeError for wrong options.
+ * messages together mostly ask for more than the link has. At a utilisation of exactly 1, `dwcs` and
+ * `vds` violate a window of about one random set in 100,000; up to 0.95 none was found in as many.
+ * Shrinks to few streams with small windows. Throws RangeError or TypeError for wrong options.
  *
  * @example
  * ```ts
@@ -248,7 +249,8 @@ export type FeasibleOptions = z.input<typeof feasibleOptions>;
  * import { feasible, play } from "qsockets/testing";
  *
  * const link = { scheduler: "dwcs", rate: "10mbit" } as const;
- * fc.assert(fc.property(feasible({ rate: "10mbit", bytes: 1250 }), (set) => {
+ * const sets = feasible({ rate: "10mbit", bytes: 1250, utilisation: 0.95 });
+ * fc.assert(fc.property(sets, (set) => {
  *   const traffic = set.map((attributes) => {
  *     const every = attributes.ipg; // each is due when the next one comes
  *     const frames = [{ at: 0, bytes: 1250, times: 50, every, deadline: every }];
