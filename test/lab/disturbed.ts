@@ -6,7 +6,7 @@ import type { LinkOptions } from "../../mod.ts";
 import type { Fate } from "../../examples/demo/measure.ts";
 import { type Figure, judge, type Panel } from "./experiment.ts";
 import { beyondLink, interFrameJitter, inTime, perSecond, quantile } from "./measures.ts";
-import { DEVICE, layBelow, layIsolated, layPlain, RATE, TO } from "./path.ts";
+import { DEVICE, layBelow, layIsolated, layPlain, MANAGED_SHARE, RATE, TO } from "./path.ts";
 import type { Plan, Sending } from "./sender.ts";
 import type { LabFrame, Video } from "./video.ts";
 import { BULK_ABOUT, runVideo, type VideoRun } from "./videorun.ts";
@@ -16,8 +16,6 @@ const LATENCY_MS = 200;
 const PORT = 5004;
 /** Of the link, for a program that knows of no other: its own headers are counted less exactly. */
 const OWN_RATE = 0.98 * RATE;
-/** What a prepared device keeps for managed streams; the rest is best effort's. */
-const MANAGED_SHARE = 15 / 16;
 
 /** The figure's upper end, ms, and where in it a frame is shown that has no jitter. */
 const JITTER_SHOWN_MAX = 10_000;

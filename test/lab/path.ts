@@ -18,6 +18,9 @@ export const RATE = 1_250_000;
 /** IPv4, UDP and Ethernet, which the link's HTB counts. */
 export const HEADERS_BYTES = 20 + 8 + 14;
 
+/** What a prepared device keeps for managed streams; the rest is best effort's. */
+export const MANAGED_SHARE = 15 / 16;
+
 let prepared = false;
 
 export function layPlain(rate = RATE, queue?: "fq_codel"): void {
@@ -40,8 +43,8 @@ export function layClassed(rate: number, port: number): void {
   const rates = (share: number) =>
     `rate ${Math.round(bits * share)}bit ceil ${bits}bit burst 3k cburst 3k`;
   sh(`tc class add dev ${DEVICE} parent 1: classid 1:9 htb ${rates(1)}
-    tc class add dev ${DEVICE} parent 1:9 classid 1:1 htb prio 0 ${rates(15 / 16)}
-    tc class add dev ${DEVICE} parent 1:9 classid 1:2 htb prio 1 ${rates(1 / 16)}
+    tc class add dev ${DEVICE} parent 1:9 classid 1:1 htb prio 0 ${rates(MANAGED_SHARE)}
+    tc class add dev ${DEVICE} parent 1:9 classid 1:2 htb prio 1 ${rates(1 - MANAGED_SHARE)}
     tc filter add dev ${DEVICE} parent 1: protocol ip u32 match ip protocol 17 0xff \
       match ip dport ${port} 0xffff flowid 1:1`);
 }

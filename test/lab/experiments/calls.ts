@@ -47,7 +47,8 @@ const ABOVE = [
   "Datagrams of 1200 bytes into a cable whose far end drops them. A plain call takes its datagram " +
   "through the whole stack. Ours copies it into the link's queue, and the link's thread does the " +
   "rest. The rows with all processor time have both parts: until the datagrams have left a link " +
-  "of 100 Mbit/s one by one, each at its moment, or a link without a limit in batches.",
+  "of 100 Mbit/s one by one, each at its moment, or a link without a limit in batches. It is the program's " +
+  "until 25 ms after the batch, of the plain calls too, so what the runtime does meanwhile is in both.",
 ];
 
 /** The table of what was timed; `judged` are the calls that there are aims of. */

@@ -4,7 +4,7 @@
 import { VirtualLink } from "../../../mod.ts";
 import { type Experiment, type Figure, judge, type Setting } from "../experiment.ts";
 import { inTime, perSecond } from "../measures.ts";
-import { DEVICE, layIsolated, layPlain, TO } from "../path.ts";
+import { DEVICE, layIsolated, layPlain, MANAGED_SHARE, TO } from "../path.ts";
 import type { Plan, StreamPlan } from "../sender.ts";
 import { findVideo, packetsOf, type Video } from "../video.ts";
 import { runVideo, type StreamRun } from "../videorun.ts";
@@ -12,8 +12,8 @@ import { runVideo, type StreamRun } from "../videorun.ts";
 const LATENCY_MS = 250;
 /** What the three ask of the link, by its rate: the first at which the managed ones fit. */
 const OVERLOADS = [1.25, 1.2, 1.15, 1.1, 1.05];
-/** Of the link, less a little for this machine. */
-const MANAGED_SHARE = 15 / 16 * 0.98;
+/** Of what is the managed streams', which leaves a little for this machine. */
+const USED_SHARE = 0.98;
 /** What `host: "isolated"` leaves to best effort at the least: 1/16, less a packet in a second. */
 const BEST_EFFORT_SHARE = 0.06;
 const STREAMS = [
@@ -56,7 +56,10 @@ async function rateFor(video: Video, setting: Setting): Promise<number> {
     })),
   );
   for (const overload of OVERLOADS) {
-    using link = new VirtualLink({ scheduler: "dwcs", rate: demand / overload * MANAGED_SHARE });
+    using link = new VirtualLink({
+      scheduler: "dwcs",
+      rate: demand / overload * MANAGED_SHARE * USED_SHARE,
+    });
     const due = streams.flatMap(({ fps, frames }) => {
       const stream = link.open({ ipg: 1000 / fps, ...video.window });
       return frames.map(({ packets, sent }) => ({ stream, packets, at: sent.dts }));

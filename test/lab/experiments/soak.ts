@@ -25,7 +25,6 @@ const SHADED_MAX = 40;
 const SETTLE_MS = 500;
 /** What happens may begin so much earlier and end so much later than the samples' clock has it, s. */
 const EVENT_SLACK = { before: 0.5, after: 1.5 };
-const BYTES = 1200; // as soaker.ts has it
 /** Of the panel in which what happens is to be told apart: four cycles. */
 const SHOWN_S = 4 * CYCLE_S;
 
@@ -98,8 +97,8 @@ class Receiver implements AsyncDisposable {
     this.#child = null;
     if (child === null) return;
     await using _child = child;
-    const { inTime, late, blastBytes } = JSON.parse(await child.finish());
-    this.#datagrams += inTime + late + blastBytes / BYTES;
+    const { inTime, late, blasts } = JSON.parse(await child.finish());
+    this.#datagrams += inTime + late + blasts;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
